@@ -1,0 +1,69 @@
+// Cancellation: a Canceller stops one chain of awaits, and a Deadline does so when its time has come. Belongs to one worker.
+//
+// Cancelling wakes the innermost await, which returns kCancelled; every frame then returns in order. The frame that owns a Deadline
+// turns kCancelled into the deadline's own reason, so that an inner timeout is an ordinary error for the frames outside it.
+#pragma once
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include "absl/status/status.h"
+#include "source/async/task.h"
+#include "source/async/timer_wheel.h"
+#include "source/base/reason.h"
+
+namespace sluice {
+
+/// Cancels the coroutine that runs under its slot (see Scope::Spawn).
+class Canceller {
+ public:
+  Canceller() = default;
+  Canceller(const Canceller&) = delete;
+  Canceller& operator=(const Canceller&) = delete;
+
+  /// Stops everything under this canceller for good; the first reason stays. Idempotent.
+  void Cancel(Reason reason);
+
+  /// Stops only what runs now; the frame that asked for it goes on after Recover().
+  void Interrupt() { signal_.emit(asio::cancellation_type::terminal); }
+
+  /// After an interrupt: lets this chain of awaits suspend again. Awaited by the frame that owns the interruption. Stays cancelled
+  /// when Cancel() was called as well.
+  Task<> Recover();
+
+  bool cancelled() const { return cancelled_; }
+  Reason reason() const { return reason_; }
+  asio::cancellation_slot slot() { return signal_.slot(); }
+
+ private:
+  asio::cancellation_signal signal_;
+  bool cancelled_ = false;
+  Reason reason_ = Reason::kCancelled;
+};
+
+/// Interrupts `canceller` after a while. Lives in the frame that started it:
+///   Deadline deadline(wheel, canceller, timeout);
+///   auto result = co_await Work();
+///   if (co_await deadline.Expired()) return MakeError(Reason::kUpstreamTimeout);
+class Deadline final : public Timer {
+ public:
+  /// Zero or negative `timeout`: never.
+  Deadline(TimerWheel& wheel, Canceller& canceller, Duration timeout) : canceller_(canceller) {
+    if (timeout > Duration::zero()) wheel.Arm(*this, timeout);
+  }
+
+  /// Disarms. True when the time came before this call; the interruption is then over, unless the exchange itself was cancelled.
+  Task<bool> Expired();
+
+  bool fired() const { return fired_; }
+
+ private:
+  void OnTimer() override {
+    fired_ = true;
+    canceller_.Interrupt();
+  }
+
+  Canceller& canceller_;
+  bool fired_ = false;
+};
+
+}  // namespace sluice

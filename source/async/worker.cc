@@ -1,0 +1,80 @@
+// The worker's loop. See worker.h for the threads.
+#include "source/async/worker.h"
+
+#include <bit>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <pthread.h>
+
+namespace sluice {
+namespace {
+
+thread_local Worker* current = nullptr;
+
+uint64_t SplitMix(uint64_t& state) {
+  uint64_t z = (state += 0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// Cancels the worker's tasks again and again until the last has ended, then lets the loop run out.
+Task<> Finish(Worker& worker, asio::executor_work_guard<Executor>& work) {
+  worker.scope().Cancel();
+  co_await worker.scope().Join();
+  worker.wheel().Stop();
+  work.reset();
+}
+
+}  // namespace
+
+Rng::Rng(uint64_t seed) {
+  for (uint64_t& word : state_) word = SplitMix(seed);
+}
+
+uint64_t Rng::operator()() {
+  const uint64_t result = std::rotl(state_[1] * 5, 7) * 9;
+  const uint64_t t = state_[1] << 17;
+  state_[2] ^= state_[0];
+  state_[3] ^= state_[1];
+  state_[1] ^= state_[2];
+  state_[0] ^= state_[3];
+  state_[2] ^= t;
+  state_[3] = std::rotl(state_[3], 45);
+  return result;
+}
+
+Worker::Worker(int index, uint64_t seed)
+    : index_(index), io_(1), work_(io_.get_executor()), wheel_(io_), rng_(seed + static_cast<uint64_t>(index)), scope_(io_.get_executor()) {
+  scratch_.reserve(16 * 1024);
+}
+
+Worker::~Worker() { Join(); }
+
+Worker* Worker::Current() { return current; }
+
+void Worker::Start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("wrk:" + std::to_string(index_)).c_str());
+    Run();
+  });
+}
+
+void Worker::Run() {
+  current = this;
+  io_.run();
+  current = nullptr;
+}
+
+void Worker::Stop() {
+  asio::post(io_, [this] { asio::co_spawn(io_, Finish(*this, work_), [](std::exception_ptr failure) { if (failure) std::terminate(); }); });
+}
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::Post(absl::AnyInvocable<void()> function) { asio::post(io_, std::move(function)); }
+
+}  // namespace sluice

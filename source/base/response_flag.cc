@@ -1,0 +1,46 @@
+// The table of response flag names. Constant data.
+#include "source/base/response_flag.h"
+
+namespace sluice {
+namespace {
+
+using F = ResponseFlag;
+constexpr ResponseFlagName kNames[] = {
+    {F::kFailedLocalHealthCheck, "LH", "FailedLocalHealthCheck"},
+    {F::kNoHealthyUpstream, "UH", "NoHealthyUpstream"},
+    {F::kUpstreamRequestTimeout, "UT", "UpstreamRequestTimeout"},
+    {F::kLocalReset, "LR", "LocalReset"},
+    {F::kUpstreamRemoteReset, "UR", "UpstreamRemoteReset"},
+    {F::kUpstreamConnectionFailure, "UF", "UpstreamConnectionFailure"},
+    {F::kUpstreamConnectionTermination, "UC", "UpstreamConnectionTermination"},
+    {F::kUpstreamOverflow, "UO", "UpstreamOverflow"},
+    {F::kNoRouteFound, "NR", "NoRouteFound"},
+    {F::kDelayInjected, "DI", "DelayInjected"},
+    {F::kFaultInjected, "FI", "FaultInjected"},
+    {F::kRateLimited, "RL", "RateLimited"},
+    {F::kUnauthorizedExternalService, "UAEX", "UnauthorizedExternalService"},
+    {F::kRateLimitServiceError, "RLSE", "RateLimitServiceError"},
+    {F::kDownstreamConnectionTermination, "DC", "DownstreamConnectionTermination"},
+    {F::kUpstreamRetryLimitExceeded, "URX", "UpstreamRetryLimitExceeded"},
+    {F::kStreamIdleTimeout, "SI", "StreamIdleTimeout"},
+    {F::kInvalidEnvoyRequestHeaders, "IH", "InvalidEnvoyRequestHeaders"},
+    {F::kDownstreamProtocolError, "DPE", "DownstreamProtocolError"},
+    {F::kUpstreamMaxStreamDurationReached, "UMSDR", "UpstreamMaxStreamDurationReached"},
+    {F::kNoFilterConfigFound, "NFCF", "NoFilterConfigFound"},
+    {F::kDurationTimeout, "DT", "DurationTimeout"},
+    {F::kUpstreamProtocolError, "UPE", "UpstreamProtocolError"},
+    {F::kNoClusterFound, "NC", "NoClusterFound"},
+    {F::kOverloadManager, "OM", "OverloadManagerTerminated"},
+    {F::kDnsResolutionFailed, "DF", "DnsResolutionFailed"},
+    {F::kDropOverload, "DO", "DropOverload"},
+    {F::kDownstreamRemoteReset, "DR", "DownstreamRemoteReset"},
+    {F::kUnconditionalDropOverload, "UDO", "UnconditionalDropOverload"},
+    {F::kEgressDenied, "ED", "EgressDenied"},
+};
+static_assert(std::size(kNames) == static_cast<size_t>(F::kCount));
+
+}  // namespace
+
+absl::Span<const ResponseFlagName> ResponseFlagNames() { return kNames; }
+
+}  // namespace sluice
