@@ -1,0 +1,46 @@
+// The parts of an exchange that not every request needs. Worker thread only.
+#include "source/http/exchange.h"
+
+#include <google/protobuf/struct.pb.h>
+
+#include "source/base/reason.h"
+
+namespace sluice {
+
+Exchange::Exchange(Worker& worker, Scope& scope, Canceller& canceller, const ConnectionFacts& connection)
+    : worker_(worker), scope_(scope), canceller_(canceller), connection_(connection), remote_address_(connection.direct_remote) {}
+
+Exchange::~Exchange() = default;
+
+void Exchange::Note(const absl::Status& error) {
+  const ReasonMeaning& meaning = MeaningOf(ReasonOf(error));
+  if (meaning.flag.has_value()) Note(*meaning.flag);
+  set_details(DetailsOf(error));
+}
+
+Exchange::Extras& Exchange::extras() {
+  if (extras_ == nullptr) extras_ = std::make_unique<Extras>();
+  return *extras_;
+}
+
+const FilterStateObject* Exchange::filter_state(std::string_view name) const {
+  if (extras_ == nullptr) return nullptr;
+  const auto found = extras_->filter_state.find(name);
+  return found == extras_->filter_state.end() ? nullptr : found->second.get();
+}
+
+void Exchange::set_filter_state(std::string_view name, std::shared_ptr<const FilterStateObject> object) {
+  extras().filter_state[name] = std::move(object);
+}
+
+const google::protobuf::Struct* Exchange::metadata(std::string_view name_space) const {
+  if (extras_ == nullptr) return nullptr;
+  const auto found = extras_->metadata.find(name_space);
+  return found == extras_->metadata.end() ? nullptr : found->second.get();
+}
+
+void Exchange::set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value) {
+  extras().metadata[name_space] = std::move(value);
+}
+
+}  // namespace sluice

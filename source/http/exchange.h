@@ -1,0 +1,181 @@
+// Exchange: one request and its response, from the first byte to the log line: everything that filters, the router and the access
+// log share about it. Belongs to one worker.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "source/async/cancel.h"
+#include "source/async/scope.h"
+#include "source/async/worker.h"
+#include "source/base/clock.h"
+#include "source/base/response_flag.h"
+#include "source/base/strings.h"
+#include "source/http/message.h"
+#include "source/net/address.h"
+
+namespace google::protobuf {
+class Struct;
+}
+
+namespace sluice {
+
+/// What a route says to the layers below the router; router/route_table.h derives from it.
+struct RouteBase {
+  virtual ~RouteBase() = default;
+  std::string name;
+  std::string cluster_name;           // empty: direct response or redirect
+  uint64_t enabled_filters = ~0ull;   // bit i: the chain's filter i runs
+  /// Per-route configuration of the chain's filter i: levels, least specific first.
+  std::vector<std::vector<const void*>> filter_configs;
+};
+
+/// Facts about the client's connection, shared by its exchanges; outlives them.
+struct ConnectionFacts {
+  uint64_t id = 0;
+  Address local;
+  Address direct_remote;
+  std::string requested_server_name;
+  std::string filter_chain_name;
+  bool is_tls = false;
+};
+
+/// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become known; the last attempt wins.
+struct UpstreamFacts {
+  std::string cluster_name;
+  std::string host_name;              // endpoint's name, "example.com:80"
+  Address remote;                     // the address that was really dialled
+  Address local;
+  std::string transport_failure;
+  uint64_t connection_id = 0;
+  uint32_t attempts = 0;
+  HttpVersion version = HttpVersion::kHttp11;
+};
+
+/// Points in time of one exchange; default (epoch) when it did not come to that.
+struct TimeMeter {
+  TimePoint start{};                  // first byte of the request
+  WallTime wall_start{};
+  TimePoint request_received{};       // last byte of the request (DS_RX_END)
+  TimePoint upstream_connecting{};    // US_CX_BEG
+  TimePoint upstream_connected{};     // US_CX_END
+  TimePoint upstream_first_sent{};    // US_TX_BEG
+  TimePoint upstream_last_sent{};     // US_TX_END
+  TimePoint upstream_first_received{};// US_RX_BEG: head of the response
+  TimePoint upstream_last_received{}; // US_RX_END
+  TimePoint response_first_sent{};    // DS_TX_BEG
+  TimePoint response_last_sent{};     // DS_TX_END
+};
+
+/// Bytes of one exchange. Bodies are counted without framing, wires with it.
+struct ByteMeter {
+  uint64_t body_received = 0;         // %BYTES_RECEIVED%
+  uint64_t body_sent = 0;             // %BYTES_SENT%
+  uint64_t request_head = 0;
+  uint64_t response_head = 0;
+  uint64_t downstream_wire_received = 0;
+  uint64_t downstream_wire_sent = 0;
+  uint64_t upstream_wire_received = 0;
+  uint64_t upstream_wire_sent = 0;
+};
+
+/// A value that filters share under a name (%FILTER_STATE(name)%).
+class FilterStateObject {
+ public:
+  virtual ~FilterStateObject() = default;
+  virtual std::string ToString() const = 0;
+};
+
+class Exchange {
+ public:
+  Exchange(Worker& worker, Scope& scope, Canceller& canceller, const ConnectionFacts& connection);
+  virtual ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  Worker& worker() { return worker_; }
+  /// Where to spawn work that ends with this exchange; joined before the exchange dies.
+  Scope& scope() { return scope_; }
+  /// Cancels the exchange; also what a Deadline interrupts.
+  Canceller& canceller() { return canceller_; }
+
+  const ConnectionFacts& connection() const { return connection_; }
+  const RouteBase* route() const { return route_; }
+  void set_route(const RouteBase* route) { route_ = route; }
+
+  /// The client's address: the peer, or what a trusted hop says (%DOWNSTREAM_REMOTE_ADDRESS%).
+  const Address& remote_address() const { return remote_address_; }
+  void set_remote_address(const Address& address) { remote_address_ = address; }
+
+  /// Records why the request ended as it did.
+  void Note(ResponseFlag flag) { flags_.Add(flag); }
+  const ResponseFlags& flags() const { return flags_; }
+  void set_details(std::string_view details) { details_.assign(details); }
+  std::string_view details() const { return details_; }
+  /// The details of a failure and its flag, as reason.h has them.
+  void Note(const absl::Status& error);
+  void set_termination_details(std::string_view details) { termination_details_.assign(details); }
+  std::string_view termination_details() const { return termination_details_; }
+
+  /// Sends an interim (1xx) response to the client at once; ignored where the client's version has none.
+  virtual Task<absl::Status> SendInterim(ResponseHeadPtr head) = 0;
+
+  /// The request's head as it is now; null when none could be read.
+  RequestHead* request_head() const { return request_head_.get(); }
+  void set_request_head(RequestHeadPtr head) { request_head_ = std::move(head); }
+  /// The response's head and trailers, for the log; the session sets them when it writes the response.
+  ResponseHead* response_head() const { return response_head_; }
+  void set_response_head(ResponseHead* head) { response_head_ = head; }
+  Headers* response_trailers() const { return response_trailers_; }
+  void set_response_trailers(Headers* trailers) { response_trailers_ = trailers; }
+  std::string_view local_reply_body() const { return local_reply_body_; }
+  void set_local_reply_body(std::string_view body) { local_reply_body_.assign(body); }
+
+  /// Shared values by name; made when first set.
+  const FilterStateObject* filter_state(std::string_view name) const;
+  void set_filter_state(std::string_view name, std::shared_ptr<const FilterStateObject> object);
+  /// Dynamic metadata by namespace; null when unset.
+  const google::protobuf::Struct* metadata(std::string_view name_space) const;
+  void set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value);
+
+  UpstreamFacts upstream;
+  TimeMeter time;
+  ByteMeter bytes;
+  uint64_t stream_id = 0;
+  bool tunnel_established = false;
+
+ private:
+  struct Extras {  // What few requests have.
+    StringMap<std::shared_ptr<const FilterStateObject>> filter_state;
+    StringMap<std::shared_ptr<google::protobuf::Struct>> metadata;
+  };
+  Extras& extras();
+
+  Worker& worker_;
+  Scope& scope_;
+  Canceller& canceller_;
+  const ConnectionFacts& connection_;
+  const RouteBase* route_ = nullptr;
+  Address remote_address_;
+  ResponseFlags flags_;
+  std::string details_;
+  std::string termination_details_;
+  RequestHeadPtr request_head_;
+  ResponseHead* response_head_ = nullptr;
+  Headers* response_trailers_ = nullptr;
+  std::string local_reply_body_;
+  std::unique_ptr<Extras> extras_;
+};
+
+/// What a log line or a header value is made from.
+struct LogContext {
+  const Exchange& exchange;
+  std::string_view log_type = "DownstreamEnd";  // %ACCESS_LOG_TYPE%
+};
+
+}  // namespace sluice

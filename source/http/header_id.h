@@ -1,0 +1,57 @@
+// Names that the proxy itself looks at, as small numbers: a comparison of one byte instead of a string. Constant data, any thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+// X(enumerator, name in lower case)
+#define SLUICE_HEADER_NAMES(X)                                     \
+  X(kAuthorization, "authorization")                               \
+  X(kConnection, "connection")                                     \
+  X(kContentLength, "content-length")                              \
+  X(kContentType, "content-type")                                  \
+  X(kDate, "date")                                                 \
+  X(kExpect, "expect")                                             \
+  X(kHost, "host")                                                 \
+  X(kHttp2Settings, "http2-settings")                              \
+  X(kKeepAlive, "keep-alive")                                      \
+  X(kLocation, "location")                                         \
+  X(kProxyAuthenticate, "proxy-authenticate")                      \
+  X(kProxyAuthorization, "proxy-authorization")                    \
+  X(kProxyConnection, "proxy-connection")                          \
+  X(kServer, "server")                                             \
+  X(kTe, "te")                                                     \
+  X(kTrailer, "trailer")                                           \
+  X(kTransferEncoding, "transfer-encoding")                        \
+  X(kUpgrade, "upgrade")                                           \
+  X(kUserAgent, "user-agent")                                      \
+  X(kVia, "via")                                                   \
+  X(kXEnvoyAttemptCount, "x-envoy-attempt-count")                  \
+  X(kXEnvoyExpectedRqTimeoutMs, "x-envoy-expected-rq-timeout-ms")  \
+  X(kXEnvoyExternalAddress, "x-envoy-external-address")            \
+  X(kXEnvoyInternal, "x-envoy-internal")                           \
+  X(kXEnvoyOriginalPath, "x-envoy-original-path")                  \
+  X(kXEnvoyOverloaded, "x-envoy-overloaded")                       \
+  X(kXEnvoyUpstreamServiceTime, "x-envoy-upstream-service-time")   \
+  X(kXForwardedFor, "x-forwarded-for")                             \
+  X(kXForwardedHost, "x-forwarded-host")                           \
+  X(kXForwardedPort, "x-forwarded-port")                           \
+  X(kXForwardedProto, "x-forwarded-proto")                         \
+  X(kXRequestId, "x-request-id")
+
+enum class HeaderId : uint8_t {
+  kOther,
+#define SLUICE_HEADER_ENUM(id, name) id,
+  SLUICE_HEADER_NAMES(SLUICE_HEADER_ENUM)
+#undef SLUICE_HEADER_ENUM
+};
+
+/// The number of a name in lower case; kOther for every name that is not listed.
+HeaderId FindHeaderId(std::string_view lower_case_name);
+
+/// The name of a listed number.
+std::string_view HeaderName(HeaderId id);
+
+}  // namespace sluice

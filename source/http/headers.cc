@@ -1,0 +1,104 @@
+// Header fields in a flat table: requests have a dozen of them, and walking a dozen rows beats any index. Worker thread only.
+#include "source/http/headers.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "source/base/strings.h"
+
+namespace sluice {
+
+void Headers::Grow() {
+  const size_t capacity = capacity_ * 2;
+  char* memory = arena_->Allocate(capacity * sizeof(Header) + alignof(Header));
+  void* aligned = memory;
+  size_t space = capacity * sizeof(Header) + alignof(Header);
+  std::align(alignof(Header), capacity * sizeof(Header), aligned, space);
+  std::copy_n(entries_, size_, static_cast<Header*>(aligned));
+  entries_ = static_cast<Header*>(aligned);
+  capacity_ = capacity;
+}
+
+void Headers::Add(HeaderId id, std::string_view name, std::string_view value) {
+  if (size_ == capacity_) Grow();
+  entries_[size_++] = Header{name, value, id};
+}
+
+void Headers::AddCopy(std::string_view name, std::string_view value) {
+  char* memory = arena_->Allocate(name.size());
+  std::transform(name.begin(), name.end(), memory, [](char c) { return ToLower(c); });
+  const std::string_view copy(memory, name.size());
+  Add(FindHeaderId(copy), copy, arena_->Copy(value));
+}
+
+Header* Headers::Find(HeaderId id, std::string_view name) const {
+  for (size_t i = 0; i < size_; ++i) {
+    if (entries_[i].id == id && (id != HeaderId::kOther || entries_[i].name == name)) return &entries_[i];
+  }
+  return nullptr;
+}
+
+std::optional<std::string_view> Headers::Get(HeaderId id) const {
+  const Header* header = Find(id, {});
+  return header == nullptr ? std::nullopt : std::optional(header->value);
+}
+
+std::optional<std::string_view> Headers::Get(std::string_view name) const {
+  const Header* header = Find(FindHeaderId(name), name);
+  return header == nullptr ? std::nullopt : std::optional(header->value);
+}
+
+std::optional<std::string_view> Headers::GetJoined(std::string_view name) const {
+  const HeaderId id = FindHeaderId(name);
+  std::optional<std::string_view> first;
+  std::string joined;
+  for (const Header& header : *this) {
+    if (header.id != id || (id == HeaderId::kOther && header.name != name)) continue;
+    if (!first.has_value()) {
+      first = header.value;
+    } else {
+      if (joined.empty()) joined = *first;
+      AppendTo(&joined, ",", header.value);
+    }
+  }
+  return joined.empty() ? first : std::optional(arena_->Copy(joined));
+}
+
+void Headers::Set(HeaderId id, std::string_view value) {
+  Header* header = Find(id, {});
+  if (header == nullptr) return AddCopy(id, value);
+  header->value = arena_->Copy(value);
+  RemoveIf([&](const Header& other) { return other.id == id && &other != header; });
+}
+
+void Headers::Set(std::string_view name, std::string_view value) {
+  const HeaderId id = FindHeaderId(name);
+  if (id != HeaderId::kOther) return Set(id, value);
+  Header* header = Find(id, name);
+  if (header == nullptr) return AddCopy(name, value);
+  header->value = arena_->Copy(value);
+  const size_t place = static_cast<size_t>(header - entries_);
+  size_t i = 0;
+  RemoveIf([&](const Header& other) { return i++ > place && other.id == id && other.name == name; });
+}
+
+void Headers::Append(HeaderId id, std::string_view value) {
+  Header* header = Find(id, {});
+  if (header == nullptr) return AddCopy(id, value);
+  char* memory = arena_->Allocate(header->value.size() + 1 + value.size());
+  char* end = std::copy(header->value.begin(), header->value.end(), memory);
+  *end++ = ',';
+  end = std::copy(value.begin(), value.end(), end);
+  header->value = {memory, static_cast<size_t>(end - memory)};
+}
+
+size_t Headers::Remove(HeaderId id) {
+  return RemoveIf([&](const Header& header) { return header.id == id; });
+}
+
+size_t Headers::Remove(std::string_view name) {
+  const HeaderId id = FindHeaderId(name);
+  return RemoveIf([&](const Header& header) { return header.id == id && (id != HeaderId::kOther || header.name == name); });
+}
+
+}  // namespace sluice

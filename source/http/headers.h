@@ -1,0 +1,83 @@
+// Headers: the ordered fields of a message. Names are in lower case; names and values are views into memory that the head keeps
+// (its arena, its read buffer, or constants). Belongs to one worker.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "source/http/arena.h"
+#include "source/http/header_id.h"
+
+namespace sluice {
+
+/// One field. Trivially constructible on purpose: a request must not pay for zeroing a table of them.
+struct Header {
+  std::string_view name;
+  std::string_view value;
+  HeaderId id;
+};
+
+class Headers {
+ public:
+  /// `arena` outlives the headers: it holds their table and whatever Set/Append/AddCopy copy.
+  explicit Headers(Arena& arena) : arena_(&arena), entries_(reinterpret_cast<Header*>(inside_)) {}
+  Headers(const Headers&) = delete;
+  Headers& operator=(const Headers&) = delete;
+
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const Header* begin() const { return entries_; }
+  const Header* end() const { return entries_ + size_; }
+  const Header& operator[](size_t i) const { return entries_[i]; }
+
+  /// Adds at the end. The views must live as long as the head; `name` is in lower case.
+  void Add(HeaderId id, std::string_view name, std::string_view value);
+  void Add(HeaderId id, std::string_view value) { Add(id, HeaderName(id), value); }
+  /// Adds copies of both; the name may have capitals.
+  void AddCopy(std::string_view name, std::string_view value);
+  void AddCopy(HeaderId id, std::string_view value) { Add(id, arena_->Copy(value)); }
+
+  /// The first field of that name; nullopt when there is none. String names are in lower case.
+  std::optional<std::string_view> Get(HeaderId id) const;
+  std::optional<std::string_view> Get(std::string_view name) const;
+  bool Has(HeaderId id) const { return Get(id).has_value(); }
+  /// All values of the name joined by "," (RFC 9110 5.2); nullopt when there is none. Copies only when there are several.
+  std::optional<std::string_view> GetJoined(std::string_view name) const;
+
+  /// Replaces every field of that name by one with a copy of `value`, at the place of the first.
+  void Set(HeaderId id, std::string_view value);
+  void Set(std::string_view name, std::string_view value);
+  /// Appends `value` to the first field of that name with a comma, or adds it.
+  void Append(HeaderId id, std::string_view value);
+
+  /// Removes every field of that name; the number of those that were there.
+  size_t Remove(HeaderId id);
+  size_t Remove(std::string_view name);
+  template <class Predicate>
+  size_t RemoveIf(Predicate&& predicate) {
+    size_t kept = 0;
+    for (size_t i = 0; i < size_; ++i) {
+      if (!predicate(entries_[i])) entries_[kept++] = entries_[i];
+    }
+    const size_t removed = size_ - kept;
+    size_ = kept;
+    return removed;
+  }
+
+  Arena& arena() { return *arena_; }
+
+ private:
+  static constexpr size_t kInside = 24;
+
+  Header* Find(HeaderId id, std::string_view name) const;
+  void Grow();
+
+  Arena* arena_;
+  Header* entries_;
+  size_t size_ = 0;
+  size_t capacity_ = kInside;
+  alignas(Header) char inside_[kInside * sizeof(Header)];
+};
+
+}  // namespace sluice

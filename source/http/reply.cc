@@ -1,0 +1,28 @@
+// Local replies. Worker thread only.
+#include "source/http/reply.h"
+
+#include "source/http/exchange.h"
+
+namespace sluice {
+
+Response Reply(int status, std::string body) {
+  Response response{std::make_unique<ResponseHead>(status), nullptr, nullptr};
+  if (body.empty()) {
+    response.body = StaticBody("");
+    return response;
+  }
+  response.head->headers.Add(HeaderId::kContentType, "text/plain");
+  response.body = TextBody(std::move(body));
+  return response;
+}
+
+Response ErrorReply(const absl::Status& error, Exchange& exchange) {
+  const ReasonMeaning& meaning = MeaningOf(ReasonOf(error));
+  exchange.Note(error);
+  exchange.set_local_reply_body(meaning.body);
+  Response response = Reply(meaning.status == 0 ? 503 : meaning.status, std::string(meaning.body));
+  if (meaning.reason == Reason::kOverflow) response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
+  return response;
+}
+
+}  // namespace sluice

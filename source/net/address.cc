@@ -1,0 +1,117 @@
+// Parsing and printing of socket addresses. Values.
+#include "source/net/address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "source/base/strings.h"
+
+namespace sluice {
+
+absl::StatusOr<Address> Address::Ip(std::string_view literal, uint16_t port) {
+  Address address;
+  std::string text(literal);
+  if (inet_pton(AF_INET, text.c_str(), &address.storage_.in.sin_addr) == 1) {
+    address.storage_.in.sin_family = AF_INET;
+    address.storage_.in.sin_port = htons(port);
+    address.length_ = sizeof(sockaddr_in);
+    return address;
+  }
+  const size_t zone = text.find('%');
+  const std::string scope = zone == std::string::npos ? "" : text.substr(zone + 1);
+  if (zone != std::string::npos) text.resize(zone);
+  if (inet_pton(AF_INET6, text.c_str(), &address.storage_.in6.sin6_addr) != 1) {
+    return Invalid("'", literal, "' is not an IP address");
+  }
+  address.storage_.in6.sin6_family = AF_INET6;
+  address.storage_.in6.sin6_port = htons(port);
+  address.length_ = sizeof(sockaddr_in6);
+  if (zone == std::string::npos) return address;
+  const auto number = ParseDecimal<uint32_t>(scope);
+  address.storage_.in6.sin6_scope_id = number.has_value() ? *number : if_nametoindex(scope.c_str());
+  if (address.storage_.in6.sin6_scope_id == 0) return Invalid("'", literal, "' names no interface");
+  return address;
+}
+
+absl::StatusOr<Address> Address::Unix(std::string_view path) {
+  Address address;
+  sockaddr_un& un = address.storage_.un;
+  if (path.empty()) return Invalid("a Unix socket needs a path");
+  if (path.size() >= sizeof(un.sun_path)) {
+    return Invalid("the socket path '", path, "' is longer than ", sizeof(un.sun_path) - 1, " bytes");
+  }
+  un.sun_family = AF_UNIX;
+  std::memcpy(un.sun_path, path.data(), path.size());
+  const bool is_abstract = path[0] == '@';
+  if (is_abstract) un.sun_path[0] = '\0';
+  address.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
+  return address;
+}
+
+Address Address::From(const sockaddr* source, socklen_t length) {
+  Address address;
+  address.length_ = std::min<socklen_t>(length, sizeof(address.storage_));
+  std::memcpy(&address.storage_, source, address.length_);
+  return address;
+}
+
+Address Address::Ipv4(uint32_t host_order, uint16_t port) {
+  Address address;
+  address.storage_.in.sin_family = AF_INET;
+  address.storage_.in.sin_port = htons(port);
+  address.storage_.in.sin_addr.s_addr = htonl(host_order);
+  address.length_ = sizeof(sockaddr_in);
+  return address;
+}
+
+uint16_t Address::port() const {
+  if (family() == AF_INET) return ntohs(storage_.in.sin_port);
+  if (family() == AF_INET6) return ntohs(storage_.in6.sin6_port);
+  return 0;
+}
+
+Address Address::WithPort(uint16_t port) const {
+  Address copy = *this;
+  if (family() == AF_INET) copy.storage_.in.sin_port = htons(port);
+  if (family() == AF_INET6) copy.storage_.in6.sin6_port = htons(port);
+  return copy;
+}
+
+bool Address::is_any() const {
+  if (family() == AF_INET) return storage_.in.sin_addr.s_addr == INADDR_ANY;
+  return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&storage_.in6.sin6_addr);
+}
+
+bool Address::is_loopback() const {
+  if (family() == AF_INET) return (ntohl(storage_.in.sin_addr.s_addr) >> 24) == 127;
+  return family() == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&storage_.in6.sin6_addr);
+}
+
+std::string Address::IpString() const {
+  char text[INET6_ADDRSTRLEN] = "-";
+  if (family() == AF_INET) inet_ntop(AF_INET, &storage_.in.sin_addr, text, sizeof(text));
+  if (family() == AF_INET6) inet_ntop(AF_INET6, &storage_.in6.sin6_addr, text, sizeof(text));
+  if (family() == AF_INET6 && storage_.in6.sin6_scope_id != 0) return Cat(text, "%", storage_.in6.sin6_scope_id);
+  if (family() == AF_UNIX) return ToString();
+  return text;
+}
+
+std::string Address::ToString() const {
+  if (family() == AF_INET) return Cat(IpString(), ":", port());
+  if (family() == AF_INET6) return Cat("[", IpString(), "]:", port());
+  if (family() != AF_UNIX) return "-";
+  const size_t used = length_ - offsetof(sockaddr_un, sun_path);
+  if (used == 0) return "@";  // An unnamed peer.
+  if (storage_.un.sun_path[0] == '\0') return Cat("@", std::string_view(storage_.un.sun_path + 1, used - 1));
+  return std::string(storage_.un.sun_path, strnlen(storage_.un.sun_path, used));
+}
+
+bool Address::operator==(const Address& other) const {
+  return length_ == other.length_ && std::memcmp(&storage_, &other.storage_, length_) == 0;
+}
+
+}  // namespace sluice
