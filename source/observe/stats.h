@@ -59,9 +59,9 @@ struct Metric {
 struct StatsQuery {
   bool used_only = false;
   bool text_readouts = false;     // Prometheus: text readouts too, as gauges of value 0 with a label text_value
-  std::string filter;             // RE2, found anywhere in the full name; empty: all
+  std::string filter = {};             // RE2, found anywhere in the full name; empty: all
   std::string type = "All";       // Counters, Gauges, Histograms, TextReadouts, All
-  std::string histogram_buckets;  // "", "summary" (the percentiles), "cumulative", "disjoint", "none"
+  std::string histogram_buckets = {};  // "", "summary" (the percentiles), "cumulative", "disjoint", "none"
 };
 
 class Scope;

@@ -1,0 +1,240 @@
+// GET /stats as text and as JSON, in Envoy's form. Main thread, under the store's mutex.
+#include <charconv>
+#include <cmath>
+
+#include "source/base/strings.h"
+#include "source/observe/json.h"
+#include "source/observe/stats_select.h"
+
+namespace sluice::stats {
+namespace {
+
+constexpr double kPercentiles[] = {0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100};
+
+std::string Number(double value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof(text), value).ptr);
+}
+
+// The value below which that share lies, to one decimal: more digits would pretend more than a bin knows.
+double Percentile(const HistogramSnapshot& snapshot, double percentile) {
+  return std::round(snapshot.Quantile(percentile / 100) * 10) / 10;
+}
+
+std::string PercentileText(const HistogramSnapshot& snapshot, double percentile) {
+  const double value = Percentile(snapshot, percentile);
+  return std::isnan(value) ? "nan" : Number(value);
+}
+
+std::string PercentileJson(const HistogramSnapshot& snapshot, double percentile) {
+  const double value = Percentile(snapshot, percentile);
+  return std::isnan(value) ? "null" : Number(value);
+}
+
+// The counts of the buckets, each one alone or with all below it. The last one, above all bounds, is left out.
+std::vector<uint64_t> BucketCounts(const HistogramSnapshot& snapshot, bool cumulative) {
+  std::vector<uint64_t> counts;
+  uint64_t before = 0;
+  for (const double bound : kBuckets) {
+    const uint64_t count = snapshot.CountAtMost(bound);
+    counts.push_back(cumulative ? count : count - before);
+    before = count;
+  }
+  return counts;
+}
+
+enum class HistogramForm { kPercentiles, kCumulative, kDisjoint };
+
+absl::StatusOr<HistogramForm> FormOf(const std::string& name) {
+  if (name.empty() || name == "none" || name == "summary") {
+    return HistogramForm::kPercentiles;
+  }
+  if (name == "cumulative" || name == "disjoint") {
+    return name == "cumulative" ? HistogramForm::kCumulative : HistogramForm::kDisjoint;
+  }
+  return Invalid("usage: /stats?histogram_buckets=(cumulative|disjoint|none)");
+}
+
+void AppendHistogramText(const Metric& metric, HistogramForm form, std::string* out) {
+  const HistogramSnapshot all = Read(metric.histogram);
+  AppendTo(out, metric.name, ":");
+  if (all.count == 0) {
+    out->append(" No recorded values\n");
+    return;
+  }
+  if (form == HistogramForm::kPercentiles) {
+    for (const double percentile : kPercentiles) {
+      AppendTo(out, " P", Number(percentile), "(", PercentileText(metric.interval, percentile), ",",
+               PercentileText(all, percentile), ")");
+    }
+  } else {
+    const bool cumulative = form == HistogramForm::kCumulative;
+    const std::vector<uint64_t> interval = BucketCounts(metric.interval, cumulative);
+    const std::vector<uint64_t> total = BucketCounts(all, cumulative);
+    for (size_t i = 0; i < total.size(); ++i) {
+      AppendTo(out, " B", Number(kBuckets[i]), "(", interval[i], ",", total[i], ")");
+    }
+  }
+  out->push_back('\n');
+}
+
+void AppendHistogramJson(const Metric& metric, HistogramForm form, std::string* out) {
+  const HistogramSnapshot all = Read(metric.histogram);
+  out->append("{\"name\":");
+  AppendJsonString(metric.name, out);
+  const char* separator = "";
+  if (form == HistogramForm::kPercentiles) {
+    out->append(",\"values\":[");
+    for (const double percentile : kPercentiles) {
+      AppendTo(out, separator, "{\"interval\":", PercentileJson(metric.interval, percentile),
+               ",\"cumulative\":", PercentileJson(all, percentile), "}");
+      separator = ",";
+    }
+  } else {
+    const bool cumulative = form == HistogramForm::kCumulative;
+    const std::vector<uint64_t> interval = BucketCounts(metric.interval, cumulative);
+    const std::vector<uint64_t> total = BucketCounts(all, cumulative);
+    out->append(",\"buckets\":[");
+    for (size_t i = 0; i < total.size(); ++i) {
+      AppendTo(out, separator, "{\"upper_bound\":", Number(kBuckets[i]), ",\"interval\":", interval[i],
+               ",\"cumulative\":", total[i], "}");
+      separator = ",";
+    }
+  }
+  out->append("]}");
+}
+
+std::string ScalarValue(const Metric& metric) {
+  return metric.type == Type::kCounter ? Cat(Read(metric.counter)) : Cat(Read(metric.gauge));
+}
+
+// {"supported_quantiles":[...],"computed_quantiles":[...]} or, for buckets, a plain list.
+std::string HistogramsJson(const std::string& items, HistogramForm form) {
+  if (form != HistogramForm::kPercentiles) {
+    return Cat("[", items, "]");
+  }
+  std::string result = "{\"supported_quantiles\":[";
+  const char* separator = "";
+  for (const double percentile : kPercentiles) {
+    AppendTo(&result, separator, Number(percentile));
+    separator = ",";
+  }
+  AppendTo(&result, "],\"computed_quantiles\":[", items, "]}");
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<Selection> Selection::Of(const StatsQuery& query) {
+  Selection selection;
+  selection.used_only_ = query.used_only;
+  if (!query.filter.empty()) {
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    auto filter = std::make_shared<re2::RE2>(query.filter, options);
+    if (!filter->ok()) {
+      return Invalid("Invalid re2 regex: ", filter->error());
+    }
+    selection.filter_ = std::move(filter);
+  }
+  if (query.type == "Counters") {
+    selection.type_ = Type::kCounter;
+  } else if (query.type == "Gauges") {
+    selection.type_ = Type::kGauge;
+  } else if (query.type == "Histograms") {
+    selection.type_ = Type::kHistogram;
+  } else if (query.type == "TextReadouts") {
+    selection.type_ = Type::kTextReadout;
+  } else if (!query.type.empty() && query.type != "All") {
+    return Invalid("invalid &type= param");
+  }
+  return selection;
+}
+
+bool Selection::Has(const Metric& metric) const {
+  if ((type_ && *type_ != metric.type) || (filter_ && !re2::RE2::PartialMatch(metric.name, *filter_))) {
+    return false;
+  }
+  if (!used_only_) {
+    return true;
+  }
+  switch (metric.type) {
+    case Type::kCounter:
+      return Read(metric.counter) != 0;
+    case Type::kGauge:
+      return IsUsed(metric.gauge);
+    case Type::kHistogram:
+      return Read(metric.histogram).count != 0;
+    case Type::kTextReadout:
+      return !metric.text.empty();
+  }
+  return true;
+}
+
+absl::StatusOr<std::string> Store::StatsText(const StatsQuery& query) const {
+  const absl::StatusOr<Selection> selection = Selection::Of(query);
+  if (!selection.ok()) {
+    return selection.status();
+  }
+  const absl::StatusOr<HistogramForm> form = FormOf(query.histogram_buckets);
+  if (!form.ok()) {
+    return form.status();
+  }
+  // Texts first and histograms last, as Envoy's users know it.
+  std::string texts, scalars, histograms;
+  Visit([&](const Metric& metric) {
+    if (!selection->Has(metric)) {
+      return;
+    }
+    if (metric.type == Type::kTextReadout) {
+      AppendTo(&texts, metric.name, ": \"", metric.text, "\"\n");
+    } else if (metric.type == Type::kHistogram) {
+      AppendHistogramText(metric, *form, &histograms);
+    } else {
+      AppendTo(&scalars, metric.name, ": ", ScalarValue(metric), "\n");
+    }
+  });
+  return Cat(texts, scalars, histograms);
+}
+
+absl::StatusOr<std::string> Store::StatsJson(const StatsQuery& query) const {
+  const absl::StatusOr<Selection> selection = Selection::Of(query);
+  if (!selection.ok()) {
+    return selection.status();
+  }
+  const absl::StatusOr<HistogramForm> form = FormOf(query.histogram_buckets);
+  if (!form.ok()) {
+    return form.status();
+  }
+  std::string texts, scalars, histograms;
+  const auto begin = [](std::string* list, const Metric& metric) {
+    list->append("{\"name\":");
+    AppendJsonString(metric.name, list);
+    list->append(",\"value\":");
+  };
+  Visit([&](const Metric& metric) {
+    if (!selection->Has(metric)) {
+      return;
+    }
+    if (metric.type == Type::kTextReadout) {
+      begin(&texts, metric);
+      AppendJsonString(metric.text, &texts);
+      texts.append("},");
+    } else if (metric.type == Type::kHistogram) {
+      histograms.append(histograms.empty() ? "" : ",");
+      AppendHistogramJson(metric, *form, &histograms);
+    } else {
+      begin(&scalars, metric);
+      AppendTo(&scalars, ScalarValue(metric), "},");
+    }
+  });
+  std::string items = Cat(texts, scalars);
+  if (!histograms.empty()) {
+    AppendTo(&items, "{\"histograms\":", HistogramsJson(histograms, *form), "}");
+  } else if (!items.empty()) {
+    items.pop_back();  // the comma
+  }
+  return Cat("{\"stats\":[", items, "]}");
+}
+
+}  // namespace sluice::stats
