@@ -19,10 +19,14 @@ void Event::Set() {
   timer_.cancel();
 }
 
-Task<bool> Event::Wait() {
+Task<bool> Event::WaitFor(Duration patience) {
+  const TimePoint limit = patience == Duration::max() ? TimePoint::max() : Now() + patience;
   while (!set_) {
     if (co_await IsCancelled()) co_return false;
+    // Setting the time wakes other waiters: only where it changes.
+    if (timer_.expiry() != limit) timer_.expires_at(limit);
     co_await timer_.async_wait(kAwait);
+    if (Now() >= limit) break;
   }
   co_return true;
 }

@@ -11,13 +11,16 @@
 
 namespace sluice {
 
-/// A one-shot event that one or several tasks wait for.
+/// An event that one or several tasks wait for.
 class Event {
  public:
   explicit Event(Executor executor);
-  /// Returns when Set() was called, or false when the wait was cancelled. Immediate once set.
-  Task<bool> Wait();
+  /// Returns when Set() was called, or false when the wait was cancelled. Immediate while set.
+  Task<bool> Wait() { return WaitFor(Duration::max()); }
+  /// The same, for at most `patience`: is_set() tells whether it came. One task at a time.
+  Task<bool> WaitFor(Duration patience);
   void Set();
+  void Clear() { set_ = false; }
   bool is_set() const { return set_; }
 
  private:
@@ -44,7 +47,7 @@ class Scope {
   /// Cancels every task; new ones are cancelled at their first suspension.
   void Cancel(Reason reason = Reason::kCancelled);
 
-  /// Waits until no task is left. Not interrupted by a cancellation: it is the last step of an unwinding.
+  /// Waits until no task is left. A cancellation does not interrupt it, and is forgotten: it is the last step of an unwinding.
   Task<> Join();
 
   bool empty() const { return running_ == 0; }

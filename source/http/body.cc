@@ -1,12 +1,13 @@
 // Bodies that lie in memory. Worker thread only.
 #include "source/http/body.h"
 
+#include "source/base/pooled.h"
 #include "source/base/reason.h"
 
 namespace sluice {
 namespace {
 
-class MemoryBody final : public Body {
+class MemoryBody final : public Body, public Pooled<MemoryBody> {
  public:
   explicit MemoryBody(std::string text) : text_(std::move(text)), rest_(text_) {}
   explicit MemoryBody(std::string_view text) : rest_(text) {}

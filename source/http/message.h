@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "source/base/pooled.h"
 #include "source/http/body.h"
 #include "source/http/headers.h"
 #include "source/net/stream.h"
@@ -14,18 +15,10 @@ namespace sluice {
 enum class HttpVersion : uint8_t { kHttp10, kHttp11, kHttp2 };
 std::string_view ToString(HttpVersion version);  // "HTTP/1.1", as %PROTOCOL% prints it
 
-/// Memory for heads comes from a per-thread list, so that a request in the steady state allocates nothing.
-template <class T>
-class Pooled {
- public:
-  static void* operator new(size_t size);
-  static void operator delete(void* memory);
-};
-
 /// All views point into `arena` or into buffers that it keeps. Hop-by-hop fields are gone: the session has understood and removed
 /// them. `host` is not among the headers: it is `authority`. Change a view by assigning a string that the arena holds:
 /// `head.path = head.arena.Copy("/new")`.
-struct RequestHead : Pooled<RequestHead> {
+struct RequestHead final : Pooled<RequestHead> {
   RequestHead() : headers(arena) {}
 
   Arena arena;
@@ -49,7 +42,7 @@ struct RequestHead : Pooled<RequestHead> {
 };
 using RequestHeadPtr = std::unique_ptr<RequestHead>;
 
-struct ResponseHead : Pooled<ResponseHead> {
+struct ResponseHead final : Pooled<ResponseHead> {
   explicit ResponseHead(int status = 200) : status(status), headers(arena) {}
 
   Arena arena;

@@ -1,0 +1,49 @@
+// FactoryContext: what a factory may use while it builds an extension. Main thread, while a configuration is loaded.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "source/config/diagnostics.h"
+#include "source/observe/access_log.h"
+#include "source/observe/stats.h"
+#include "source/upstream/cluster.h"
+
+namespace sluice {
+
+class ClusterManager;
+class DnsCacheManager;
+class Registry;
+
+/// What belongs to the process; outlives every extension.
+struct ServerContext {
+  Worker& main;
+  size_t workers;
+  stats::Store& stats;
+  AccessLogManager& access_logs;
+  DnsCacheManager& dns_caches;
+  ClusterManager& clusters;
+  const Registry& registry;
+  const Dialer& dialer;
+  config::Diagnostics& diagnostics;
+  Duration drain_time = std::chrono::seconds(600);
+};
+
+struct FactoryContext {
+  ServerContext& server;
+  std::string path;            // of the message that is being turned into an object: "static_resources.listeners[0]..."
+  stats::Scope scope;          // where its metrics belong: http.<stat_prefix>, cluster.<name>, or the root
+
+  /// Reports a problem at `field` below `path` ("dns_cache_config.name"; empty: at `path` itself).
+  void Error(std::string_view field, std::string_view message) {
+    server.diagnostics.Error(field.empty() ? path : path + "." + std::string(field), message);
+  }
+};
+
+/// For cluster types: the cluster that is being built.
+struct ClusterFactoryContext : FactoryContext {
+  ClusterSettings settings;
+  const envoy::config::cluster::v3::Cluster& config;
+};
+
+}  // namespace sluice

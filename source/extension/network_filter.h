@@ -1,0 +1,57 @@
+// NetworkFilter: what handles a downstream connection: the same shape as an HTTP filter, one level below. Immutable and shared; what
+// belongs to one connection are the local variables of Handle.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "source/async/cancel.h"
+#include "source/async/scope.h"
+#include "source/async/worker.h"
+#include "source/http/exchange.h"
+#include "source/net/stream.h"
+
+namespace sluice {
+
+class NetworkNext;
+
+/// An accepted connection. Lives on one worker from accept to close.
+struct Connection {
+  Connection(Worker& worker, StreamPtr stream) : worker(worker), stream(std::move(stream)), scope(worker.executor()) {}
+
+  Worker& worker;
+  StreamPtr stream;
+  ConnectionFacts facts;
+  Canceller canceller;          // of the connection's own coroutine
+  Scope scope;                  // for what runs beside it; joined before the connection dies
+  size_t buffer_limit = 1024 * 1024;
+  /// True once the server or this listener drains: finish what runs, take nothing new.
+  bool draining = false;
+  /// Called on the worker when draining begins; a filter that can end early sets it.
+  std::function<void()> on_drain;
+};
+
+class NetworkFilter {
+ public:
+  virtual ~NetworkFilter() = default;
+  /// Handles the connection until it ends, or does its part and goes on with `co_await next(connection)`.
+  virtual Task<> Handle(Connection& connection, NetworkNext next) const = 0;
+};
+
+/// The rest of a filter chain.
+class NetworkNext {
+ public:
+  NetworkNext(const std::vector<std::unique_ptr<const NetworkFilter>>& filters, size_t position)
+      : filters_(&filters), position_(position) {}
+  Task<> operator()(Connection& connection) const {
+    if (position_ == filters_->size()) return End();
+    return (*filters_)[position_]->Handle(connection, NetworkNext(*filters_, position_ + 1));
+  }
+
+ private:
+  static Task<> End() { co_return; }
+  const std::vector<std::unique_ptr<const NetworkFilter>>* filters_;
+  size_t position_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,108 @@
+// Connecting, one address and several. Worker threads.
+#include "source/net/dialer.h"
+
+#include <netinet/tcp.h>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "source/base/reason.h"
+#include "source/net/tcp_stream.h"
+
+namespace sluice {
+namespace {
+
+constexpr Duration kAttemptDelay = std::chrono::milliseconds(300);
+
+void SetKeepAlive(Socket& socket, const DialOptions::KeepAlive& keep_alive) {
+  const int fd = socket.native_handle();
+  auto set = [fd](int level, int name, std::optional<int> value) {
+    if (value.has_value()) ::setsockopt(fd, level, name, &*value, sizeof(int));
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPCNT, keep_alive.probes);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, keep_alive.idle_seconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, keep_alive.interval_seconds);
+}
+
+class SystemDialer final : public Dialer {
+ public:
+  Task<absl::StatusOr<StreamPtr>> Dial(Address address, DialOptions options) const override {
+    if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+    Socket socket(co_await asio::this_coro::executor);
+    const asio::generic::stream_protocol protocol(address.family(), address.is_ip() ? IPPROTO_TCP : 0);
+    ErrorCode error;
+    socket.open(protocol, error);
+    if (error) co_return MakeError(Reason::kConnectRefused, error.message());
+    socket.native_non_blocking(true, error);
+    if (address.is_ip()) {
+      const int on = 1;
+      ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    if (options.keep_alive.has_value()) SetKeepAlive(socket, *options.keep_alive);
+    const asio::generic::stream_protocol::endpoint endpoint(address.data(), address.size(), protocol.protocol());
+    auto [failure] = co_await socket.async_connect(endpoint, kAwait);
+    if (failure == asio::error::operation_aborted) co_return MakeError(Reason::kCancelled);
+    if (failure) co_return MakeError(Reason::kConnectRefused, failure.message());
+    co_return std::make_unique<TcpStream>(std::move(socket), address);
+  }
+};
+
+// What the attempts of one Connect share; lives in its frame.
+struct Race {
+  const Dialer& dialer;
+  const DialOptions& options;
+  Event changed;
+  size_t running = 0;
+  absl::StatusOr<StreamPtr> result = MakeError(Reason::kConnectRefused, "no address");
+};
+
+Task<> Attempt(Race& race, Address address) {
+  absl::StatusOr<StreamPtr> stream = co_await race.dialer.Dial(address, race.options);
+  --race.running;
+  // A winner that comes second is closed here, by its destructor.
+  if (!race.result.ok() && (stream.ok() || ReasonOf(stream.status()) != Reason::kCancelled)) race.result = std::move(stream);
+  race.changed.Set();
+}
+
+Task<> RunRace(Worker& worker, Race& race, std::vector<Address> addresses) {
+  Scope scope(worker.executor());
+  bool cancelled = false;
+  for (size_t next = 0; !cancelled && !race.result.ok() && (next < addresses.size() || race.running > 0);) {
+    if (next < addresses.size()) {
+      ++race.running;
+      scope.Spawn(Attempt(race, addresses[next++]));
+    }
+    race.changed.Clear();
+    if (race.result.ok() || race.running == 0) continue;
+    const Duration patience = next < addresses.size() ? kAttemptDelay : Duration::max();
+    cancelled = !co_await race.changed.WaitFor(patience);
+  }
+  if (cancelled) race.result = MakeError(Reason::kCancelled);
+  scope.Cancel();
+  co_await scope.Join();
+}
+
+}  // namespace
+
+const Dialer& SocketDialer() {
+  static const SystemDialer dialer;
+  return dialer;
+}
+
+Task<absl::StatusOr<StreamPtr>> Connect(Worker& worker, Canceller& canceller, const Dialer& dialer, std::vector<Address> addresses,
+                                        DialOptions options, Duration timeout) {
+  Deadline deadline(worker.wheel(), canceller, timeout);
+  absl::StatusOr<StreamPtr> result = MakeError(Reason::kConnectRefused, "no address");
+  if (addresses.size() == 1) {
+    result = co_await dialer.Dial(addresses[0], options);
+  } else {
+    Race race{dialer, options, Event(worker.executor())};
+    co_await RunRace(worker, race, std::move(addresses));
+    result = std::move(race.result);
+  }
+  if (co_await deadline.Expired() && !result.ok()) co_return MakeError(Reason::kConnectTimeout);
+  co_return std::move(result);
+}
+
+}  // namespace sluice

@@ -1,0 +1,83 @@
+// Circuit breaker: cluster-wide limits that are counted per worker, so that taking one touches only the worker's own cache line
+// until its share of the limit is used up. Try/Give on worker threads, reading anywhere.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace sluice {
+
+enum class Resource : uint8_t { kConnections, kPending, kRequests, kRetries };
+
+/// Limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds) with Envoy's defaults.
+struct Thresholds {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending_requests = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+  bool track_remaining = false;
+
+  uint32_t limit(Resource resource) const;
+};
+
+class CircuitBreaker {
+ public:
+  CircuitBreaker(const Thresholds& thresholds, size_t workers) : thresholds_(thresholds), lines_(workers) {}
+
+  /// Takes one unit; false when the limit is reached. With several workers the sum is read without a lock: each can overshoot by
+  /// at most one.
+  bool Try(Resource resource, int worker);
+  void Give(Resource resource, int worker) { Add(resource, worker, -1); }
+
+  /// Units in use, over all workers.
+  int64_t InUse(Resource resource) const;
+  bool IsOpen(Resource resource) const { return InUse(resource) >= thresholds_.limit(resource); }
+  int64_t Remaining(Resource resource) const;
+  const Thresholds& thresholds() const { return thresholds_; }
+
+ private:
+  struct alignas(64) Line {
+    std::atomic<int64_t> used[4] = {};
+  };
+  void Add(Resource resource, int worker, int64_t n) {
+    std::atomic<int64_t>& used = lines_[worker].used[static_cast<size_t>(resource)];
+    used.store(used.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+
+  const Thresholds thresholds_;
+  std::vector<Line> lines_;
+};
+
+/// Holds one unit until it dies.
+class BreakerUnit {
+ public:
+  BreakerUnit() = default;
+  /// Empty when the limit is reached.
+  static BreakerUnit Try(CircuitBreaker& breaker, Resource resource, int worker) {
+    BreakerUnit unit;
+    if (!breaker.Try(resource, worker)) return unit;
+    unit.breaker_ = &breaker;
+    unit.resource_ = resource;
+    unit.worker_ = worker;
+    return unit;
+  }
+  BreakerUnit(BreakerUnit&& other) noexcept { *this = std::move(other); }
+  BreakerUnit& operator=(BreakerUnit&& other) noexcept {
+    std::swap(breaker_, other.breaker_);
+    std::swap(resource_, other.resource_);
+    std::swap(worker_, other.worker_);
+    return *this;
+  }
+  ~BreakerUnit() {
+    if (breaker_ != nullptr) breaker_->Give(resource_, worker_);
+  }
+  explicit operator bool() const { return breaker_ != nullptr; }
+
+ private:
+  CircuitBreaker* breaker_ = nullptr;
+  Resource resource_ = Resource::kRequests;
+  int worker_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,102 @@
+// Cluster: a named group of upstream endpoints, how to reach them, and what they may cost. Shared by all workers; Send and Connect
+// run on worker threads and touch only the worker's own part.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "api/envoy/config/cluster/v3/cluster.pb.h"
+#include "source/http/exchange.h"
+#include "source/net/dialer.h"
+#include "source/observe/stats.h"
+#include "source/upstream/balancer.h"
+#include "source/upstream/circuit_breaker.h"
+#include "source/upstream/cluster_stats.h"
+#include "source/upstream/endpoint.h"
+
+namespace sluice {
+
+enum class Priority : uint8_t { kDefault, kHigh };
+
+/// What the configuration says, in the units that the request path uses. A duration of zero: no limit.
+struct ClusterSettings {
+  std::string name;
+  Duration connect_timeout = std::chrono::seconds(5);
+  Duration idle_timeout = std::chrono::hours(1);
+  Duration max_connection_duration{};
+  Duration max_stream_duration{};
+  uint32_t max_requests_per_connection = 0;  // 0: no limit
+  size_t max_response_headers = 100;
+  size_t max_response_headers_bytes = 60 * 1024;
+  size_t buffer_limit = 1024 * 1024;
+  DialOptions dial;
+  bool is_tls = false;
+};
+
+/// One attempt's wishes.
+struct SendOptions {
+  Priority priority = Priority::kDefault;
+  uint64_t hash = 0;
+  Duration idle_timeout{};          // between bytes; zero: none
+};
+
+class Cluster {
+ public:
+  Cluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
+          const Dialer& dialer, size_t workers);
+  virtual ~Cluster();
+
+  const std::string& name() const { return settings_.name; }
+  const ClusterSettings& settings() const { return settings_; }
+  const envoy::config::cluster::v3::Cluster& config() const { return config_; }
+  const ClusterStats& stats() const { return stats_; }
+  CircuitBreaker& breaker(Priority priority) const { return *breakers_[static_cast<size_t>(priority)]; }
+  const Dialer& dialer() const { return dialer_; }
+
+  /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such clusters only.
+  virtual bool is_dynamic() const { return false; }
+
+  /// Main thread, before the workers start: begins what the cluster does in the background (DNS).
+  virtual void Start() {}
+  /// Main thread: resolves when the cluster has its first endpoints or has failed to get any.
+  virtual Task<> WaitReady() { co_return; }
+
+  /// Worker: an endpoint for this request. Errors: kNoHealthyUpstream, kDnsFailure and what the cluster type adds.
+  virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange& exchange) const = 0;
+
+  /// Worker: sends the request to an endpoint and returns the response once its head is there. The body of the response gives the
+  /// connection back to its pool when it was read to a clean end. A request that meets a kept connection which the peer has just
+  /// closed is sent again on another one, if nothing of it can have been processed. Fills exchange.upstream and time.
+  /// Errors: those of Pick; kOverflow, kConnectRefused, kConnectTimeout, kConnectionTerminated, kUpstreamProtocol, kCancelled.
+  Task<absl::StatusOr<Response>> Send(Request& request, Exchange& exchange, SendOptions options) const;
+
+  /// Worker: a connection of its own to an endpoint, for a tunnel. Counts against connections and pending, not requests.
+  Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange, SendOptions options) const;
+
+  /// Main thread: every host that /clusters shows.
+  struct HostView {
+    std::string address, hostname;
+    std::shared_ptr<const HostStats> stats;
+    Endpoint::Settings settings;
+  };
+  virtual std::vector<HostView> Hosts() const = 0;
+
+  /// Main thread: brings the gauges up to date that are computed when somebody looks (breakers, membership).
+  void RefreshGauges() const;
+
+  /// Worker: closes the pools of this worker; called before the worker ends and when endpoints go.
+  virtual void DropPools(int worker) const = 0;
+
+ private:
+  const ClusterSettings settings_;
+  const envoy::config::cluster::v3::Cluster config_;
+  const ClusterStats stats_;
+  const Dialer& dialer_;
+  std::unique_ptr<CircuitBreaker> breakers_[2];
+};
+
+using ClusterPtr = std::shared_ptr<const Cluster>;
+using ClusterMap = StringMap<ClusterPtr>;
+
+}  // namespace sluice

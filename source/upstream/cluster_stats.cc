@@ -1,0 +1,55 @@
+// Registration of a cluster's metrics. Main thread, but for code counters that are made on first sight.
+#include "source/upstream/cluster_stats.h"
+
+#include "source/base/strings.h"
+
+namespace sluice {
+namespace {
+
+Counter Make(const stats::Scope& scope, std::string_view name, Counter) { return scope.counter(name); }
+Gauge Make(const stats::Scope& scope, std::string_view name, Gauge) { return scope.gauge(name); }
+Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) { return scope.histogram(name); }
+
+}  // namespace
+
+CodeCounters::CodeCounters(const stats::Scope& scope, std::string_view prefix) : scope_(scope), prefix_(prefix) {
+  for (int i = 1; i <= 5; ++i) classes_[i] = scope.counter(Cat(prefix, i, "xx"));
+}
+
+void CodeCounters::Count(int status) const {
+  if (status < 100 || status > 599) return;
+  classes_[status / 100].Add();
+  std::atomic<uint32_t>& index = codes_[status];
+  if (index.load(std::memory_order_acquire) == 0) {
+    index.store(scope_.counter(Cat(prefix_, status)).index, std::memory_order_release);
+  }
+  Counter{index.load(std::memory_order_relaxed)}.Add();
+}
+
+ClusterStats::ClusterStats(const stats::Scope& s)
+    :
+#define SLUICE_MAKE(kind, name) name(Make(s, #name, kind{})),
+      SLUICE_CLUSTER_STATS(SLUICE_MAKE)
+#undef SLUICE_MAKE
+      codes(s, "upstream_rq_"),
+      retry_codes(s.Sub("retry"), "upstream_rq_"),
+      internal_codes(s.Sub("internal"), "upstream_rq_"),
+      external_codes(s.Sub("external"), "upstream_rq_"),
+      scope(s) {
+}
+
+ClusterStats::Breaker::Breaker(const stats::Scope& s, bool track_remaining)
+    : cx_open(s.gauge("cx_open")),
+      cx_pool_open(s.gauge("cx_pool_open")),
+      rq_pending_open(s.gauge("rq_pending_open")),
+      rq_open(s.gauge("rq_open")),
+      rq_retry_open(s.gauge("rq_retry_open")) {
+  if (!track_remaining) return;
+  remaining_cx = s.gauge("remaining_cx");
+  remaining_cx_pools = s.gauge("remaining_cx_pools");
+  remaining_pending = s.gauge("remaining_pending");
+  remaining_rq = s.gauge("remaining_rq");
+  remaining_retries = s.gauge("remaining_retries");
+}
+
+}  // namespace sluice

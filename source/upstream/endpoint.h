@@ -1,0 +1,60 @@
+// Endpoint: one upstream host with its addresses, its figures, and on each worker its pool of connections. Immutable but for the
+// figures (counted per worker) and the pools (each touched by its own worker only).
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "source/base/metric.h"
+#include "source/net/address.h"
+
+namespace sluice {
+
+class ConnPool;
+
+/// The figures of /clusters for one host. Shared by successive endpoints of the same host, so that they survive a DNS change.
+class HostStats {
+ public:
+  HostStats();
+  ~HostStats();
+  HostStats(const HostStats&) = delete;
+
+  Counter cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+  Gauge cx_active, rq_active, rq_pending;
+};
+
+class Endpoint {
+ public:
+  struct Settings {
+    std::string hostname;               // as configured, or name:port of a dynamic host
+    std::vector<Address> addresses;     // tried in order; the first names the host
+    uint32_t weight = 1;
+    std::string region, zone, sub_zone;
+    bool healthy = true;
+  };
+
+  Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t workers);
+  ~Endpoint();
+  Endpoint(const Endpoint&) = delete;
+
+  const std::string& hostname() const { return settings_.hostname; }
+  const std::vector<Address>& addresses() const { return settings_.addresses; }
+  const Address& address() const { return settings_.addresses.front(); }
+  const Settings& settings() const { return settings_; }
+  const HostStats& stats() const { return *stats_; }
+
+  /// The pool of a worker; made and dropped by that worker.
+  std::unique_ptr<ConnPool>& pool(int worker) const { return pools_[worker]; }
+
+ private:
+  const Settings settings_;
+  const std::shared_ptr<HostStats> stats_;
+  mutable std::vector<std::unique_ptr<ConnPool>> pools_;
+};
+
+using EndpointPtr = std::shared_ptr<const Endpoint>;
+using EndpointList = std::vector<EndpointPtr>;
+
+}  // namespace sluice
