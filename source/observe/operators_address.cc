@@ -1,0 +1,144 @@
+// Operators that print addresses and ports of both sides. Stateless, any thread.
+#include <arpa/inet.h>
+
+#include <cstring>
+
+#include "source/base/strings.h"
+#include "source/observe/operators.h"
+
+namespace sluice::format_internal {
+namespace {
+
+const Address& DownstreamRemote(const Exchange& exchange) { return exchange.remote_address(); }
+const Address& DownstreamDirectRemote(const Exchange& exchange) { return exchange.connection().direct_remote; }
+const Address& DownstreamLocal(const Exchange& exchange) { return exchange.connection().local; }
+const Address& UpstreamLocal(const Exchange& exchange) { return exchange.upstream.local; }
+const Address& UpstreamRemote(const Exchange& exchange) { return exchange.upstream.remote; }
+
+// The first `prefix` bits of an address in network order.
+void Mask(uint8_t* bytes, int size, int prefix) {
+  for (int i = 0; i < size; ++i) {
+    const int bits = std::min(std::max(prefix - 8 * i, 0), 8);
+    bytes[i] &= static_cast<uint8_t>(0xff << (8 - bits));
+  }
+}
+
+// "10.1.0.0" or "::1", masked where prefix >= 0.
+void AppendIp(const Address& address, int prefix, std::string* out) {
+  char text[INET6_ADDRSTRLEN];
+  uint8_t bytes[16];
+  const bool is_v4 = address.family() == AF_INET;
+  const int size = is_v4 ? 4 : 16;
+  std::memcpy(bytes, is_v4 ? static_cast<const void*>(&address.v4().sin_addr) : &address.v6().sin6_addr,
+              static_cast<size_t>(size));
+  if (prefix >= 0) {
+    Mask(bytes, size, prefix);
+  }
+  out->append(inet_ntop(address.family(), bytes, text, sizeof(text)));
+}
+
+Rendered AppendAddress(const Address& address, bool port, std::string* out) {
+  if (!address.is_set()) {
+    return Rendered::kMissing;
+  }
+  const bool scoped = address.family() == AF_INET6 && address.v6().sin6_scope_id != 0;
+  if (!address.is_ip() || scoped) {
+    return AppendText(port ? address.ToString() : address.IpString(), out);
+  }
+  const bool brackets = port && address.family() == AF_INET6;
+  out->append(brackets ? "[" : "");
+  AppendIp(address, -1, out);
+  out->append(brackets ? "]" : "");
+  if (port) {
+    out->push_back(':');
+    AppendNumber(address.port(), out);
+  }
+  return Rendered::kString;
+}
+
+using Get = const Address& (*)(const Exchange&);
+
+template <Get kGet>
+Rendered Full(const Operator&, const LogContext& context, std::string* out) {
+  return AppendAddress(kGet(context.exchange), true, out);
+}
+
+template <Get kGet>
+Rendered WithoutPort(const Operator& op, const LogContext& context, std::string* out) {
+  const Address& address = kGet(context.exchange);
+  if (op.option < 0) {
+    return AppendAddress(address, false, out);
+  }
+  if (!address.is_ip() || (address.family() == AF_INET && op.option > 32)) {
+    return Rendered::kMissing;
+  }
+  AppendIp(address, op.option, out);
+  out->push_back('/');
+  AppendNumber(static_cast<uint64_t>(op.option), out);
+  return Rendered::kString;
+}
+
+template <Get kGet>
+Rendered Port(const Operator&, const LogContext& context, std::string* out) {
+  const Address& address = kGet(context.exchange);
+  return address.is_ip() ? AppendNumber(address.port(), out) : Rendered::kMissing;
+}
+
+// An optional prefix length, as in _WITHOUT_PORT(24).
+absl::Status CompileMask(const std::string_view* argument, Operator* op) {
+  op->option = -1;
+  if (argument == nullptr) {
+    return absl::OkStatus();
+  }
+  const auto prefix = ParseDecimal<int>(*argument);
+  if (!prefix.has_value() || *prefix > 128) {
+    return Invalid("takes the length of a prefix (0 to 128), not '", *argument, "'");
+  }
+  op->option = *prefix;
+  return absl::OkStatus();
+}
+
+std::string_view HostOnly(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  const bool is_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+  return is_port ? host.substr(0, colon) : host;
+}
+
+Rendered HostName(const Operator&, const LogContext& context, std::string* out) {
+  const UpstreamFacts& upstream = context.exchange.upstream;
+  return upstream.host_name.empty() ? AppendAddress(upstream.remote, true, out) : AppendText(upstream.host_name, out);
+}
+
+Rendered HostNameWithoutPort(const Operator&, const LogContext& context, std::string* out) {
+  const UpstreamFacts& upstream = context.exchange.upstream;
+  return upstream.host_name.empty() ? AppendAddress(upstream.remote, false, out)
+                                    : AppendText(HostOnly(upstream.host_name), out);
+}
+
+}  // namespace
+
+absl::Span<const OperatorType> AddressOperators() {
+  static constexpr OperatorType kOperators[] = {
+      {"DOWNSTREAM_REMOTE_ADDRESS", nullptr, Full<DownstreamRemote>, true},
+      {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamRemote>, true},
+      {"DOWNSTREAM_REMOTE_PORT", nullptr, Port<DownstreamRemote>, false},
+      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", nullptr, Full<DownstreamDirectRemote>, true},
+      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamDirectRemote>, true},
+      {"DOWNSTREAM_DIRECT_REMOTE_PORT", nullptr, Port<DownstreamDirectRemote>, false},
+      {"DOWNSTREAM_LOCAL_ADDRESS", nullptr, Full<DownstreamLocal>, true},
+      {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamLocal>, true},
+      {"DOWNSTREAM_LOCAL_PORT", nullptr, Port<DownstreamLocal>, false},
+      {"UPSTREAM_HOST", nullptr, Full<UpstreamRemote>, true},
+      {"UPSTREAM_HOST_NAME", nullptr, HostName, true},
+      {"UPSTREAM_HOST_NAME_WITHOUT_PORT", nullptr, HostNameWithoutPort, true},
+      {"UPSTREAM_LOCAL_ADDRESS", nullptr, Full<UpstreamLocal>, true},
+      {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<UpstreamLocal>, true},
+      {"UPSTREAM_LOCAL_PORT", nullptr, Port<UpstreamLocal>, false},
+      {"UPSTREAM_REMOTE_ADDRESS", nullptr, Full<UpstreamRemote>, true},
+      {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<UpstreamRemote>, true},
+      {"UPSTREAM_REMOTE_PORT", nullptr, Port<UpstreamRemote>, false},
+  };
+  return kOperators;
+}
+
+}  // namespace sluice::format_internal
