@@ -1,0 +1,142 @@
+// DnsCache: the shared cache of resolved names behind dynamic forward proxying (envoy-semantics 1.4). All resolving happens on the
+// main worker; each worker finds what was published to it in a map of its own, so that a hit takes no lock and writes nothing shared.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "source/async/scope.h"
+#include "source/async/worker.h"
+#include "source/base/strings.h"
+#include "source/net/resolver.h"
+#include "source/observe/stats.h"
+#include "source/upstream/address_filter.h"
+#include "source/upstream/dns_backoff.h"
+#include "source/upstream/dns_host.h"
+#include "source/upstream/pending_breaker.h"
+
+namespace sluice {
+
+/// envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig in plain values, with its defaults.
+struct DnsCacheOptions {
+  std::string name;
+  LookupFamily family = LookupFamily::kAuto;
+  Duration refresh_rate = std::chrono::seconds(60);     // while a name has no records; and after failures by default
+  Duration min_refresh_rate = std::chrono::seconds(5);  // floor under the DNS TTL
+  Duration host_ttl = std::chrono::minutes(5);          // an unused host is removed after this time
+  uint32_t max_hosts = 1024;
+  bool disable_refresh_on_failure = false;              // a failed host without an address is forgotten at once
+  BackoffOptions failure_refresh;                       // zero base: `refresh_rate`, fixed
+  uint32_t max_pending_requests = 1024;
+  Duration query_timeout = std::chrono::seconds(5);     // zero: none but the resolver's
+  AddressMatcher address_filter;                        // addresses that match are dropped from every answer
+  struct HostPort {
+    std::string host;
+    uint16_t port = 0;
+  };
+  std::vector<HostPort> preresolve;
+};
+
+/// Told of every change. A cluster registers one to make endpoints and to drop connection pools.
+class DnsCacheObserver {
+ public:
+  virtual ~DnsCacheObserver() = default;
+  /// Main thread, before any worker can see this version: a host has its first outcome, or another address list.
+  virtual void OnHostChanged(const ResolvedHostPtr& host) {}
+  /// Main thread: the host is no longer in the cache; workers may still see it for a moment.
+  virtual void OnHostRemoved(const ResolvedHostPtr& host) {}
+  /// Worker thread: this worker does not find `host` (this version of it) any more; `next` took its place, null when it was removed.
+  virtual void OnWorkerDropped(int worker, const ResolvedHostPtr& host, const ResolvedHostPtr& next) {}
+};
+
+class DnsCache {
+ public:
+  /// Main thread. `resolver` and `main` must outlive the cache; metrics are registered under dns_cache.<name>.
+  DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers, stats::Store& stats);
+  /// After the loops of main and of all workers have ended.
+  ~DnsCache();
+  DnsCache(const DnsCache&) = delete;
+  DnsCache& operator=(const DnsCache&) = delete;
+
+  // ---- Any worker's thread.
+
+  /// The host of a request's authority, when no waiting is needed. Null: it is not known here, call Resolve(). The result is
+  /// this worker's until it suspends; copy the HostRef to keep it. Counts as a use of the host. Errors, in this order:
+  /// kDnsPendingOverflow when max_pending_requests are pending (also for what is cached), kEmptyHost, kDnsFailure with
+  /// Misformatted_domain_name or with the outcome that is cached.
+  absl::StatusOr<const HostRef*> Find(int worker, std::string_view authority, uint16_t default_port);
+
+  /// The same, waiting for the look-up where it is needed. Holds one unit of max_pending_requests while it waits. More errors:
+  /// kDnsCacheOverflow (max_hosts), kCancelled.
+  Task<absl::StatusOr<HostRef>> Resolve(Worker& worker, std::string authority, uint16_t default_port);
+
+  const std::string& name() const { return options_.name; }
+  const DnsCacheOptions& options() const { return options_; }
+
+  // ---- Main thread.
+
+  /// Begins: remembers where to publish and resolves the configured names. `workers` must outlive the cache.
+  void Start(const std::vector<std::unique_ptr<Worker>>& workers);
+
+  /// From now on `observer` hears of changes, as long as it lives. It is told at once of the hosts that exist.
+  void AddObserver(std::weak_ptr<DnsCacheObserver> observer);
+
+  /// One line of the admin's views.
+  struct HostView {
+    ResolvedHostPtr host;         // null while the first look-up runs
+    std::string key;
+    std::chrono::seconds ttl{};   // of the last answer with addresses
+    TimePoint last_used;
+    bool resolving = false;
+  };
+  /// All hosts, ordered by key.
+  std::vector<HostView> Hosts() const;
+
+ private:
+  struct Entry;     // main thread: a host
+  struct Waiter;    // worker: one suspended Resolve()
+  struct Local;     // worker: its map and its waiters
+  struct Metrics;
+
+  // Worker side.
+  Task<absl::StatusOr<HostRef>> Await(Worker& worker, DnsKey key);
+  void Accept(int worker, const ResolvedHostPtr& host);
+  void Drop(int worker, const ResolvedHostPtr& host);
+  void Refuse(int worker, const std::string& key, const absl::Status& status);
+
+  // Main side.
+  void Load(const DnsKey& key, int worker);
+  Entry& Add(const DnsKey& key);
+  void Refresh(Entry& entry);
+  Task<> Look(Entry& entry);
+  void Finish(Entry& entry, DnsAnswer answer);
+  void Filter(DnsAnswer& answer);
+  bool Apply(Entry& entry, const DnsAnswer& answer);
+  void Publish(Entry& entry, ResolvedHostPtr host);
+  void OnAlarm(Entry& entry);
+  void Schedule(Entry& entry, Duration until_refresh);
+  void Remove(Entry& entry);
+  template <class Call>
+  void Tell(Call call);
+
+  const DnsCacheOptions options_;
+  Resolver& resolver_;
+  Worker& main_;
+  const std::unique_ptr<const Metrics> metrics_;
+  PendingBreaker breaker_;
+
+  // Each touched by its own worker only.
+  std::vector<std::unique_ptr<Local>> locals_;
+
+  // Main thread.
+  const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
+  absl::flat_hash_map<std::string, std::unique_ptr<Entry>, StringHash, StringEq> entries_;
+  std::vector<uint32_t> free_slots_;
+  std::vector<std::weak_ptr<DnsCacheObserver>> observers_;
+};
+
+}  // namespace sluice
