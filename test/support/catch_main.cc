@@ -1,6 +1,7 @@
 // The main() of every Catch2 unit test, compiled once. It runs before any thread of a test exists
 // and reports to the console and, under Bazel, as JUnit XML where Bazel asks for it.
 #define CATCH_CONFIG_RUNNER
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -10,8 +11,8 @@
 
 namespace {
 
-// Runs the tests once more would double their time, so the XML is the only report when Bazel asks
-// for one; its console output is then the XML's summary of failures, printed from the same run.
+// The XML is the only report when Bazel asks for one: a second run for the console would double the
+// time. The failures are printed from the XML, with the name of each test case.
 int RunForBazel(int argc, char* argv[], const std::string& xml_path) {
   std::vector<std::string> arguments(argv, argv + argc);
   arguments.insert(arguments.end(), {"--reporter", "junit", "--out", xml_path});
@@ -25,7 +26,9 @@ int RunForBazel(int argc, char* argv[], const std::string& xml_path) {
     while (std::getline(report, line)) {
       inside = inside || line.find("<failure") != std::string::npos ||
                line.find("<error ") != std::string::npos;
-      if (inside || line.find("<testcase") != std::string::npos) std::fprintf(stderr, "%s\n", line.c_str());
+      if (inside || line.find("<testcase") != std::string::npos) {
+        std::fprintf(stderr, "%s\n", line.c_str());
+      }
       if (line.find("</failure>") != std::string::npos ||
           line.find("</error>") != std::string::npos) {
         inside = false;
