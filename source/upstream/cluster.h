@@ -39,6 +39,8 @@ struct SendOptions {
   Priority priority = Priority::kDefault;
   uint64_t hash = 0;
   Duration idle_timeout{};          // between bytes; zero: none
+  bool auto_host_rewrite = false;   // the request's authority becomes the endpoint's hostname, where it has one ...
+  bool append_x_forwarded_host = false;  // ... and x-forwarded-host gets the old one appended
 };
 
 class Cluster {

@@ -1,0 +1,41 @@
+// RouteMatcher: the conditions of one route. Immutable and shared by all workers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/envoy/config/route/v3/route_components.pb.h"
+#include "source/config/diagnostics.h"
+#include "source/http/match.h"
+#include "source/router/route.h"
+
+namespace sluice {
+
+class RouteMatcher {
+ public:
+  /// Reports problems at and below `path`.
+  static RouteMatcher Build(const envoy::config::route::v3::RouteMatch& config, std::string_view path,
+                            config::Diagnostics& diagnostics);
+
+  /// `path_only` is head.PathOnly(), computed once for all routes.
+  bool Matches(const RequestHead& head, std::string_view path_only) const;
+
+  /// How the path is matched, for prefix_rewrite.
+  Route::Matched matched() const;
+  size_t prefix_length() const { return text_.size(); }
+
+ private:
+  enum class Kind : uint8_t { kPrefix, kPath, kSeparatedPrefix, kRegex, kConnect };
+  bool MatchesPath(std::string_view path) const;
+
+  Kind kind_ = Kind::kPrefix;
+  bool ignore_case_ = false;
+  std::string text_;
+  std::shared_ptr<const RE2> regex_;
+  std::vector<HeaderMatcher> headers_;
+  std::vector<QueryMatcher> queries_;
+};
+
+}  // namespace sluice
