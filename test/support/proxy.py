@@ -102,10 +102,11 @@ class Proxy:
     def port(self, name="main"):
         """The port on which the listener `name` listens."""
         if self._ports is None:
-            self._ports = {}
+            ports = {}
             for line in self.admin("/listeners").text.splitlines():
                 listener, _, address = line.partition("::")
-                self._ports[listener] = int(address.rsplit(":", 1)[1]) if ":" in address else address
+                ports[listener] = int(address.rsplit(":", 1)[1]) if ":" in address else address
+            self._ports = ports
         return self._ports[name]
 
     def stats(self, pattern=""):

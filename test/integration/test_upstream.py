@@ -1,0 +1,296 @@
+"""Origins that misbehave, connections that are reused or not, and the circuit breakers."""
+import socket
+import threading
+import unittest
+
+from test.support import config, names
+from test.support.client import Client
+from test.support.origin import closed_port, ok
+from test.support.proxy import IS_ENVOY, ProxyTest
+
+CONNECT_ERROR = "upstream connect error or disconnect/reset before headers. reset reason: "
+BEFORE = "upstream_reset_before_response_started{%s}"
+
+
+class Upstream(ProxyTest):
+    """A gateway in front of one origin of the test's making."""
+
+    def gateway(self, port, action=None, cluster_fields=None, **fields):
+        manager = config.http([config.forward("origin", action=action)], log=self.log_path, **fields)
+        ports = port if isinstance(port, (list, tuple)) else [port]
+        return self.start(config.bootstrap(config.listener(manager), [
+            config.cluster("origin", *ports, **(cluster_fields or {}))]))
+
+    def fails(self, status, reason, flag, details, method="GET", body=None):
+        with Client(self.proxy.port()) as client:
+            answer = client.ask(method, "/", "h", body=body)
+            self.assertEqual((status, CONNECT_ERROR + reason), (answer.status, answer.text()))
+        entry = self.log()
+        self.assertEqual((status, flag, details), (entry["code"], entry["flags"], entry["details"]))
+
+    def test_refuses(self):
+        port, holder = closed_port()
+        with holder:
+            self.gateway(port)
+            self.fails(503, "remote connection failure", "UF", BEFORE %
+                       "remote_connection_failure|delayed_connect_error:_Connection_refused")
+
+    def test_connect_times_out(self):
+        # A listener whose queue is full answers no SYN.
+        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.addCleanup(listener.close)
+        port = listener.getsockname()[1]
+        holders = []
+        for _ in range(4):
+            holder = socket.socket()
+            holder.setblocking(False)
+            holder.connect_ex(("127.0.0.1", port))
+            holders.append(holder)
+            self.addCleanup(holder.close)
+        self.gateway(port, cluster_fields={"connect_timeout": "0.3s"})
+        self.fails(503, "connection timeout", "UF", BEFORE % "connection_timeout")
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_connect_timeout"))
+
+    def test_closes_without_an_answer(self):
+        origin = self.raw_origin(lambda wire: wire.head())
+        self.gateway(origin.port)
+        self.fails(503, "connection termination", "UC", BEFORE % "connection_termination",
+                   "POST", b"body")
+
+    def test_garbage(self):
+        origin = self.raw_origin(lambda wire: (wire.head(), wire.send("SSH-2.0-OpenSSH_9.2\r\n\r\n"), wire.rest()))
+        self.gateway(origin.port)
+        self.fails(502, "protocol error", "UPE", BEFORE % "protocol_error")
+
+    def test_cuts_its_body(self):
+        origin = self.raw_origin(lambda wire: (
+            wire.head(), wire.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this")))
+        self.gateway(origin.port)
+        with self.client() as client:
+            client.request("GET", "/", "h")
+            answer = client.head()
+            self.assertEqual(200, answer.status)
+            self.assertEqual(b"only this", client.rest())
+        entry = self.log()
+        self.assertEqual(200, entry["code"])
+        self.assertIn(entry["flags"], ("UPE", "UC"))
+        self.assertTrue(entry["details"].startswith("upstream_reset_after_response_started{"), entry)
+
+    def test_cuts_a_chunked_body(self):
+        origin = self.raw_origin(lambda wire: (
+            wire.head(), wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")))
+        self.gateway(origin.port)
+        with self.client() as client:
+            client.request("GET", "/", "h")
+            client.head()
+            self.assertNotIn(b"0\r\n\r\n", client.rest(), "a cut body must not look complete")
+
+    def test_route_timeout(self):
+        origin = self.raw_origin(lambda wire: (wire.head(), wire.rest()))
+        self.gateway(origin.port, action={"timeout": "0.3s"})
+        with self.client() as client:
+            answer = client.ask("GET", "/", "h")
+            self.assertEqual((504, "upstream request timeout"), (answer.status, answer.text()))
+        entry = self.log()
+        self.assertEqual(("UT", "response_timeout"), (entry["flags"], entry["details"]))
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_timeout"))
+
+    def test_stream_idle_timeout(self):
+        origin = self.raw_origin(lambda wire: (wire.head(), wire.rest()))
+        self.gateway(origin.port, stream_idle_timeout="0.3s")
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((504, "stream timeout"), (answer.status, answer.text()))
+        self.assertEqual("SI", self.log()["flags"])
+
+    def test_big_response_head(self):
+        origin = self.origin(ok(b"x", "x-big: " + "y" * 100000))
+        self.gateway(origin.port)
+        answer = self.ask("GET", "/", "h")
+        self.assertIn(answer.status, (502, 503))
+
+    def test_connections_are_reused(self):
+        origin = self.origin()
+        self.gateway(origin.port)
+        with self.client() as client:
+            for _ in range(10):
+                self.assertEqual(200, client.ask("GET", "/", "h").status)
+        self.assertEqual(1, origin.connections)
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_total"))
+
+    def test_upstream_idle_timeout(self):
+        origin = self.origin()
+        self.gateway(origin.port, cluster_fields=config.idle_timeout(0.3))
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_idle_timeout"))
+
+    def test_connection_close_of_the_origin(self):
+        origin = self.origin(ok(b"x", "connection: close"))
+        self.gateway(origin.port)
+        with self.client() as client:
+            for _ in range(3):
+                answer = client.ask("GET", "/", "h")
+                self.assertEqual(200, answer.status)
+                self.assertNotEqual("close", answer.header("connection"), "one hop's business")
+        self.assertEqual(3, origin.connections)
+
+    def test_extra_bytes_after_an_answer(self):
+        """A connection with bytes that nobody asked for is not used again."""
+        def serve(wire):
+            while True:
+                wire.message()
+                wire.send(ok(b"good"), "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+        origin = self.raw_origin(serve)
+        self.gateway(origin.port)
+        with self.client() as client:
+            for _ in range(5):
+                answer = client.ask("GET", "/", "h")
+                if IS_ENVOY and answer.status != 200:
+                    continue
+                self.assertEqual((200, b"good"), (answer.status, answer.body))
+            # Each on a connection of its own.
+        if not IS_ENVOY:
+            self.assertEqual(5, origin.connections)
+
+    @unittest.skipIf(IS_ENVOY, "Envoy answers 503 in this race")
+    def test_kept_connection_that_the_origin_closes(self):
+        """The origin closes as soon as the next request arrives: it is sent again on a new connection."""
+        def serve(wire):
+            wire.message()
+            wire.send(ok(b"first"))
+            wire.head()  # the request comes, the origin closes without a byte of answer
+        origin = self.raw_origin(serve)
+        self.gateway(origin.port)
+        with self.client() as client:
+            for _ in range(3):
+                answer = client.ask("GET", "/", "h")
+                self.assertEqual((200, b"first"), (answer.status, answer.body))
+        self.assertEqual(3, origin.connections)
+
+    @unittest.skipIf(IS_ENVOY, "Envoy answers 503 in this race")
+    def test_kept_connection_and_a_post_with_body(self):
+        """What may have had an effect is not sent twice."""
+        bodies = []
+
+        def serve(wire):
+            wire.message()
+            wire.send(ok(b"first"))
+            bodies.append(wire.message().body)
+        origin = self.raw_origin(serve)
+        self.gateway(origin.port)
+        with self.client() as client:
+            self.assertEqual(200, client.ask("GET", "/", "h").status)
+            self.assertEqual(503, client.ask("POST", "/", "h", body=b"pay").status)
+        self.assertEqual([b"pay"], bodies)
+
+    def test_round_robin(self):
+        origins = [self.origin(ok(b"%d" % number)) for number in range(3)]
+        self.gateway([origin.port for origin in origins])
+        with self.client() as client:
+            bodies = [client.ask("GET", "/", "h").body for _ in range(9)]
+        self.assertEqual({b"0": 3, b"1": 3, b"2": 3}, {body: bodies.count(body) for body in set(bodies)})
+
+    def test_retry_on_another_connection(self):
+        answers = [None, ok(b"second")]
+        origin = self.origin(lambda _: answers.pop(0))
+        self.gateway(origin.port, action={"retry_policy": {"retry_on": "reset", "num_retries": 1}})
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((200, b"second"), (answer.status, answer.body))
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_retry"))
+
+    def test_strict_dns(self):
+        origin = self.origin()
+        server = self.names({"origin.t": ["127.0.0.1"]})
+        cluster = config.cluster("origin", origin.port, address="origin.t", kind="STRICT_DNS",
+                                 dns_lookup_family="V4_ONLY",
+                                 typed_dns_resolver_config=config.resolver(server))
+        self.start(config.bootstrap(config.listener(config.http([config.forward("origin")])), [cluster]))
+        self.proxy.wait_stat("cluster.origin.membership_healthy", 1)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+
+    def test_logical_dns(self):
+        origin = self.origin()
+        server = self.names({"origin.t": ["127.0.0.1"]})
+        cluster = config.cluster("origin", origin.port, address="origin.t", kind="LOGICAL_DNS",
+                                 dns_lookup_family="V4_ONLY",
+                                 typed_dns_resolver_config=config.resolver(server))
+        self.start(config.bootstrap(config.listener(config.http([config.forward("origin")])), [cluster]))
+        self.proxy.wait_stat("cluster.origin.membership_healthy", 1)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+
+
+class Breakers(ProxyTest):
+    """Circuit breakers and what they leave."""
+
+    def gateway(self, port, **thresholds):
+        manager = config.http([config.forward("origin")], log=self.log_path)
+        return self.start(config.bootstrap(config.listener(manager), [
+            config.cluster("origin", port, **config.breakers(track_remaining=True, **thresholds))]),
+            concurrency=1)
+
+    def waiting_origin(self):
+        """An origin that answers when the test says so."""
+        self.go = threading.Event()
+        self.addCleanup(self.go.set)
+
+        def answer(_):
+            self.go.wait(10)
+            return ok()
+        return self.origin(answer)
+
+    def remaining(self, what):
+        return self.proxy.stat("cluster.origin.circuit_breakers.default.remaining_" + what)
+
+    def test_remaining(self):
+        origin = self.waiting_origin()
+        self.gateway(origin.port, max_connections=40000, max_pending_requests=40000,
+                     max_requests=40000, max_retries=40000)
+        for what in ("cx", "pending", "rq", "retries"):
+            self.assertEqual(40000, self.remaining(what), what)
+        with self.client() as client:
+            client.request("GET", "/", "h")
+            prefix = "cluster.origin.circuit_breakers.default."
+            self.proxy.wait_stat(prefix + "remaining_rq", 39999)
+            self.proxy.wait_stat(prefix + "remaining_cx", 39999)
+            self.go.set()
+            self.assertEqual(200, client.response().status)
+            self.proxy.wait_stat(prefix + "remaining_rq", 40000)
+
+    def overflow(self, counter):
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((503, CONNECT_ERROR + "overflow"), (answer.status, answer.text()))
+        self.assertEqual("true", answer.header("x-envoy-overloaded"))
+        entry = self.log()
+        self.assertEqual(("UO", BEFORE % "overflow"), (entry["flags"], entry["details"]))
+        self.assertEqual(1, self.proxy.stat("cluster.origin." + counter))
+
+    def test_max_requests(self):
+        origin = self.waiting_origin()
+        self.gateway(origin.port, max_requests=1)
+        with self.client() as client:
+            client.request("GET", "/", "h")
+            self.proxy.wait_stat("cluster.origin.circuit_breakers.default.rq_open", 1)
+            self.overflow("upstream_rq_active_overflow")
+            self.go.set()
+            self.assertEqual(200, client.response().status)
+        self.proxy.wait_stat("cluster.origin.circuit_breakers.default.rq_open", 0)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+
+    def test_max_pending_requests(self):
+        origin = self.waiting_origin()
+        self.gateway(origin.port, max_connections=1, max_pending_requests=1)
+        with self.client() as first, self.client() as second:
+            first.request("GET", "/", "h")
+            self.proxy.wait_stat("cluster.origin.circuit_breakers.default.cx_open", 1)
+            names.wait_for(lambda: len(origin.requests) == 1)
+            second.request("GET", "/", "h")
+            self.proxy.wait_stat("cluster.origin.circuit_breakers.default.rq_pending_open", 1)
+            self.overflow("upstream_rq_pending_overflow")
+            self.go.set()
+            self.assertEqual(200, first.response().status)
+            self.assertEqual(200, second.response().status)
+        self.assertEqual(1, origin.connections)
+
+
+if __name__ == "__main__":
+    unittest.main()
