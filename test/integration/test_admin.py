@@ -1,0 +1,176 @@
+"""The admin page."""
+import unittest
+
+from test.support import config
+from test.support.proxy import IS_ENVOY, ProxyTest
+
+
+class Admin(ProxyTest):
+    """One forward proxy that has served a request."""
+
+    def setUp(self):
+        super().setUp()
+        self.upstream = self.origin()
+        self.start(config.forward_proxy(
+            self.names({"ok.t": ["127.0.0.1"]}), log=self.log_path,
+            cluster_fields=config.breakers(max_connections=40000, max_pending_requests=40000,
+                                           max_requests=40000, max_retries=40000, track_remaining=True)))
+        self.authority = "ok.t:%d" % self.upstream.port
+        self.assertEqual(200, self.ask("GET", "/", self.authority).status)
+
+    def test_ready(self):
+        answer = self.proxy.admin("/ready")
+        self.assertEqual((200, "LIVE\n"), (answer.status, answer.text))
+
+    def test_home_and_help(self):
+        answer = self.proxy.admin("/")
+        self.assertEqual(200, answer.status)
+        self.assertTrue(answer.headers["content-type"].startswith("text/html"))
+        for text in (answer.text, self.proxy.admin("/help").text):
+            for path in ("/clusters", "/config_dump", "/stats/prometheus", "/quitquitquit"):
+                self.assertIn(path[1:], text)
+
+    def test_unknown_path(self):
+        answer = self.proxy.admin("/nothing")
+        self.assertEqual(404, answer.status)
+        self.assertTrue(answer.text.startswith("invalid path. admin commands are:"), answer.text[:99])
+
+    def test_server_info(self):
+        info = self.proxy.admin("/server_info").json()
+        self.assertEqual("LIVE", info["state"])
+        self.assertEqual(2, info["command_line_options"]["concurrency"])
+        for name in ("version", "uptime_current_epoch", "node"):
+            self.assertIn(name, info)
+
+    def test_stats(self):
+        text = self.proxy.admin("/stats").text
+        lines = [line for line in text.splitlines() if line]
+        for line in lines:
+            self.assertRegex(line, r"^[^ ]+: .+$")
+        stats = self.proxy.stats()
+        for name, value in (("http.ingress.downstream_rq_total", 1), ("http.ingress.downstream_rq_2xx", 1),
+                            ("cluster.dfp.upstream_rq_total", 1), ("cluster.dfp.upstream_rq_200", 1),
+                            ("dns_cache.cache.host_added", 1), ("dns_cache.cache.num_hosts", 1),
+                            ("dns_cache.cache.dns_query_success", 1),
+                            ("dns_cache.cache.circuit_breakers.rq_pending_remaining", 1024),
+                            ("cluster.dfp.circuit_breakers.default.remaining_rq", 40000),
+                            ("server.live", 1), ("server.concurrency", 2)):
+            self.assertEqual(value, stats.get(name), name)
+        # Text before histograms, each sorted.
+        counters = [line.split(": ")[0] for line in lines if line.split(": ")[1].isdigit()]
+        self.assertEqual(sorted(counters), counters)
+
+    def test_stats_filters(self):
+        stats = self.proxy.stats("^dns_cache")
+        self.assertEqual(["dns_cache"], sorted({name.split(".")[0] for name in stats}))
+        for name in ("cache_load", "dns_address_filter_out", "dns_query_attempt", "dns_query_failure",
+                     "dns_query_timeout", "dns_rq_pending_overflow", "host_address_changed",
+                     "host_overflow", "host_removed", "circuit_breakers.rq_pending_open"):
+            self.assertIn("dns_cache.cache." + name, stats)
+        answer = self.proxy.admin("/stats?usedonly")
+        self.assertNotIn("dns_cache.cache.host_overflow", answer.text)
+        self.assertEqual(400, self.proxy.admin("/stats?filter=(").status)
+        self.assertEqual(400, self.proxy.admin("/stats?format=xml").status)
+        parsed = self.proxy.admin("/stats?format=json&filter=^server.live$").json()
+        self.assertEqual([{"name": "server.live", "value": 1}], parsed["stats"])
+
+    def test_prometheus(self):
+        text = self.proxy.admin("/stats/prometheus").text
+        for line in ('envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="ingress"} 1',
+                     'envoy_http_downstream_rq_xx{envoy_response_code_class="2",'
+                     'envoy_http_conn_manager_prefix="ingress"} 1',
+                     'envoy_cluster_upstream_rq_total{envoy_cluster_name="dfp"} 1',
+                     'envoy_cluster_upstream_rq{envoy_response_code="200",envoy_cluster_name="dfp"} 1',
+                     "envoy_dns_cache_cache_num_hosts{} 1",
+                     "# TYPE envoy_cluster_upstream_rq_total counter",
+                     "# TYPE envoy_dns_cache_cache_num_hosts gauge",
+                     "# TYPE envoy_cluster_upstream_rq_time histogram"):
+            name, _, labels = line.partition("{")
+            if labels and "," in labels:
+                # The order of labels has no meaning.
+                found = [set(one.split("{")[1].split("}")[0].split(",")) for one in text.splitlines()
+                         if one.startswith(name + "{")]
+                self.assertIn(set(labels.split("}")[0].split(",")), found, line)
+            else:
+                self.assertIn(line.replace("{}", ""), text.replace("{}", ""))
+        self.assertRegex(text, r'envoy_cluster_upstream_rq_time_bucket\{envoy_cluster_name="dfp",le="0.5"\} \d+')
+        seen = set()
+        for line in text.splitlines():
+            if line.startswith("# TYPE"):
+                self.assertNotIn(line, seen, "one TYPE line a name")
+                seen.add(line)
+
+    def test_clusters(self):
+        text = self.proxy.admin("/clusters").text
+        prefix = "dfp::127.0.0.1:%d::" % self.upstream.port
+        for line in ("dfp::default_priority::max_connections::40000", "dfp::added_via_api::false",
+                     prefix + "hostname::" + self.authority, prefix + "rq_total::1", prefix + "rq_success::1",
+                     prefix + "cx_active::1", prefix + "health_flags::healthy", prefix + "weight::1"):
+            self.assertIn(line + "\n", text)
+        status = self.proxy.admin("/clusters?format=json").json()["cluster_statuses"]
+        hosts = [one for one in status if one["name"] == "dfp"][0]["host_statuses"]
+        self.assertEqual(self.authority, hosts[0]["hostname"])
+        self.assertEqual({"address": "127.0.0.1", "port_value": self.upstream.port},
+                         hosts[0]["address"]["socket_address"])
+
+    def test_listeners(self):
+        self.assertEqual("main::127.0.0.1:%d\n" % self.proxy.port(), self.proxy.admin("/listeners").text)
+        status = self.proxy.admin("/listeners?format=json").json()["listener_statuses"][0]
+        self.assertEqual(("main", self.proxy.port()),
+                         (status["name"], status["local_address"]["socket_address"]["port_value"]))
+
+    def test_config_dump(self):
+        configs = self.proxy.admin("/config_dump").json()["configs"]
+        types = [one["@type"].rsplit(".", 1)[1] for one in configs]
+        self.assertEqual("BootstrapConfigDump", types[0])
+        self.assertEqual("ClustersConfigDump", types[1])
+        for name in ("ListenersConfigDump", "RoutesConfigDump"):
+            self.assertIn(name, types)
+        cluster = configs[1]["static_clusters"][0]["cluster"]
+        self.assertEqual("dfp", cluster["name"])
+        threshold = cluster["circuit_breakers"]["thresholds"][0]
+        self.assertEqual([40000] * 4 + [True],
+                         [threshold[name] for name in ("max_connections", "max_pending_requests",
+                                                       "max_requests", "max_retries", "track_remaining")])
+        cluster_type = configs[0]["bootstrap"]["static_resources"]["clusters"][0]["cluster_type"]
+        self.assertEqual("cache", cluster_type["typed_config"]["dns_cache_config"]["name"])
+
+    def test_config_dump_parts(self):
+        dump = self.proxy.admin("/config_dump?include_eds").json()["configs"]
+        endpoints = [one for one in dump if one["@type"].endswith("EndpointsConfigDump")][0]
+        hosts = endpoints["static_endpoint_configs"][0]["endpoint_config"]["endpoints"][0]["lb_endpoints"]
+        self.assertEqual(self.authority, hosts[0]["endpoint"]["hostname"])
+        answer = self.proxy.admin("/config_dump?resource=static_clusters")
+        self.assertEqual("dfp", answer.json()["configs"][0]["cluster"]["name"])
+        answer = self.proxy.admin("/config_dump?resource=nope")
+        self.assertEqual((404, "nope not found in config dump"), (answer.status, answer.text.strip()))
+
+    def test_logging(self):
+        answer = self.proxy.admin("/logging?level=debug", "POST")
+        self.assertEqual(200, answer.status)
+        self.assertRegex(answer.text, r"(?m)^ +http: debug$")
+        self.assertIn(": info", self.proxy.admin("/logging?level=info", "POST").text)
+        self.assertEqual(400, self.proxy.admin("/logging?level=nonsense", "POST").status)
+
+    def test_posts_only(self):
+        for path in ("/quitquitquit", "/logging", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok"):
+            with self.subTest(path=path):
+                answer = self.proxy.admin(path)
+                if not IS_ENVOY and answer.status == 404 and path not in ("/quitquitquit", "/logging"):
+                    continue
+                self.assertEqual(405, answer.status)
+                self.assertEqual("Method GET not allowed, POST required.", answer.text.strip())
+        self.assertEqual(200, self.ask("GET", "/", self.authority).status)
+
+    def test_posts_on_reads(self):
+        self.assertEqual(200, self.proxy.admin("/stats", "POST").status)
+        self.assertEqual(200, self.proxy.admin("/clusters", "HEAD").status)
+
+    def test_quit(self):
+        answer = self.proxy.admin("/quitquitquit", "POST")
+        self.assertEqual((200, "OK\n"), (answer.status, answer.text))
+        self.assertEqual(0, self.proxy.wait_exit())
+
+
+if __name__ == "__main__":
+    unittest.main()
