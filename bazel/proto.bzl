@@ -26,6 +26,8 @@ def cc_proto_tree(name, srcs, root, visibility = None):
         # The code is generated and optimised for size; -O1 halves the time to compile it.
         copts = ["-O1", "-w"],
         linkstatic = True,
+        # A type that only an Any names is found by reflection: its file must be linked although nothing refers to it.
+        alwayslink = True,
         visibility = visibility,
         deps = ["@system//:protobuf"],
     )
