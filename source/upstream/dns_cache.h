@@ -2,6 +2,7 @@
 // main worker; each worker finds what was published to it in a map of its own, so that a hit takes no lock and writes nothing shared.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,7 +51,7 @@ class DnsCacheObserver {
   /// Main thread: the host is no longer in the cache; workers may still see it for a moment.
   virtual void OnHostRemoved(const ResolvedHostPtr& host) {}
   /// Worker thread: this worker does not find `host` (this version of it) any more; `next` took its place, null when it was removed.
-  virtual void OnWorkerDropped(int worker, const ResolvedHostPtr& host, const ResolvedHostPtr& next) {}
+  virtual void OnWorkerDropped(int worker, const ResolvedHost& host, const ResolvedHost* next) {}
 };
 
 class DnsCache {
@@ -105,8 +106,9 @@ class DnsCache {
   // Worker side.
   Task<absl::StatusOr<HostRef>> Await(Worker& worker, DnsKey key);
   void Accept(int worker, const ResolvedHostPtr& host);
-  void Drop(int worker, const ResolvedHostPtr& host);
+  void Drop(int worker, const std::string& key);
   void Refuse(int worker, const std::string& key, const absl::Status& status);
+  static void Wake(Local& local, std::string_view key, const absl::StatusOr<HostRef>& result);
 
   // Main side.
   void Load(const DnsKey& key, int worker);
@@ -114,14 +116,15 @@ class DnsCache {
   void Refresh(Entry& entry);
   Task<> Look(Entry& entry);
   void Finish(Entry& entry, DnsAnswer answer);
-  void Filter(DnsAnswer& answer);
+  void Filter(DnsAnswer& answer) const;
+  void Count(const DnsAnswer& answer) const;
   bool Apply(Entry& entry, const DnsAnswer& answer);
-  void Publish(Entry& entry, ResolvedHostPtr host);
+  void Publish(Entry& entry, const DnsAnswer& answer);
+  Duration UntilRefresh(Entry& entry, const DnsAnswer& answer);
+  void Arm(Entry& entry);
   void OnAlarm(Entry& entry);
-  void Schedule(Entry& entry, Duration until_refresh);
   void Remove(Entry& entry);
-  template <class Call>
-  void Tell(Call call);
+  void PostToAll(const std::function<void(int worker)>& call);
 
   const DnsCacheOptions options_;
   Resolver& resolver_;

@@ -1,0 +1,134 @@
+// Look-ups over c-ares channels: families, the caller's timeout, the words of an answer. Worker thread only.
+#include "source/net/cares_resolver.h"
+
+#include <algorithm>
+
+#include "source/base/strings.h"
+#include "source/net/cares_channel.h"
+
+namespace sluice {
+namespace {
+
+bool HasNoRecords(int status) { return status == ARES_ENODATA || status == ARES_ENOTFOUND; }
+
+std::string DetailsOf(int status) {
+  std::string_view prefix = "cares_failure:";
+  if (status == ARES_SUCCESS) prefix = "cares_success:";
+  if (HasNoRecords(status)) prefix = "cares_norecords:";
+  std::string text = Cat(prefix, ares_strerror(status));
+  std::replace(text.begin(), text.end(), ' ', '_');
+  return text;
+}
+
+// localhost and all names below it are this host, and no server is asked (RFC 6761 section 6.3).
+bool IsLocalhost(std::string_view name) {
+  constexpr std::string_view kLocalhost = "localhost";
+  if (!name.empty() && name.back() == '.') name.remove_suffix(1);
+  if (name.size() < kLocalhost.size()) return false;
+  const size_t at = name.size() - kLocalhost.size();
+  return EqualsIgnoreCase(name.substr(at), kLocalhost) && (at == 0 || name[at - 1] == '.');
+}
+
+DnsAnswer LocalhostAnswer(LookupFamily family) {
+  constexpr std::chrono::seconds kTtl = std::chrono::hours(1);
+  const AddressWithTtl v4{*Address::Ip("127.0.0.1", 0), kTtl};
+  const AddressWithTtl v6{*Address::Ip("::1", 0), kTtl};
+  DnsAnswer answer{DnsAnswer::Outcome::kCompleted, std::string(kResolvedDetails), {}};
+  // Where a choice is allowed both are given: a local server often listens on one of them only.
+  if (family == LookupFamily::kV4Only) {
+    answer.addresses = {v4};
+  } else if (family == LookupFamily::kV6Only) {
+    answer.addresses = {v6};
+  } else if (family == LookupFamily::kV4Preferred) {
+    answer.addresses = {v4, v6};
+  } else {
+    answer.addresses = {v6, v4};
+  }
+  return answer;
+}
+
+struct Families {
+  int first;
+  int second;  // asked when the first has no addresses; 0: none
+};
+
+Families FamiliesOf(LookupFamily family) {
+  switch (family) {
+    case LookupFamily::kAuto:
+      return {AF_INET6, AF_INET};
+    case LookupFamily::kV4Preferred:
+      return {AF_INET, AF_INET6};
+    case LookupFamily::kV4Only:
+      return {AF_INET, 0};
+    case LookupFamily::kV6Only:
+      return {AF_INET6, 0};
+    case LookupFamily::kAll:
+      return {AF_UNSPEC, 0};
+  }
+  return {AF_UNSPEC, 0};
+}
+
+// Two answers that both lack addresses: a failure says more than "no records", since the name may exist.
+DnsAnswer Worse(DnsAnswer first, DnsAnswer second) {
+  return second.outcome == DnsAnswer::Outcome::kCompleted && first.outcome == DnsAnswer::Outcome::kFailed ? std::move(first)
+                                                                                                           : std::move(second);
+}
+
+}  // namespace
+
+CaresResolver::CaresResolver(Worker& worker, CaresOptions options, CaresStats stats)
+    : worker_(worker), options_(std::move(options)), stats_(stats) {}
+
+CaresResolver::~CaresResolver() = default;
+
+std::shared_ptr<CaresChannel> CaresResolver::Channel() {
+  if (failed_) {
+    channel_ = nullptr;
+    failed_ = false;
+    stats_.reinits.Add();
+  }
+  if (channel_ == nullptr) channel_ = CaresChannel::Make(worker_, options_, stats_);
+  return channel_;
+}
+
+Task<DnsAnswer> CaresResolver::Resolve(std::string name, LookupFamily family, Duration timeout) {
+  if (std::optional<DnsAnswer> literal = LiteralAnswer(name)) co_return std::move(*literal);
+  if (!IsResolvableName(name)) co_return DnsAnswer{DnsAnswer::Outcome::kFailed, std::string(kBadNameDetails), {}};
+  if (IsLocalhost(name)) co_return LocalhostAnswer(family);
+  const TimePoint limit = timeout > Duration::zero() ? Now() + timeout : TimePoint::max();
+  const Families families = FamiliesOf(family);
+  DnsAnswer answer = co_await Ask(name, families.first, limit);
+  const bool is_over = answer.outcome == DnsAnswer::Outcome::kTimedOut || answer.outcome == DnsAnswer::Outcome::kCancelled;
+  if (!answer.has_addresses() && !is_over && families.second != 0) {
+    DnsAnswer second = co_await Ask(name, families.second, limit);
+    answer = Worse(std::move(answer), std::move(second));
+  }
+  co_return std::move(answer);
+}
+
+Task<DnsAnswer> CaresResolver::Ask(std::string name, int family, TimePoint limit) {
+  if (co_await IsCancelled()) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
+  const std::shared_ptr<CaresChannel> channel = Channel();
+  if (channel == nullptr) {
+    stats_.get_addr_failure.Add();
+    co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
+  }
+  const std::shared_ptr<CaresChannel::Query> query = channel->Ask(name, family);
+  const Duration patience = limit == TimePoint::max() ? Duration::max() : std::max(limit - Now(), Duration::zero());
+  const bool is_cancelled = !co_await query->done.WaitFor(patience);
+  if (!query->done.is_set()) {
+    channel->Abandon(*query);
+    if (is_cancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
+    failed_ = failed_ || channel == channel_;
+    co_return DnsAnswer{DnsAnswer::Outcome::kTimedOut, std::string(kResolveTimeoutDetails), {}};
+  }
+  const bool is_completed = query->status == ARES_SUCCESS || HasNoRecords(query->status);
+  // Of the questions that fail on one channel the first replaces it.
+  if (!is_completed && channel == channel_) failed_ = true;
+  DnsAnswer answer{is_completed ? DnsAnswer::Outcome::kCompleted : DnsAnswer::Outcome::kFailed, DetailsOf(query->status), {}};
+  answer.addresses = Interleave(query->addresses);
+  if (query->status == ARES_SUCCESS && !answer.has_addresses()) answer.details = DetailsOf(ARES_ENODATA);
+  co_return answer;
+}
+
+}  // namespace sluice

@@ -1,0 +1,221 @@
+// The main thread's side of the DNS cache: look-ups, their timing, what is kept and what is published.
+#include "source/upstream/dns_cache.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "source/upstream/dns_cache_local.h"
+
+namespace sluice {
+namespace {
+
+// Uses of a host are noted this often; more often where hosts are forgotten sooner.
+constexpr Duration kTouchStep = std::chrono::seconds(1);
+
+stats::Scope CacheScope(stats::Store& stats, const std::string& name) { return stats.Root().Sub("dns_cache").Sub(name); }
+
+// Servers rotate their answers: the same addresses in another order are not a change.
+bool SameSet(const std::vector<Address>& a, const std::vector<Address>& b) {
+  return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
+}
+
+int64_t Nanoseconds(TimePoint time) { return time.time_since_epoch().count(); }
+
+}  // namespace
+
+DnsCache::DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers, stats::Store& stats)
+    : options_(std::move(options)),
+      resolver_(resolver),
+      main_(main),
+      metrics_(std::make_unique<const Metrics>(CacheScope(stats, options_.name))),
+      breaker_(options_.max_pending_requests, metrics_->pending_open, metrics_->pending_remaining) {
+  for (size_t i = 0; i < workers; ++i) locals_.push_back(std::make_unique<Local>());
+}
+
+DnsCache::~DnsCache() = default;
+
+void DnsCache::Start(const std::vector<std::unique_ptr<Worker>>& workers) {
+  workers_ = &workers;
+  for (const DnsCacheOptions::HostPort& host : options_.preresolve) {
+    const auto key = DnsKey::Of(host.host, host.port);
+    if (key.has_value() && !entries_.contains(key->text())) Refresh(Add(*key));
+  }
+}
+
+void DnsCache::AddObserver(std::weak_ptr<DnsCacheObserver> observer) {
+  const auto is_gone = [](const std::weak_ptr<DnsCacheObserver>& weak) { return weak.expired(); };
+  std::erase_if(observers_, is_gone);
+  observers_.push_back(observer);
+  const auto strong = observer.lock();
+  for (const auto& [key, entry] : entries_) {
+    if (strong != nullptr && entry->host != nullptr) strong->OnHostChanged(entry->host);
+  }
+  const auto add = [this, observer, is_gone](int worker) {
+    std::erase_if(locals_[worker]->observers, is_gone);
+    locals_[worker]->observers.push_back(observer);
+  };
+  if (workers_ != nullptr) return PostToAll(add);
+  for (size_t i = 0; i < locals_.size(); ++i) add(static_cast<int>(i));  // No worker runs yet.
+}
+
+std::vector<DnsCache::HostView> DnsCache::Hosts() const {
+  std::vector<HostView> views;
+  for (const auto& [key, entry] : entries_) {
+    const TimePoint last_used(Duration(entry->activity->last_used_ns.load(std::memory_order_relaxed)));
+    views.push_back({entry->host, key, entry->ttl, last_used, entry->resolving});
+  }
+  std::sort(views.begin(), views.end(), [](const HostView& a, const HostView& b) { return a.key < b.key; });
+  return views;
+}
+
+void DnsCache::PostToAll(const std::function<void(int worker)>& call) {
+  if (workers_ == nullptr) return;
+  for (const auto& worker : *workers_) {
+    worker->Post([call, index = worker->index()] { call(index); });
+  }
+}
+
+void DnsCache::Load(const DnsKey& key, int worker) {
+  // What is known was published before this message came, what is being looked up will be.
+  if (const auto it = entries_.find(key.text()); it != entries_.end()) {
+    it->second->activity->last_used_ns.store(Nanoseconds(Now()), std::memory_order_relaxed);
+    return;
+  }
+  if (entries_.size() >= options_.max_hosts) {
+    metrics_->host_overflow.Add();
+    (*workers_)[worker]->Post([this, worker, text = std::string(key.text())] {
+      Refuse(worker, text, MakeError(Reason::kDnsCacheOverflow));
+    });
+    return;
+  }
+  Refresh(Add(key));
+}
+
+DnsCache::Entry& DnsCache::Add(const DnsKey& key) {
+  uint32_t slot = static_cast<uint32_t>(entries_.size());
+  if (!free_slots_.empty()) {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  auto entry = std::make_unique<Entry>(*this, key, slot);
+  entry->activity->step_ns = std::min(kTouchStep, options_.host_ttl / 8).count();
+  entry->activity->last_used_ns.store(Nanoseconds(Now()), std::memory_order_relaxed);
+  metrics_->host_added.Add();
+  metrics_->num_hosts.Add();
+  return *(entries_[std::string(key.text())] = std::move(entry));
+}
+
+void DnsCache::Refresh(Entry& entry) {
+  entry.resolving = true;
+  metrics_->query_attempt.Add();
+  main_.scope().Spawn(Look(entry));
+}
+
+Task<> DnsCache::Look(Entry& entry) {
+  // An entry that resolves is never removed, and the cache outlives the main loop.
+  DnsAnswer answer = co_await resolver_.Resolve(std::string(entry.key.host()), options_.family, options_.query_timeout);
+  if (answer.outcome != DnsAnswer::Outcome::kCancelled) Finish(entry, std::move(answer));
+}
+
+void DnsCache::Filter(DnsAnswer& answer) const {
+  const size_t dropped = std::erase_if(answer.addresses, [this](const AddressWithTtl& a) { return options_.address_filter.Matches(a.address); });
+  metrics_->address_filter_out.Add(dropped);
+  if (dropped == 0 || answer.has_addresses()) return;
+  answer.outcome = DnsAnswer::Outcome::kFailed;
+  answer.details = "resolved_addresses_filtered_out";
+}
+
+void DnsCache::Count(const DnsAnswer& answer) const {
+  if (answer.outcome == DnsAnswer::Outcome::kCompleted) return metrics_->query_success.Add();
+  metrics_->query_failure.Add();
+  if (answer.outcome == DnsAnswer::Outcome::kTimedOut) metrics_->query_timeout.Add();
+}
+
+void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
+  entry.resolving = false;
+  Filter(answer);
+  Count(answer);
+  const bool is_known = entry.host != nullptr && entry.host->status.ok();
+  if (options_.disable_refresh_on_failure && answer.outcome != DnsAnswer::Outcome::kCompleted && !is_known) {
+    // Those who wait are told; the next request asks again. A host that has an address is refreshed as ever.
+    PostToAll([this, key = std::string(entry.key.text()), status = MakeError(Reason::kDnsFailure, answer.details)](int worker) {
+      Refuse(worker, key, status);
+    });
+    return Remove(entry);
+  }
+  if (Apply(entry, answer)) Publish(entry, answer);
+  entry.refresh_at = Now() + UntilRefresh(entry, answer);
+  Arm(entry);
+}
+
+bool DnsCache::Apply(Entry& entry, const DnsAnswer& answer) {
+  if (!answer.has_addresses()) {
+    // An address outlives later failures; of failures the latest is told.
+    return entry.host == nullptr || (!entry.host->status.ok() && entry.host->details != answer.details);
+  }
+  entry.ttl = answer.addresses.front().ttl;
+  std::vector<Address> addresses;
+  for (const AddressWithTtl& a : answer.addresses) addresses.push_back(a.address.WithPort(entry.key.port()));
+  if (entry.host != nullptr && SameSet(entry.host->addresses, addresses)) return false;
+  metrics_->host_address_changed.Add();
+  return true;
+}
+
+void DnsCache::Publish(Entry& entry, const DnsAnswer& answer) {
+  auto host = std::make_shared<ResolvedHost>();
+  host->key = std::string(entry.key.text());
+  host->name = std::string(entry.key.host());
+  host->port = entry.key.port();
+  host->is_ip_literal = entry.key.is_ip_literal();
+  host->slot = entry.slot;
+  host->activity = entry.activity;
+  host->details = answer.details;
+  for (const AddressWithTtl& a : answer.addresses) host->addresses.push_back(a.address.WithPort(host->port));
+  if (!answer.has_addresses()) host->status = MakeError(Reason::kDnsFailure, answer.details);
+  entry.host = host;
+  for (const auto& weak : observers_) {
+    if (const auto observer = weak.lock()) observer->OnHostChanged(host);
+  }
+  PostToAll([this, host = ResolvedHostPtr(host)](int worker) { Accept(worker, host); });
+}
+
+Duration DnsCache::UntilRefresh(Entry& entry, const DnsAnswer& answer) {
+  if (answer.outcome != DnsAnswer::Outcome::kCompleted) {
+    if (options_.failure_refresh.base <= Duration::zero()) return options_.refresh_rate;
+    return entry.backoff.Next(options_.failure_refresh, main_.rng());
+  }
+  entry.backoff.Reset();
+  const Duration wish = answer.has_addresses() ? Duration(answer.addresses.front().ttl) : options_.refresh_rate;
+  // A name without records is asked for at the configured rate, even where that is below the floor for TTLs.
+  return answer.has_addresses() ? std::max(wish, options_.min_refresh_rate) : wish;
+}
+
+void DnsCache::Arm(Entry& entry) {
+  // At the end of an unused host's time or when it is due, whichever comes first: a long TTL must not keep a host that nobody uses.
+  const TimePoint last_used(Duration(entry.activity->last_used_ns.load(std::memory_order_relaxed)));
+  main_.wheel().Arm(entry, std::min(entry.refresh_at, last_used + options_.host_ttl) - Now());
+}
+
+void DnsCache::OnAlarm(Entry& entry) {
+  const TimePoint now = Now();
+  const TimePoint last_used(Duration(entry.activity->last_used_ns.load(std::memory_order_relaxed)));
+  if (now - last_used >= options_.host_ttl) return Remove(entry);
+  if (now < entry.refresh_at) return Arm(entry);
+  Refresh(entry);
+}
+
+void DnsCache::Remove(Entry& entry) {
+  metrics_->host_removed.Add();
+  metrics_->num_hosts.Sub();
+  free_slots_.push_back(entry.slot);
+  const auto it = entries_.find(entry.key.text());
+  const std::unique_ptr<Entry> removed = std::move(it->second);
+  entries_.erase(it);
+  if (removed->host == nullptr) return;  // No worker has seen it.
+  for (const auto& weak : observers_) {
+    if (const auto observer = weak.lock()) observer->OnHostRemoved(removed->host);
+  }
+  PostToAll([this, key = std::string(removed->key.text())](int worker) { Drop(worker, key); });
+}
+
+}  // namespace sluice
