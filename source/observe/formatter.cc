@@ -106,12 +106,12 @@ absl::Status ParseText(std::string_view format, Mode mode, std::vector<Operator>
   return absl::OkStatus();
 }
 
-absl::Status ParseJsonString(const std::string& text, std::vector<Operator>* list) {
+absl::Status ParseJsonString(const std::string& text, const Formatter::Options& options, std::vector<Operator>* list) {
   std::vector<Operator> parts;
   if (const absl::Status status = ParseText(text, Mode::kJsonFragment, &parts); !status.ok()) {
     return status;
   }
-  if (parts.size() == 1 && parts[0].mode == Mode::kJsonFragment) {
+  if (!options.json_as_strings && parts.size() == 1 && parts[0].mode == Mode::kJsonFragment) {
     parts[0].mode = Mode::kJsonValue;
     list->push_back(std::move(parts[0]));
     return absl::OkStatus();
@@ -149,16 +149,18 @@ absl::Status Below(const std::string& step, const absl::Status& error) {
   return Invalid(step, nested ? "" : ": ", error.message());
 }
 
-absl::Status ParseJsonObject(const google::protobuf::Struct& object, int depth, std::vector<Operator>* list);
+absl::Status ParseJsonObject(const google::protobuf::Struct& object, const Formatter::Options& options, int depth,
+                             std::vector<Operator>* list);
 
-absl::Status ParseJsonValue(const google::protobuf::Value& value, int depth, std::vector<Operator>* list) {
+absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatter::Options& options, int depth,
+                            std::vector<Operator>* list) {
   using google::protobuf::Value;
   if (depth > kMaxJsonDepth) {
     return Invalid("nested deeper than ", kMaxJsonDepth, " levels");
   }
   switch (value.kind_case()) {
     case Value::kStringValue:
-      return ParseJsonString(value.string_value(), list);
+      return ParseJsonString(value.string_value(), options, list);
     case Value::kNumberValue:
       AddLiteral(JsonNumber(value.number_value()), list);
       return absl::OkStatus();
@@ -166,13 +168,13 @@ absl::Status ParseJsonValue(const google::protobuf::Value& value, int depth, std
       AddLiteral(value.bool_value() ? "true" : "false", list);
       return absl::OkStatus();
     case Value::kStructValue:
-      return ParseJsonObject(value.struct_value(), depth + 1, list);
+      return ParseJsonObject(value.struct_value(), options, depth + 1, list);
     case Value::kListValue: {
       AddLiteral("[", list);
       int index = 0;
       for (const Value& item : value.list_value().values()) {
         AddKey("", list);
-        if (const absl::Status status = ParseJsonValue(item, depth + 1, list); !status.ok()) {
+        if (const absl::Status status = ParseJsonValue(item, options, depth + 1, list); !status.ok()) {
           return Below(Cat("[", index, "]"), status);
         }
         ++index;
@@ -188,7 +190,8 @@ absl::Status ParseJsonValue(const google::protobuf::Value& value, int depth, std
   return absl::OkStatus();
 }
 
-absl::Status ParseJsonObject(const google::protobuf::Struct& object, int depth, std::vector<Operator>* list) {
+absl::Status ParseJsonObject(const google::protobuf::Struct& object, const Formatter::Options& options, int depth,
+                             std::vector<Operator>* list) {
   // A protobuf map has no order of its own; a log needs one that stays.
   std::map<std::string_view, const google::protobuf::Value*> sorted;
   for (const auto& [key, value] : object.fields()) {
@@ -199,7 +202,7 @@ absl::Status ParseJsonObject(const google::protobuf::Struct& object, int depth, 
     std::string quoted;
     AppendJsonString(key, &quoted);
     AddKey(Cat(quoted, ":"), list);
-    if (const absl::Status status = ParseJsonValue(*value, depth, list); !status.ok()) {
+    if (const absl::Status status = ParseJsonValue(*value, options, depth, list); !status.ok()) {
       return Below(Cat(".", key), status);
     }
   }
@@ -303,7 +306,7 @@ absl::StatusOr<Formatter> Formatter::FromJson(const google::protobuf::Struct& fo
   Formatter formatter;
   formatter.options_ = options;
   formatter.is_json_ = true;
-  if (const absl::Status status = ParseJsonObject(format, 0, &formatter.operators_); !status.ok()) {
+  if (const absl::Status status = ParseJsonObject(format, options, 0, &formatter.operators_); !status.ok()) {
     return Invalid(Std(status.message()).substr(1));  // without the first dot
   }
   return formatter;

@@ -23,6 +23,10 @@ struct Operator;
 /// Envoy's format of an access log that names none. It ends with a newline.
 extern const std::string_view kDefaultLogFormat;
 
+/// %DURATION%: from the request's first byte to the response's last, or until now while it is not sent or a tunnel runs.
+/// Zero when nothing was received.
+Duration TotalDuration(const Exchange& exchange);
+
 class Formatter {
  public:
   /// What must not get from a peer's bytes into the text.
@@ -34,6 +38,7 @@ class Formatter {
   struct Options {
     bool omit_empty_values = false;  // text: nothing instead of "-"; JSON: the key is left out instead of null
     Escaping escaping = Escaping::kLogLine;
+    bool json_as_strings = false;    // JSON: every value is a string, missing ones are "-" (Envoy's first json_format)
   };
 
   /// A format string: operators are `%NAME%`, `%NAME(ARGUMENT)%`, `%NAME(ARGUMENT):LENGTH%`; `%%` is a percent sign.

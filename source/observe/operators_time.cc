@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "source/base/strings.h"
+#include "source/observe/formatter.h"
 #include "source/observe/operators.h"
 
 namespace sluice::format_internal {
@@ -178,11 +179,9 @@ Rendered AppendBetween(TimePoint begin, TimePoint end, int64_t unit, std::string
 
 constexpr int64_t kMillisecond = 1'000'000;
 
-// A tunnel lasts until it is logged: its last byte to the client may have come long before.
-Rendered TotalDuration(const Operator&, const LogContext& context, std::string* out) {
-  const TimeMeter& time = context.exchange.time;
-  const bool complete = time.response_last_sent != TimePoint{} && !context.exchange.tunnel_established;
-  return AppendBetween(time.start, complete ? time.response_last_sent : Now(), kMillisecond, out);
+Rendered Total(const Operator&, const LogContext& context, std::string* out) {
+  const TimePoint start = context.exchange.time.start;
+  return AppendBetween(start, start + TotalDuration(context.exchange), kMillisecond, out);
 }
 
 template <TimePoint TimeMeter::*kBegin, TimePoint TimeMeter::*kEnd>
@@ -263,7 +262,7 @@ absl::Span<const OperatorType> TimeOperators() {
       {"START_TIME_LOCAL", CompileLocal, StartTimeLocal, true},
       {"EMIT_TIME", CompileUtc, EmitTime, true},
       {"EMIT_TIME_LOCAL", CompileLocal, EmitTimeLocal, true},
-      {"DURATION", nullptr, TotalDuration, false},
+      {"DURATION", nullptr, Total, false},
       {"REQUEST_DURATION", nullptr, Between<&T::start, &T::request_received>, false},
       {"REQUEST_TX_DURATION", nullptr, Between<&T::start, &T::upstream_last_sent>, false},
       {"RESPONSE_DURATION", nullptr, Between<&T::start, &T::upstream_first_received>, false},
@@ -274,3 +273,17 @@ absl::Span<const OperatorType> TimeOperators() {
 }
 
 }  // namespace sluice::format_internal
+
+namespace sluice {
+
+// A tunnel lasts until it is logged: its last byte to the client may have come long before.
+Duration TotalDuration(const Exchange& exchange) {
+  const TimeMeter& time = exchange.time;
+  if (time.start == TimePoint{}) {
+    return Duration::zero();
+  }
+  const bool complete = time.response_last_sent != TimePoint{} && !exchange.tunnel_established;
+  return (complete ? time.response_last_sent : Now()) - time.start;
+}
+
+}  // namespace sluice

@@ -25,6 +25,9 @@ class TestExchange : private exchange_internal::Surroundings, public Exchange {
   TestExchange() : Exchange(Surroundings::worker, Surroundings::scope, Surroundings::canceller, Surroundings::connection) {}
 
   Task<absl::Status> SendInterim(ResponseHeadPtr) override { co_return absl::OkStatus(); }
+  void LimitIdle(Duration) override {}
+  void LimitDuration(Duration) override {}
+  void Touch() override {}
 
   /// Sets everything that an operator can print to a known value.
   void Fill();
