@@ -1,0 +1,347 @@
+// What the fields of a head mean for its body, its connection and its way on; FRAMING.md has the reasons. Worker thread only.
+#include "source/http/framing.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/container/inlined_vector.h"
+#include "source/base/strings.h"
+
+namespace sluice {
+namespace {
+
+constexpr HeadError kMalformed{400, "Bad Request", "http1.codec_error"};
+constexpr HeadError kBadTarget{400, "Bad Request", "http1.invalid_url"};
+constexpr HeadError kBadScheme{400, "Bad Request", "http1.invalid_scheme"};
+constexpr HeadError kBadHost{400, "Bad Request", "http.invalid_authority"};
+constexpr HeadError kMissingHost{400, "", "missing_host_header"};
+constexpr HeadError kAbsoluteRefused{404, "", "absolute_path_rejected"};
+constexpr HeadError kBodyDisallowed{400, "Bad Request", "http1.body_disallowed"};
+constexpr HeadError kBadExpectation{417, "Expectation Failed", "http1.unsupported_expectation"};
+constexpr HeadError kBadResponse{502, "", "http1.codec_error"};
+constexpr HeadError kUnaskedUpgrade{502, "", "http1.unexpected_upgrade"};
+
+// More options than this are an attack on whoever compares them with the fields.
+constexpr size_t kMaxOptions = 64;
+constexpr size_t kMaxHostSize = 255;
+
+// Calls `visit` for each element of a comma-separated list that is not empty.
+template <class Visit>
+void ForEachElement(std::string_view list, Visit&& visit) {
+  while (true) {
+    const size_t comma = list.find(',');
+    const std::string_view element = Trim(list.substr(0, comma));
+    if (!element.empty()) visit(element);
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+bool StartsWith(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+
+// Fields that are not the peer's to take away by naming them in Connection: the message's framing and routing, and what hops that
+// we trust say about the way so far.
+bool IsProtected(const Header& header) {
+  switch (header.id) {
+    case HeaderId::kContentLength:
+    case HeaderId::kHost:
+    case HeaderId::kProxyAuthenticate:
+    case HeaderId::kProxyAuthorization:
+    case HeaderId::kVia:
+    case HeaderId::kXRequestId:
+      return true;
+    default:
+      return header.name == "forwarded" || StartsWith(header.name, "x-forwarded-") || StartsWith(header.name, "x-envoy-");
+  }
+}
+
+// What a head says about its connection.
+struct HopFields {
+  bool close = false;
+  bool keep_alive = false;
+  bool nominates_upgrade = false;
+  bool te_trailers = false;
+  bool malformed = false;
+  int hosts = 0;
+  int upgrades = 0;
+  int expects = 0;
+  std::string_view host, upgrade, expect;
+  absl::InlinedVector<std::string_view, 4> nominated;
+
+  void Connection(std::string_view value) {
+    ForEachElement(value, [&](std::string_view option) {
+      if (EqualsIgnoreCase(option, "close")) {
+        close = true;
+      } else if (EqualsIgnoreCase(option, "keep-alive")) {
+        keep_alive = true;
+      } else if (EqualsIgnoreCase(option, "upgrade")) {
+        nominates_upgrade = true;
+      } else if (!EqualsIgnoreCase(option, "te")) {
+        malformed = malformed || !IsToken(option) || nominated.size() == kMaxOptions;
+        if (!malformed) nominated.push_back(option);
+      }
+    });
+  }
+
+  explicit HopFields(const Headers& headers) {
+    for (const Header& header : headers) {
+      switch (header.id) {
+        case HeaderId::kConnection:
+          Connection(header.value);
+          break;
+        case HeaderId::kHost:
+          ++hosts;
+          host = header.value;
+          break;
+        case HeaderId::kUpgrade:
+          ++upgrades;
+          upgrade = header.value;
+          break;
+        case HeaderId::kExpect:
+          ++expects;
+          expect = header.value;
+          break;
+        case HeaderId::kTe:
+          ForEachElement(header.value, [&](std::string_view coding) { te_trailers = te_trailers || EqualsIgnoreCase(coding, "trailers"); });
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  bool Nominates(std::string_view name) const {
+    return std::any_of(nominated.begin(), nominated.end(), [&](std::string_view option) { return EqualsIgnoreCase(option, name); });
+  }
+};
+
+bool IsHopByHop(HeaderId id) {
+  switch (id) {
+    case HeaderId::kConnection:
+    case HeaderId::kHttp2Settings:
+    case HeaderId::kKeepAlive:
+    case HeaderId::kProxyConnection:
+    case HeaderId::kTe:
+    case HeaderId::kTrailer:
+    case HeaderId::kTransferEncoding:
+    case HeaderId::kUpgrade:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Removes what ends at this hop, and all but the first of equal Content-Length fields.
+void RemoveHopFields(const HopFields& hop, bool keep_upgrade, bool keep_length, Headers* headers) {
+  bool has_length = !keep_length;
+  headers->RemoveIf([&](const Header& header) {
+    if (header.id == HeaderId::kContentLength) return std::exchange(has_length, true);
+    if (header.id == HeaderId::kUpgrade && keep_upgrade) return false;
+    if (IsHopByHop(header.id)) return true;
+    return !hop.nominated.empty() && hop.Nominates(header.name) && !IsProtected(header);
+  });
+}
+
+// One protocol name, "websocket" or "name/version", in lower case; empty for lists and anything else.
+std::string_view OneProtocol(std::string_view value, Arena& arena) {
+  const size_t slash = value.find('/');
+  if (!IsToken(value.substr(0, slash))) return {};
+  if (slash != std::string_view::npos && !IsToken(value.substr(slash + 1))) return {};
+  char* lower = arena.Allocate(value.size());
+  std::transform(value.begin(), value.end(), lower, [](char c) { return ToLower(c); });
+  return {lower, value.size()};
+}
+
+HeadError AbsoluteTarget(std::string_view target, const HeadLimits& limits, RequestHead* head) {
+  const size_t colon = target.find("://");
+  if (colon == std::string_view::npos || colon == 0) return kBadTarget;
+  const std::string_view scheme = target.substr(0, colon);
+  for (char c : scheme) {
+    const char lower = ToLower(c);
+    if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '-' && c != '.') return kBadTarget;
+  }
+  if (EqualsIgnoreCase(scheme, "http")) {
+    head->scheme = "http";
+  } else if (EqualsIgnoreCase(scheme, "https")) {
+    head->scheme = "https";
+  } else {
+    return kBadScheme;
+  }
+  if (!limits.allow_absolute_url) return kAbsoluteRefused;
+  const std::string_view rest = target.substr(colon + 3);
+  const size_t end = std::min(rest.find_first_of("/?"), rest.size());
+  head->authority = rest.substr(0, end);
+  if (!IsAuthority(head->authority, false)) return kBadTarget;
+  head->path = rest.substr(end);
+  if (head->path.empty()) {
+    head->path = head->method == "OPTIONS" ? "*" : "/";
+  } else if (head->path[0] == '?') {
+    char* path = head->arena.Allocate(head->path.size() + 1);
+    path[0] = '/';
+    std::memcpy(path + 1, head->path.data(), head->path.size());
+    head->path = {path, head->path.size() + 1};
+  }
+  return {};
+}
+
+HeadError Target(std::string_view target, const HopFields& hop, const HeadLimits& limits, RequestHead* head) {
+  head->scheme = limits.scheme;
+  bool needs_host = false;
+  if (head->is_connect()) {
+    if (!IsAuthority(target, true)) return kBadTarget;
+    head->authority = target;
+    head->path = {};
+  } else if (target[0] == '/' || (target == "*" && head->method == "OPTIONS")) {
+    needs_host = true;
+    head->authority = hop.host;
+    head->path = target;
+  } else if (const HeadError error = AbsoluteTarget(target, limits, head); !error.ok()) {
+    return error;
+  }
+  if (hop.hosts > 1 || (!hop.host.empty() && !IsAuthority(hop.host, false))) return kBadHost;
+  if (hop.hosts == 0 && needs_host && head->version != HttpVersion::kHttp10) return kMissingHost;
+  return {};
+}
+
+bool IsPersistent(const HopFields& hop, HttpVersion version) {
+  return !hop.close && (version == HttpVersion::kHttp11 || hop.keep_alive);
+}
+
+bool IsHost(std::string_view host) {
+  if (host.empty() || host.size() > kMaxHostSize) return false;
+  if (host.front() == '[') {
+    if (host.size() < 4 || host.size() > INET6_ADDRSTRLEN || host.back() != ']') return false;
+    char literal[INET6_ADDRSTRLEN + 1];
+    const std::string_view inside = host.substr(1, host.size() - 2);
+    std::memcpy(literal, inside.data(), inside.size());
+    literal[inside.size()] = '\0';
+    in6_addr address;
+    return inet_pton(AF_INET6, literal, &address) == 1;
+  }
+  return std::all_of(host.begin(), host.end(), [](char c) {
+    const char lower = ToLower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+  });
+}
+
+bool IsPort(std::string_view port) {
+  const auto number = port.size() <= 5 && port[0] != '0' ? ParseDecimal<uint32_t>(port) : std::nullopt;
+  return number.has_value() && *number <= 65535;
+}
+
+}  // namespace
+
+bool IsAuthority(std::string_view text, bool port_required) {
+  const size_t bracket = !text.empty() && text[0] == '[' ? text.find(']') : 0;
+  if (bracket == std::string_view::npos) return false;
+  const size_t colon = text.find(':', bracket);
+  if (colon == std::string_view::npos) return !port_required && IsHost(text);
+  const std::string_view port = text.substr(colon + 1);
+  return !port.empty() && IsPort(port) && IsHost(text.substr(0, colon));
+}
+
+bool NeverForwarded(HeaderId id) {
+  return (IsHopByHop(id) && id != HeaderId::kTe) || id == HeaderId::kProxyAuthorization || id == HeaderId::kExpect;
+}
+
+bool ForbiddenInTrailers(HeaderId id, std::string_view name) {
+  switch (id) {
+    case HeaderId::kAuthorization:
+    case HeaderId::kContentLength:
+    case HeaderId::kContentType:
+    case HeaderId::kDate:
+    case HeaderId::kExpect:
+    case HeaderId::kHost:
+    case HeaderId::kLocation:
+    case HeaderId::kProxyAuthenticate:
+    case HeaderId::kProxyAuthorization:
+    case HeaderId::kVia:
+    case HeaderId::kXRequestId:
+      return true;
+    default:
+      break;
+  }
+  if (IsHopByHop(id) || StartsWith(name, "x-forwarded-") || StartsWith(name, "x-envoy-") || StartsWith(name, "if-")) return true;
+  constexpr std::string_view kNames[] = {"age",   "cache-control", "content-encoding", "content-range", "cookie", "expires",     "forwarded",
+                                         "max-forwards", "pragma",        "range",            "retry-after",   "set-cookie", "vary", "warning",
+                                         "www-authenticate"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+HeadError FrameRequest(const HeadScan& scan, std::string_view target, const HeadLimits& limits, RequestHead* head, Framing* framing) {
+  const HopFields hop(head->headers);
+  *framing = Framing();
+  if (hop.malformed) return kMalformed;
+  if (const HeadError error = Target(target, hop, limits, head); !error.ok()) return error;
+  const bool is_connect = head->is_connect();
+  if (is_connect) {
+    if (scan.chunked() || (scan.has_length() && scan.length() > 0)) return kBodyDisallowed;
+    framing->kind = Framing::kTunnel;
+  } else if (scan.chunked()) {
+    framing->kind = Framing::kChunked;
+  } else if (scan.has_length()) {
+    framing->kind = Framing::kLength;
+    framing->length = scan.length();
+  }
+  const bool has_body = framing->kind == Framing::kChunked || framing->length > 0;
+  // What follows a CONNECT that failed may be meant for the tunnel: such a connection is never used again.
+  framing->keep_alive = !is_connect && IsPersistent(hop, head->version);
+  head->keep_alive = framing->keep_alive;
+
+  const bool is_http_11 = head->version == HttpVersion::kHttp11;
+  if (hop.expects > 0 && is_http_11) {
+    if (hop.expects > 1 || !EqualsIgnoreCase(hop.expect, "100-continue")) return kBadExpectation;
+    head->expects_continue = has_body;
+  }
+  if (hop.upgrades == 1 && hop.nominates_upgrade && is_http_11 && !has_body && !is_connect) {
+    head->upgrade = OneProtocol(hop.upgrade, head->arena);
+    if (head->upgrade == "h2c") head->upgrade = {};
+  }
+  RemoveHopFields(hop, false, !is_connect, &head->headers);
+  head->headers.RemoveIf([](const Header& header) { return header.id == HeaderId::kHost || header.id == HeaderId::kExpect; });
+  if (hop.te_trailers) head->headers.Add(HeaderId::kTe, "trailers");
+  return {};
+}
+
+HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, ResponseHead* head, Framing* framing) {
+  const HopFields hop(head->headers);
+  const int status = head->status;
+  const bool has_body_fields = scan.chunked() || (scan.has_length() && scan.length() > 0);
+  *framing = Framing();
+  if (hop.malformed) return kBadResponse;
+  framing->keep_alive = IsPersistent(hop, head->version);
+  bool keep_length = true;
+  if (status < 200) {
+    if (has_body_fields) return kBadResponse;
+    keep_length = false;
+    if (status == 101) {
+      if (request.upgrade.empty() || hop.upgrades != 1 || !hop.nominates_upgrade || !EqualsIgnoreCase(hop.upgrade, request.upgrade)) {
+        return kUnaskedUpgrade;
+      }
+      framing->kind = Framing::kTunnel;
+    }
+  } else if (request.is_connect && status < 300) {
+    framing->kind = Framing::kTunnel;
+    keep_length = false;
+  } else if (request.is_head || status == 204 || status == 304) {
+    if (status == 204) {
+      // There should be no body, but such a server may well send one: nothing else can be read from that connection.
+      framing->keep_alive = framing->keep_alive && !has_body_fields;
+      keep_length = false;
+    }
+  } else if (scan.chunked()) {
+    framing->kind = Framing::kChunked;
+  } else if (scan.has_length()) {
+    framing->kind = Framing::kLength;
+    framing->length = scan.length();
+  } else {
+    framing->kind = Framing::kUntilClose;
+    framing->keep_alive = false;
+  }
+  RemoveHopFields(hop, status == 101, keep_length, &head->headers);
+  return {};
+}
+
+}  // namespace sluice
