@@ -16,6 +16,11 @@ Task<> Canceller::Recover() {
   if (cancelled_) signal_.emit(asio::cancellation_type::terminal);
 }
 
+Task<> Canceller::Reset() {
+  cancelled_ = false;
+  return Recover();
+}
+
 Task<bool> Deadline::Expired() {
   Disarm();
   if (!fired_) co_return false;

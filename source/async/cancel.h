@@ -30,6 +30,9 @@ class Canceller {
   /// when Cancel() was called as well.
   Task<> Recover();
 
+  /// Takes a Cancel() back, for the frame that answers it (with an error response, say) and goes on.
+  Task<> Reset();
+
   bool cancelled() const { return cancelled_; }
   Reason reason() const { return reason_; }
   asio::cancellation_slot slot() { return signal_.slot(); }

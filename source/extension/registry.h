@@ -22,11 +22,11 @@ namespace sluice {
 /// What the authors promise about an extension when its peer is hostile; printed by /server_info and the README.
 enum class Posture { kRobustToUntrustedDownstream, kRobustToUntrustedBoth, kTrustedOnly };
 
-template <class Product>
-using Factory = std::function<absl::StatusOr<Product>(const google::protobuf::Any&, FactoryContext&)>;
+template <class Product, class Context>
+using Factory = std::function<absl::StatusOr<Product>(const google::protobuf::Any&, Context&)>;
 
 /// One kind of extension: an ordered table, searched by type URL first and by name second, as Envoy does.
-template <class Product>
+template <class Product, class Context = FactoryContext>
 class Category {
  public:
   struct Entry {
@@ -34,8 +34,8 @@ class Category {
     std::string type;                  // full name of the configuration message
     std::string route_type;            // of the per-route message; empty when there is none
     Posture posture;
-    Factory<Product> create;
-    Factory<std::shared_ptr<const void>> create_route;
+    Factory<Product, Context> create;
+    Factory<std::shared_ptr<const void>, FactoryContext> create_route;
     bool terminal = false;
   };
 
@@ -72,7 +72,7 @@ class Registry {
   void AddHttpFilter(std::string_view name, Posture posture, Create create, CreateRoute create_route) {
     auto entry = MakeEntry<FilterPtr, Proto>(name, posture, std::move(create));
     entry.route_type = RouteProto::descriptor()->full_name();
-    entry.create_route = Unpacking<std::shared_ptr<const void>, RouteProto>(std::move(create_route));
+    entry.create_route = Unpacking<std::shared_ptr<const void>, RouteProto, FactoryContext>(std::move(create_route));
     http_filters_.Add(std::move(entry));
   }
   /// A filter that answers every request itself and stands last.
@@ -94,22 +94,22 @@ class Registry {
   void AddBalancer(std::string_view name, Create create) {
     balancers_.Add(MakeEntry<std::unique_ptr<const Balancer>, Proto>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
   }
-  /// A cluster type (Cluster.cluster_type). `create` is also given the cluster's own configuration and settings by the context.
+  /// A cluster type (Cluster.cluster_type): `create` is given a ClusterFactoryContext.
   template <class Proto, class Create>
   void AddCluster(std::string_view name, Create create) {
-    clusters_.Add(MakeEntry<std::shared_ptr<Cluster>, Proto>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
+    clusters_.Add(MakeEntry<std::shared_ptr<Cluster>, Proto, ClusterFactoryContext>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
   }
 
   const Category<FilterPtr>& http_filters() const { return http_filters_; }
   const Category<NetworkFilterPtr>& network_filters() const { return network_filters_; }
   const Category<AccessLoggerPtr>& access_loggers() const { return access_loggers_; }
   const Category<std::unique_ptr<const Balancer>>& balancers() const { return balancers_; }
-  const Category<std::shared_ptr<Cluster>>& clusters() const { return clusters_; }
+  const Category<std::shared_ptr<Cluster>, ClusterFactoryContext>& clusters() const { return clusters_; }
 
  private:
-  template <class Product, class Proto, class Create>
-  static Factory<Product> Unpacking(Create create) {
-    return [create](const google::protobuf::Any& any, FactoryContext& context) -> absl::StatusOr<Product> {
+  template <class Product, class Proto, class Context, class Create>
+  static Factory<Product, Context> Unpacking(Create create) {
+    return [create](const google::protobuf::Any& any, Context& context) -> absl::StatusOr<Product> {
       Proto proto;
       if (!any.value().empty() && !any.UnpackTo(&proto)) {
         return absl::InvalidArgumentError("does not hold a " + Proto::descriptor()->full_name());
@@ -119,16 +119,16 @@ class Registry {
       return Product(*std::move(product));
     };
   }
-  template <class Product, class Proto, class Create>
-  static typename Category<Product>::Entry MakeEntry(std::string_view name, Posture posture, Create create) {
-    return {std::string(name), Proto::descriptor()->full_name(), "", posture, Unpacking<Product, Proto>(std::move(create)), nullptr};
+  template <class Product, class Proto, class Context = FactoryContext, class Create>
+  static typename Category<Product, Context>::Entry MakeEntry(std::string_view name, Posture posture, Create create) {
+    return {std::string(name), Proto::descriptor()->full_name(), "", posture, Unpacking<Product, Proto, Context>(std::move(create)), nullptr};
   }
 
   Category<FilterPtr> http_filters_;
   Category<NetworkFilterPtr> network_filters_;
   Category<AccessLoggerPtr> access_loggers_;
   Category<std::unique_ptr<const Balancer>> balancers_;
-  Category<std::shared_ptr<Cluster>> clusters_;
+  Category<std::shared_ptr<Cluster>, ClusterFactoryContext> clusters_;
 };
 
 }  // namespace sluice

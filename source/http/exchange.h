@@ -125,12 +125,20 @@ class Exchange {
   /// Sends an interim (1xx) response to the client at once; ignored where the client's version has none.
   virtual Task<absl::Status> SendInterim(ResponseHeadPtr head) = 0;
 
+  /// From now on: the longest silence in both directions, and the longest life of the exchange. Zero: no limit.
+  virtual void LimitIdle(Duration limit) = 0;
+  virtual void LimitDuration(Duration limit) = 0;
+  /// Something moved: the idle limit counts from now.
+  virtual void Touch() = 0;
+
   /// The request's head as it is now; null when none could be read.
   RequestHead* request_head() const { return request_head_.get(); }
   void set_request_head(RequestHeadPtr head) { request_head_ = std::move(head); }
   /// The response's head and trailers, for the log; the session sets them when it writes the response.
   ResponseHead* response_head() const { return response_head_; }
   void set_response_head(ResponseHead* head) { response_head_ = head; }
+  /// Keeps the head that was set until the log line is written.
+  void keep_response(ResponseHeadPtr head) { kept_response_ = std::move(head); }
   Headers* response_trailers() const { return response_trailers_; }
   void set_response_trailers(Headers* trailers) { response_trailers_ = trailers; }
   std::string_view local_reply_body() const { return local_reply_body_; }
@@ -167,6 +175,7 @@ class Exchange {
   std::string termination_details_;
   RequestHeadPtr request_head_;
   ResponseHead* response_head_ = nullptr;
+  ResponseHeadPtr kept_response_;
   Headers* response_trailers_ = nullptr;
   std::string local_reply_body_;
   std::unique_ptr<Extras> extras_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -26,7 +27,10 @@ class Stream {
   /// Returns when a read would not wait: bytes, the end or an error are there. No buffer is held meanwhile. kCancelled.
   virtual Task<absl::Status> WaitReadable() = 0;
 
-  /// Writes all parts in order, first without waiting. Errors as for ReadSome; what was written by then is unknown.
+  /// Writes what goes without waiting; the number of bytes that went. At most 16 parts. Errors as for ReadSome.
+  virtual absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) = 0;
+
+  /// Writes all parts in order, first without waiting; the bytes must stay in place until it returns. Errors as for ReadSome.
   virtual Task<absl::Status> Write(absl::Span<const std::string_view> parts) = 0;
 
   /// Ends our direction: the peer reads an end after what was written (TCP FIN). Idempotent.

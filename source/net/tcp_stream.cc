@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
+
 #include <boost/asio/buffer.hpp>
 
 #include "source/base/reason.h"
@@ -51,35 +53,40 @@ Task<absl::Status> TcpStream::WaitReadable() {
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> TcpStream::Write(absl::Span<const std::string_view> parts) {
+absl::StatusOr<size_t> TcpStream::TryWrite(absl::Span<const std::string_view> parts) {
+  if (!socket_.is_open()) return MakeError(Reason::kCancelled);
   iovec vector[kMaxParts];
-  size_t used = 0;
+  msghdr message{};
+  message.msg_iov = vector;
   for (std::string_view part : parts) {
-    if (!part.empty()) vector[used++] = {const_cast<char*>(part.data()), part.size()};
+    if (!part.empty()) vector[message.msg_iovlen++] = {const_cast<char*>(part.data()), part.size()};
   }
-  iovec* next = vector;
-  while (used > 0) {
-    if (!socket_.is_open()) co_return MakeError(Reason::kCancelled);
-    msghdr message{};
-    message.msg_iov = next;
-    message.msg_iovlen = used;
-    ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (!WouldBlock(errno)) co_return Errno(errno);
-      if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
-      auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
-      if (error) co_return SocketError(error);
-      continue;
-    }
-    while (used > 0 && static_cast<size_t>(sent) >= next->iov_len) {
-      sent -= static_cast<ssize_t>(next->iov_len);
-      ++next;
-      --used;
-    }
-    if (used > 0) *next = {static_cast<char*>(next->iov_base) + sent, next->iov_len - static_cast<size_t>(sent)};
+  if (message.msg_iovlen == 0) return size_t{0};
+  while (true) {
+    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
+    if (sent >= 0) return static_cast<size_t>(sent);
+    if (WouldBlock(errno)) return size_t{0};
+    if (errno != EINTR) return Errno(errno);
   }
-  co_return absl::OkStatus();
+}
+
+Task<absl::Status> TcpStream::Write(absl::Span<const std::string_view> parts) {
+  std::string_view rest[kMaxParts];
+  absl::Span<std::string_view> left(rest, parts.size());
+  std::copy(parts.begin(), parts.end(), rest);
+  while (true) {
+    auto sent = TryWrite(left);
+    if (!sent.ok()) co_return sent.status();
+    while (!left.empty() && *sent >= left.front().size()) {
+      *sent -= left.front().size();
+      left.remove_prefix(1);
+    }
+    if (left.empty()) co_return absl::OkStatus();
+    left.front().remove_prefix(*sent);
+    if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+    auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
+    if (error) co_return SocketError(error);
+  }
 }
 
 void TcpStream::ShutdownWrite() {

@@ -45,13 +45,21 @@ class Endpoint {
   const Settings& settings() const { return settings_; }
   const HostStats& stats() const { return *stats_; }
 
+  /// Requests in flight, over all workers: what the least-request policy compares.
+  int64_t active() const;
+  void AddActive(int worker, int64_t n) const;
+
   /// The pool of a worker; made and dropped by that worker.
-  std::unique_ptr<ConnPool>& pool(int worker) const { return pools_[worker]; }
+  std::shared_ptr<ConnPool>& pool(int worker) const { return lines_[worker].pool; }
 
  private:
   const Settings settings_;
   const std::shared_ptr<HostStats> stats_;
-  mutable std::vector<std::unique_ptr<ConnPool>> pools_;
+  struct alignas(64) Line {
+    std::shared_ptr<ConnPool> pool;
+    std::atomic<int64_t> active{0};
+  };
+  mutable std::vector<Line> lines_;
 };
 
 using EndpointPtr = std::shared_ptr<const Endpoint>;

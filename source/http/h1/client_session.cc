@@ -1,0 +1,238 @@
+// The upstream side of HTTP/1.1. Worker thread only.
+#include "source/http/h1/client_session.h"
+
+#include "source/base/reason.h"
+#include "source/base/strings.h"
+#include "source/http/h1/head_writer.h"
+#include "source/http/h1/message_body.h"
+#include "source/http/h1/session_stream.h"
+#include "source/http/h1/write.h"
+
+namespace sluice {
+namespace {
+
+// More interim responses than this before a final one is no honest server (hostile-inputs 47).
+constexpr int kMaxInterims = 100;
+
+RequestFraming FramingOf(const Body* body) {
+  if (body == nullptr) return {};
+  const auto length = body->Length();
+  return {length.has_value() ? RequestFraming::kLength : RequestFraming::kChunked, length.value_or(0)};
+}
+
+}  // namespace
+
+// The connection as a response's body sees it; the lease ends with the body.
+class UpstreamSource {
+ public:
+  UpstreamSource(SessionLease lease, Exchange& exchange) : lease_(std::move(lease)), exchange_(&exchange) {}
+
+  ReadBuffer& buffer() const { return lease_->buffer_; }
+  Stream& stream() const { return *lease_->stream_; }
+  void Received(size_t bytes) { lease_->Received(bytes, *exchange_); }
+  void Ended() { lease_->EndResponse(*exchange_); }
+  absl::Status Failed(absl::Status error) { return lease_->Failed(std::move(error)); }
+  absl::Status Truncated() {
+    lease_->peer_closed_ = true;
+    return lease_->Failed(MakeError(Reason::kUpstreamProtocol, "the body ended early"));
+  }
+  absl::Status Malformed(std::string_view details) { return lease_->Failed(MakeError(Reason::kUpstreamProtocol, details)); }
+  bool NeedsPrelude() const { return false; }
+  Task<absl::Status> Prelude() { co_return absl::OkStatus(); }
+
+ private:
+  SessionLease lease_;
+  Exchange* exchange_;
+};
+
+SessionLease& SessionLease::operator=(SessionLease&& other) noexcept {
+  std::swap(session_, other.session_);
+  return *this;
+}
+
+SessionLease::~SessionLease() {
+  if (session_ == nullptr) return;
+  ClientSession& session = *session_;
+  session.OnReleased(std::move(session_));
+}
+
+ClientSession::ClientSession(Worker& worker, StreamPtr stream, Limits limits, Meters meters)
+    : worker_(worker), stream_(std::move(stream)), limits_(limits), meters_(meters) {}
+
+ClientSession::~ClientSession() = default;
+
+void ClientSession::Close(bool reset) {
+  state_ = State::kBroken;
+  if (stream_ != nullptr) stream_->Close(reset);
+}
+
+bool ClientSession::IsStale() {
+  if (state_ != State::kIdle) return true;
+  char byte;
+  const auto read = stream_->TryRead({&byte, 1});
+  if (read.ok() && !read->has_value()) return false;
+  peer_closed_ = !read.ok() || **read == 0;
+  Close();
+  return true;
+}
+
+Task<absl::StatusOr<Response>> ClientSession::RoundTrip(SessionLease lease, Request& request, Exchange& exchange) {
+  ClientSession& session = *lease;
+  const RequestHead& head = *request.head;
+  session.state_ = State::kBusy;
+  session.response_started_ = session.response_done_ = session.request_done_ = false;
+
+  absl::Status sent = co_await session.SendRequest(request, exchange, lease.shared());
+  if (!sent.ok()) co_return sent;
+
+  Framing framing;
+  auto response_head = co_await session.ReadHead(head, exchange, &framing);
+  if (!response_head.ok()) {
+    if (!session.pump_error_.ok()) co_return session.pump_error_;
+    co_return response_head.status();
+  }
+  Response response{*std::move(response_head), nullptr, nullptr};
+  session.keep_alive_ = framing.keep_alive;
+  if (framing.kind == Framing::kTunnel) {
+    response.tunnel = IntoTunnel(std::move(lease));
+    co_return response;
+  }
+  if (framing.kind == Framing::kNone || (framing.kind == Framing::kLength && framing.length == 0)) {
+    session.EndResponse(exchange);
+    co_return response;
+  }
+  response.body = MakeBody(UpstreamSource(std::move(lease), exchange), framing);
+  co_return response;
+}
+
+Task<absl::Status> ClientSession::SendRequest(Request& request, Exchange& exchange, const std::shared_ptr<ClientSession>& self) {
+  const RequestFraming framing = FramingOf(request.body.get());
+  const bool chunked = framing.kind == RequestFraming::kChunked;
+  BodyPtr body = std::move(request.body);
+  Chunk first;
+  bool last = body == nullptr || (framing.kind == RequestFraming::kLength && framing.length == 0);
+  if (!last && body->Ready()) {
+    // The first bytes of the body leave together with the head.
+    auto chunk = co_await body->Read();
+    if (!chunk.ok()) co_return chunk.status();
+    first = *std::move(chunk);
+    last = first.empty() || (framing.kind == RequestFraming::kLength && body->Length() == 0);
+  }
+  // Only now: what is in the scratch memory is lost when another task runs.
+  std::string& scratch = worker_.scratch();
+  scratch.clear();
+  WriteRequestHead(*request.head, framing, &scratch);
+  if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
+  exchange.time.upstream_first_sent = Now();
+  absl::Status written = co_await SendPart(chunked, std::move(first), exchange);
+  if (!written.ok()) co_return Failed(std::move(written));
+  if (last) {
+    EndRequest(exchange);
+  } else {
+    exchange.scope().Spawn(PumpBody(self, std::move(body), chunked, exchange));
+  }
+  co_return absl::OkStatus();
+}
+
+// Writes what is in the scratch buffer, then `chunk`, framed if need be.
+Task<absl::Status> ClientSession::SendPart(bool chunked, Chunk chunk, Exchange& exchange) {
+  std::string& scratch = worker_.scratch();
+  const bool framed = chunked && !chunk.empty();
+  if (framed) WriteChunkHeader(chunk.data.size(), &scratch);
+  const size_t size = scratch.size() + chunk.data.size() + (framed ? 2 : 0);
+  absl::Status status = co_await WriteScratch(*stream_, scratch, chunk.data, framed ? "\r\n" : "");
+  if (status.ok()) {
+    meters_.sent.Add(size);
+    exchange.bytes.upstream_wire_sent += size;
+  }
+  co_return status;
+}
+
+Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked, Exchange& exchange) {
+  ClientSession& session = *self;
+  while (true) {
+    auto chunk = co_await body->Read();
+    if (!chunk.ok()) {
+      // Without the rest of its body the request is worth nothing: end it, and let the waiting side say why.
+      session.pump_error_ = chunk.status();
+      session.Close(true);
+      co_return;
+    }
+    session.worker_.scratch().clear();
+    const bool last = chunk->empty();
+    if (last && chunked) WriteLastChunk(body->trailers(), &session.worker_.scratch());
+    absl::Status written = co_await session.SendPart(chunked, *chunk, exchange);
+    // A peer that stops reading may still answer: its response decides, not this error.
+    if (!written.ok()) co_return;
+    if (last) break;
+  }
+  session.EndRequest(exchange);
+}
+
+Task<absl::Status> ClientSession::Fill(Exchange& exchange) {
+  auto count = co_await stream_->ReadSome(buffer_.Room());
+  if (!count.ok()) co_return Failed(count.status());
+  if (*count == 0) {
+    peer_closed_ = true;
+    co_return Failed(MakeError(Reason::kConnectionTerminated));
+  }
+  buffer_.Added(*count);
+  Received(*count, exchange);
+  response_started_ = true;
+  co_return absl::OkStatus();
+}
+
+void ClientSession::Received(size_t bytes, Exchange& exchange) {
+  meters_.received.Add(bytes);
+  exchange.bytes.upstream_wire_received += bytes;
+}
+
+absl::Status ClientSession::Failed(absl::Status status) {
+  Close();
+  return status;
+}
+
+Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead& request, Exchange& exchange, Framing* framing) {
+  const HeadLimits limits{.max_bytes = limits_.max_head_bytes, .max_headers = limits_.max_headers};
+  for (int interims = 0; interims <= kMaxInterims;) {
+    auto head = std::make_unique<ResponseHead>();
+    parser_.Reset(request.is_head(), request.is_connect(), request.upgrade);
+    HeadResult result = buffer_.empty() ? HeadResult{} : parser_.Parse(buffer_.unread(), limits, head.get(), framing);
+    while (result.state == HeadResult::kNeedMore) {
+      if (absl::Status filled = co_await Fill(exchange); !filled.ok()) co_return filled;
+      result = parser_.Parse(buffer_.unread(), limits, head.get(), framing);
+    }
+    if (result.state == HeadResult::kError) co_return Failed(MakeError(Reason::kUpstreamProtocol, result.details));
+    head->arena.Keep(buffer_.buffer());
+    head->wire_bytes = static_cast<uint32_t>(result.consumed);
+    buffer_.Consume(result.consumed);
+    if (head->status >= 200 || head->status == 101) {
+      exchange.time.upstream_first_received = Now();
+      co_return head;
+    }
+    ++interims;
+    if (absl::Status relayed = co_await exchange.SendInterim(std::move(head)); !relayed.ok()) co_return Failed(relayed);
+  }
+  co_return Failed(MakeError(Reason::kUpstreamProtocol, "too many interim responses"));
+}
+
+void ClientSession::EndRequest(Exchange& exchange) {
+  request_done_ = true;
+  exchange.time.upstream_last_sent = Now();
+  BecomeIdle();
+}
+
+void ClientSession::EndResponse(Exchange& exchange) {
+  response_done_ = true;
+  exchange.time.upstream_last_received = Now();
+  BecomeIdle();
+}
+
+void ClientSession::BecomeIdle() {
+  // Bytes beyond the response belong to no request: such a connection cannot be trusted with another one.
+  if (state_ == State::kBusy && request_done_ && response_done_ && keep_alive_ && buffer_.empty()) state_ = State::kIdle;
+}
+
+StreamPtr ClientSession::IntoTunnel(SessionLease lease) { return std::make_unique<SessionStream>(std::move(lease)); }
+
+}  // namespace sluice

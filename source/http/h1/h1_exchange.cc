@@ -1,0 +1,86 @@
+// Limits and the watch of an HTTP/1.1 exchange. Worker thread only.
+#include "source/http/h1/h1_exchange.h"
+
+#include "source/base/reason.h"
+#include "source/http/h1/write.h"
+
+namespace sluice {
+namespace {
+
+// A client is watched only once its answer takes this long: quick exchanges never pay for the watch.
+constexpr Duration kWatchAfter = std::chrono::milliseconds(50);
+
+}  // namespace
+
+H1Exchange::H1Exchange(ServerSession& session)
+    : Exchange(session.worker_, own_scope_, session.canceller_, session.facts_),
+      session_(session),
+      own_scope_(session.worker_.executor()),
+      watch_scope_(session.worker_.executor()) {}
+
+H1Exchange::~H1Exchange() = default;
+
+Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
+  if (response_started || request_head() == nullptr || request_head()->version == HttpVersion::kHttp10) co_return absl::OkStatus();
+  if (head->status == 100) continue_wanted = false;
+  std::string& scratch = worker().scratch();
+  scratch.clear();
+  WriteResponseHead(*head, ResponseFraming{}, &scratch);
+  bytes.downstream_wire_sent += scratch.size();
+  session_.settings_.sent.Add(scratch.size());
+  Touch();
+  co_return co_await WriteScratch(session_.stream_, scratch, {}, {});
+}
+
+void H1Exchange::LimitIdle(Duration limit) {
+  idle_limit_ = limit;
+  Touch();
+}
+
+void H1Exchange::LimitDuration(Duration limit) {
+  duration_.Disarm();
+  if (limit > Duration::zero()) worker().wheel().Arm(duration_, limit - (Now() - time.start));
+}
+
+void H1Exchange::Touch() {
+  if (idle_limit_ > Duration::zero()) {
+    worker().wheel().Arm(idle_, idle_limit_);
+  } else {
+    idle_.Disarm();
+  }
+}
+
+void H1Exchange::Settle() {
+  idle_.Disarm();
+  duration_.Disarm();
+  request_.Disarm();
+  watch_.Disarm();
+}
+
+void H1Exchange::WatchClient() { worker().wheel().Arm(watch_, kWatchAfter); }
+
+void H1Exchange::StopWatching() {
+  watch_.Disarm();
+  if (!watch_scope_.empty()) watch_scope_.Cancel();
+}
+
+void H1Exchange::Watch::OnTimer() { exchange_.watch_scope_.Spawn(WatchPeer(exchange_)); }
+
+Task<> H1Exchange::WatchPeer(H1Exchange& exchange) {
+  Stream& stream = exchange.session_.stream_;
+  if (absl::Status readable = co_await stream.WaitReadable(); !readable.ok()) {
+    if (ReasonOf(readable) != Reason::kCancelled) exchange.canceller().Cancel(Reason::kDownstreamClosed);
+    co_return;
+  }
+  // Bytes are the next request, which waits its turn; the end of the stream is a client that has left.
+  ReadBuffer& buffer = exchange.session_.buffer_;
+  const auto count = stream.TryRead(buffer.Room());
+  if (!count.ok() || (count->has_value() && **count == 0)) {
+    exchange.canceller().Cancel(Reason::kDownstreamClosed);
+  } else if (count->has_value()) {
+    buffer.Added(**count);
+    exchange.session_.settings_.received.Add(**count);
+  }
+}
+
+}  // namespace sluice

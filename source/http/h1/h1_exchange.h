@@ -1,0 +1,70 @@
+// H1Exchange: the exchange that an HTTP/1.1 server session runs, with its time limits and its watch over the client. Belongs to one
+// worker.
+#pragma once
+
+#include "source/base/pooled.h"
+#include "source/http/h1/server_session.h"
+
+namespace sluice {
+
+class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
+ public:
+  explicit H1Exchange(ServerSession& session);
+  ~H1Exchange() override;
+
+  Task<absl::Status> SendInterim(ResponseHeadPtr head) override;
+  void LimitIdle(Duration limit) override;
+  void LimitDuration(Duration limit) override;
+  void Touch() override;
+
+  /// Stops all time limits and the watch; the exchange is over.
+  void Settle();
+  /// From now on notice when the client goes away. Only while nothing reads from it.
+  void WatchClient();
+  void StopWatching();
+
+  ServerSession& session() { return session_; }
+  Scope& own_scope() { return own_scope_; }
+
+  Framing framing;                 // of the request
+  bool head_complete = false;
+  bool request_done = false;       // its body was read to the clean end
+  bool body_dropped = false;       // nobody will read the rest of it
+  bool continue_wanted = false;    // the client waits for 100 Continue
+  bool response_started = false;   // bytes of the final response may be on the wire
+
+ private:
+  // A limit that cancels the exchange with a reason.
+  class Limit final : public Timer {
+   public:
+    Limit(H1Exchange& exchange, Reason reason) : exchange_(exchange), reason_(reason) {}
+
+   private:
+    void OnTimer() override { exchange_.canceller().Cancel(reason_); }
+    H1Exchange& exchange_;
+    const Reason reason_;
+  };
+  // Fires when an exchange has taken long enough for its client to be worth watching.
+  class Watch final : public Timer {
+   public:
+    explicit Watch(H1Exchange& exchange) : exchange_(exchange) {}
+
+   private:
+    void OnTimer() override;
+    H1Exchange& exchange_;
+  };
+  static Task<> WatchPeer(H1Exchange& exchange);
+
+  ServerSession& session_;
+  Scope own_scope_;
+  Scope watch_scope_;
+  Duration idle_limit_{};
+  Limit idle_{*this, Reason::kStreamIdleTimeout};
+  Limit duration_{*this, Reason::kMaxStreamDuration};
+  Limit request_{*this, Reason::kRequestTimeout};
+  Watch watch_{*this};
+  friend class ServerSession;
+  friend class DownstreamSource;
+};
+
+}  // namespace sluice

@@ -1,0 +1,137 @@
+// Message bodies of HTTP/1.1, pulled from a connection: the same reading for requests and responses. Belongs to one worker.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+
+#include "source/base/pooled.h"
+#include "source/base/reason.h"
+#include "source/http/body.h"
+#include "source/http/framing.h"
+#include "source/http/h1/chunked.h"
+#include "source/http/h1/read_buffer.h"
+#include "source/net/stream.h"
+
+namespace sluice {
+
+/// `Source` is the connection as its body sees it, a movable value:
+///   ReadBuffer& buffer(); Stream& stream();
+///   void Received(size_t bytes);                 // read from the stream
+///   void Ended();                                // the body came to its clean end
+///   absl::Status Failed(absl::Status error);     // the stream failed; the error to report
+///   absl::Status Truncated();                    // the peer ended the stream inside the body
+///   absl::Status Malformed(std::string_view details);
+///   bool NeedsPrelude(); Task<absl::Status> Prelude();   // what must happen before the first read
+template <class Source>
+class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
+ public:
+  /// `length` is nullopt for a body that the end of the connection ends.
+  PlainBody(Source source, std::optional<uint64_t> length) : source_(std::move(source)), left_(length) {}
+
+  std::optional<uint64_t> Length() const override { return left_; }
+  bool Ready() const override { return !source_.NeedsPrelude() && (left_ == 0 || !source_.buffer().empty()); }
+
+  Task<absl::StatusOr<Chunk>> Read() override {
+    if (left_ == 0) co_return Chunk();
+    if (source_.NeedsPrelude()) {
+      if (absl::Status status = co_await source_.Prelude(); !status.ok()) co_return status;
+    }
+    if (!source_.buffer().empty()) co_return TakeBuffered();
+    const size_t size = left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, size_)) : size_;
+    BufferRef target = BufferRef::Take(size);
+    auto count = co_await source_.stream().ReadSome({target.data(), size});
+    if (!count.ok()) co_return source_.Failed(count.status());
+    if (*count == 0) co_return AtEndOfStream();
+    source_.Received(*count);
+    // A stream that fills what it is given is bulky: fewer, larger reads serve it better.
+    if (*count == size) size_ = BufferRef::kLarge;
+    Took(*count);
+    const char* data = target.data();
+    co_return Chunk{std::move(target), {data, *count}};
+  }
+
+ private:
+  Chunk TakeBuffered() {
+    ReadBuffer& buffer = source_.buffer();
+    const std::string_view bytes = buffer.view();
+    const size_t count = left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, bytes.size())) : bytes.size();
+    Chunk chunk{buffer.buffer(), bytes.substr(0, count)};
+    buffer.Consume(count);
+    Took(count);
+    return chunk;
+  }
+
+  void Took(size_t count) {
+    if (!left_.has_value()) return;
+    *left_ -= count;
+    if (*left_ == 0) source_.Ended();
+  }
+
+  absl::StatusOr<Chunk> AtEndOfStream() {
+    if (left_.has_value()) return source_.Truncated();
+    left_ = 0;
+    source_.Ended();
+    return Chunk();
+  }
+
+  Source source_;
+  std::optional<uint64_t> left_;
+  size_t size_ = BufferRef::kSmall;
+};
+
+template <class Source>
+class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
+ public:
+  explicit ChunkedBody(Source source) : source_(std::move(source)), trailers_(arena_) { Advance(); }
+
+  bool Ready() const override { return !source_.NeedsPrelude() && step_.state != ChunkedDecoder::Step::kNeedMore; }
+  Headers* trailers() override { return trailers_.empty() ? nullptr : &trailers_; }
+
+  Task<absl::StatusOr<Chunk>> Read() override {
+    if (source_.NeedsPrelude()) {
+      if (absl::Status status = co_await source_.Prelude(); !status.ok()) co_return status;
+    }
+    while (step_.state == ChunkedDecoder::Step::kNeedMore) {
+      const absl::Span<char> room = source_.buffer().Room(least_);
+      auto count = co_await source_.stream().ReadSome(room);
+      if (!count.ok()) co_return source_.Failed(count.status());
+      if (*count == 0) co_return source_.Truncated();
+      source_.buffer().Added(*count);
+      source_.Received(*count);
+      if (*count == room.size()) least_ = BufferRef::kLarge / 2;
+      Advance();
+    }
+    if (step_.state == ChunkedDecoder::Step::kError) co_return source_.Malformed(step_.details);
+    if (step_.state == ChunkedDecoder::Step::kEnd) {
+      source_.Ended();
+      co_return Chunk();
+    }
+    Chunk chunk{source_.buffer().buffer(), step_.data};
+    Advance();
+    co_return chunk;
+  }
+
+ private:
+  // Decodes one step ahead. Its bytes stay where they are: a shared buffer is never overwritten.
+  void Advance() {
+    step_ = decoder_.Next(source_.buffer().view(), &trailers_);
+    source_.buffer().Consume(step_.consumed);
+  }
+
+  Source source_;
+  ChunkedDecoder decoder_;
+  ChunkedDecoder::Step step_;
+  Arena arena_;
+  Headers trailers_;
+  size_t least_ = 1;
+};
+
+/// The body that `framing` announces (kLength, kChunked or kUntilClose).
+template <class Source>
+BodyPtr MakeBody(Source source, const Framing& framing) {
+  if (framing.kind == Framing::kChunked) return std::make_unique<ChunkedBody<Source>>(std::move(source));
+  const auto length = framing.kind == Framing::kLength ? std::optional(framing.length) : std::nullopt;
+  return std::make_unique<PlainBody<Source>>(std::move(source), length);
+}
+
+}  // namespace sluice

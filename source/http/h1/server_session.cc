@@ -1,0 +1,342 @@
+// The loop of a downstream HTTP/1.1 connection. Worker thread only.
+#include "source/http/h1/server_session.h"
+
+#include "source/base/reason.h"
+#include "source/http/h1/date.h"
+#include "source/http/h1/h1_exchange.h"
+#include "source/http/h1/message_body.h"
+#include "source/http/h1/tunnel.h"
+#include "source/http/h1/write.h"
+#include "source/http/reply.h"
+
+namespace sluice {
+
+// The connection as a request's body sees it.
+class DownstreamSource {
+ public:
+  explicit DownstreamSource(H1Exchange& exchange) : exchange_(&exchange) {}
+  DownstreamSource(DownstreamSource&& other) noexcept : exchange_(std::exchange(other.exchange_, nullptr)) {}
+  ~DownstreamSource() {
+    if (exchange_ != nullptr && !exchange_->request_done) exchange_->body_dropped = true;
+  }
+
+  ReadBuffer& buffer() const { return exchange_->session().buffer_; }
+  Stream& stream() const { return exchange_->session().stream_; }
+  void Received(size_t bytes) {
+    exchange_->bytes.downstream_wire_received += bytes;
+    exchange_->session().settings_.received.Add(bytes);
+    exchange_->Touch();
+  }
+  void Ended() {
+    exchange_->request_done = true;
+    exchange_->time.request_received = Now();
+    exchange_->request_.Disarm();
+    exchange_->WatchClient();
+  }
+  absl::Status Failed(absl::Status error) const {
+    return ReasonOf(error) == Reason::kCancelled ? error : Truncated();
+  }
+  absl::Status Truncated() const { return MakeError(Reason::kDownstreamClosed); }
+  absl::Status Malformed(std::string_view details) const { return MakeError(Reason::kDownstreamProtocol, details); }
+  bool NeedsPrelude() const { return exchange_->continue_wanted; }
+  Task<absl::Status> Prelude() { return exchange_->SendInterim(std::make_unique<ResponseHead>(100)); }
+
+ private:
+  H1Exchange* exchange_;
+};
+
+// Ends a connection that waits too long for its next request, or for the rest of a head.
+class ServerSession::IdleTimer final : public Timer {
+ public:
+  explicit IdleTimer(Canceller& canceller) : canceller_(canceller) {}
+  bool fired = false;
+
+ private:
+  void OnTimer() override {
+    fired = true;
+    canceller_.Interrupt();
+  }
+  Canceller& canceller_;
+};
+
+ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts,
+                             const ExchangeHandler& handler, const ServerSessionSettings& settings)
+    : worker_(worker), stream_(stream), canceller_(canceller), facts_(facts), handler_(handler), settings_(settings) {}
+
+ServerSession::~ServerSession() = default;
+
+void ServerSession::Drain() {
+  draining_ = true;
+  if (idle_) canceller_.Interrupt();
+}
+
+Task<> ServerSession::Run() {
+  After after = After::kNext;
+  while (after == After::kNext && co_await AwaitRequest()) {
+    after = co_await ServeOne();
+    exchange_.reset();
+    ++requests_;
+  }
+  if (after == After::kLinger) co_await Linger();
+  stream_.Close();
+}
+
+// Waits for the first byte of a request; false when there will be none.
+Task<bool> ServerSession::AwaitRequest() {
+  if (canceller_.cancelled()) co_return false;
+  if (!buffer_.empty()) co_return true;
+  if (draining_) co_return false;
+  buffer_.Release();
+  Duration patience = settings_.idle_timeout;
+  const bool limited = settings_.max_connection_duration > Duration::zero();
+  if (limited) {
+    const Duration left = std::max<Duration>(settings_.max_connection_duration - (Now() - opened_), std::chrono::milliseconds(1));
+    patience = patience > Duration::zero() ? std::min(patience, left) : left;
+  }
+  Deadline deadline(worker_.wheel(), canceller_, patience);
+  idle_ = true;
+  const absl::Status status = co_await stream_.WaitReadable();
+  idle_ = false;
+  if (deadline.fired()) {
+    (limited && Now() - opened_ >= settings_.max_connection_duration ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
+  }
+  co_return status.ok();
+}
+
+Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing) {
+  parser_.Reset();
+  Deadline deadline(worker_.wheel(), canceller_, settings_.request_headers_timeout);
+  HeadResult result;
+  while (true) {
+    if (!buffer_.empty()) result = parser_.Parse(buffer_.unread(), settings_.limits, &head, framing);
+    if (result.state != HeadResult::kNeedMore) break;
+    // The first bytes are there already: AwaitRequest() saw them.
+    absl::StatusOr<size_t> count = 0;
+    const absl::Span<char> room = buffer_.Room();
+    const auto ready = stream_.TryRead(room);
+    if (!ready.ok()) {
+      count = ready.status();
+    } else {
+      count = ready->has_value() ? absl::StatusOr<size_t>(**ready) : co_await stream_.ReadSome(room);
+    }
+    if (!count.ok() || *count == 0) {
+      const bool expired = co_await deadline.Expired();
+      result.state = HeadResult::kError;
+      result.status = expired ? 408 : 0;
+      if (expired) result.body = "request header timeout";
+      result.details = expired ? "request_header_timeout" : "downstream_remote_disconnect";
+      break;
+    }
+    buffer_.Added(*count);
+    settings_.received.Add(*count);
+    exchange.bytes.downstream_wire_received += *count;
+  }
+  co_return result;
+}
+
+Task<ServerSession::After> ServerSession::ServeOne() {
+  exchange_ = std::make_unique<H1Exchange>(*this);
+  H1Exchange& exchange = *exchange_;
+  exchange.time.start = Now();
+  exchange.time.wall_start = WallNow();
+  auto head = std::make_unique<RequestHead>();
+  const HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
+  exchange.bytes.request_head = result.consumed;
+
+  if (result.state == HeadResult::kError && result.status == 0) {
+    // The client left before its request was whole: only what it began is worth a log line.
+    if (!parser_.started()) co_return After::kClose;
+    exchange.Note(ResponseFlag::kDownstreamConnectionTermination);
+    exchange.set_details(result.details);
+    handler_.OnComplete(exchange);
+    co_return After::kClose;
+  }
+  if (result.state == HeadResult::kError) {
+    exchange.framing.keep_alive = false;
+    co_await Answer(exchange, handler_.OnBadRequest(result, exchange));
+    exchange.Settle();
+    handler_.OnComplete(exchange);
+    co_return After::kLinger;
+  }
+  head->arena.Keep(buffer_.buffer());
+  head->wire_bytes = static_cast<uint32_t>(result.consumed);
+  buffer_.Consume(result.consumed);
+  exchange.head_complete = true;
+  exchange.continue_wanted = head->expects_continue && !settings_.proxy_100_continue;
+  exchange.set_request_head(std::move(head));
+  exchange.LimitIdle(settings_.stream_idle_timeout);
+  if (settings_.max_stream_duration > Duration::zero()) exchange.LimitDuration(settings_.max_stream_duration);
+
+  Request request{exchange.request_head(), nullptr};
+  const Framing& framing = exchange.framing;
+  if (framing.kind == Framing::kChunked || (framing.kind == Framing::kLength && framing.length > 0)) {
+    if (settings_.request_timeout > Duration::zero()) worker_.wheel().Arm(exchange.request_, settings_.request_timeout);
+    request.body = MakeBody(DownstreamSource(exchange), framing);
+  } else {
+    exchange.request_done = true;
+    exchange.time.request_received = Now();
+    if (framing.kind != Framing::kTunnel) exchange.WatchClient();
+  }
+
+  Response response = co_await handler_.OnRequest(std::move(request), exchange);
+  const After after = co_await Answer(exchange, std::move(response));
+  exchange.Settle();
+  if (!exchange.own_scope().empty()) {
+    exchange.own_scope().Cancel();
+    co_await exchange.own_scope().Join();
+  }
+  exchange.StopWatching();
+  co_await exchange.watch_scope_.Join();
+  handler_.OnComplete(exchange);
+  co_return after;
+}
+
+bool ServerSession::MayStay(const H1Exchange& exchange) const {
+  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped) return false;
+  if (settings_.max_connection_duration > Duration::zero() && Now() - opened_ >= settings_.max_connection_duration) return false;
+  return settings_.max_requests_per_connection == 0 || requests_ + 1 < settings_.max_requests_per_connection;
+}
+
+ResponseFraming ServerSession::Decide(const H1Exchange& exchange, const Response& response) const {
+  const RequestHead* request = exchange.request_head();
+  const int status = response.head->status;
+  ResponseFraming framing;
+  if (response.tunnel != nullptr) {
+    framing.kind = ResponseFraming::kTunnel;
+    if (status == 101) framing.connection = ResponseFraming::kUpgrade;
+    return framing;
+  }
+  const bool old = request != nullptr && request->version == HttpVersion::kHttp10;
+  if ((request != nullptr && request->is_head()) || status == 204 || status == 304) {
+    framing.kind = ResponseFraming::kNone;
+  } else if (response.body == nullptr || response.body->Length().has_value()) {
+    framing.kind = ResponseFraming::kLength;
+    framing.length = response.body == nullptr ? 0 : *response.body->Length();
+  } else {
+    framing.kind = old ? ResponseFraming::kUntilClose : ResponseFraming::kChunked;
+  }
+  const bool refused_connect = request != nullptr && request->is_connect();
+  if (framing.kind == ResponseFraming::kUntilClose || refused_connect || !MayStay(exchange)) {
+    framing.connection = ResponseFraming::kClose;
+  } else if (old) {
+    framing.connection = ResponseFraming::kSayKeepAlive;
+  }
+  return framing;
+}
+
+// Writes the response; what is to become of the connection.
+Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response response) {
+  if (canceller_.cancelled()) {
+    const Reason reason = canceller_.reason();
+    if (MeaningOf(reason).status == 0) {
+      exchange.Note(MakeError(reason));
+      co_return After::kClose;
+    }
+    // A time limit passed: say so, unless the filters already had another answer ready.
+    co_await canceller_.Reset();
+    if (reason == Reason::kStreamIdleTimeout && !exchange.request_done) response.head->status = 408;
+    response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
+    exchange.framing.keep_alive = false;
+  }
+  ResponseHead& head = *response.head;
+  exchange.set_response_head(&head);
+  if (!head.headers.Has(HeaderId::kDate)) head.headers.Add(HeaderId::kDate, HttpDate());
+  const ResponseFraming framing = Decide(exchange, response);
+  if (framing.kind == ResponseFraming::kNone) response.body = nullptr;
+
+  exchange.time.response_first_sent = Now();
+  exchange.response_started = true;
+  const bool whole = co_await WriteBody(exchange, response, framing);
+  exchange.time.response_last_sent = Now();
+  After after = After::kNext;
+  if (!whole) {
+    // An unfinished body that only the end of the connection would delimit must not look finished.
+    if (framing.kind == ResponseFraming::kUntilClose) stream_.Close(true);
+    after = After::kClose;
+  } else if (response.tunnel != nullptr) {
+    exchange.tunnel_established = true;
+    exchange.StopWatching();
+    co_await exchange.watch_scope_.Join();
+    handler_.OnTunnel(exchange);
+    co_await RunTunnel(stream_, buffer_, *response.tunnel, exchange, settings_.received, settings_.sent);
+    after = After::kClose;
+  } else if (framing.connection == ResponseFraming::kClose || !exchange.request_done || !MayStay(exchange)) {
+    after = exchange.request_done && buffer_.empty() ? After::kClose : After::kLinger;
+  }
+  exchange.keep_response(std::move(response.head));
+  co_return after;
+}
+
+Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view data, std::string_view tail) {
+  std::string& scratch = worker_.scratch();
+  const size_t size = scratch.size() + data.size() + tail.size();
+  absl::Status status = co_await WriteScratch(stream_, scratch, data, tail);
+  if (status.ok()) {
+    settings_.sent.Add(size);
+    exchange.bytes.downstream_wire_sent += size;
+    exchange.bytes.body_sent += data.size();
+    exchange.Touch();
+  }
+  co_return status;
+}
+
+// Writes the head and the body, the first part of it in one go with the head; false when the response could not be finished.
+Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response, const ResponseFraming& framing) {
+  const bool chunked = framing.kind == ResponseFraming::kChunked;
+  Body* body = response.body.get();
+  bool more = body != nullptr && !(framing.kind == ResponseFraming::kLength && framing.length == 0);
+  bool head_waits = true;
+  while (more || head_waits) {
+    Chunk chunk;
+    bool last = false;
+    if (more && (!head_waits || body->Ready())) {
+      auto read = co_await body->Read();
+      if (!read.ok()) {
+        NoteBrokenBody(exchange, read.status());
+        co_return false;
+      }
+      last = read->empty();
+      chunk = *std::move(read);
+      more = !last && !(framing.kind == ResponseFraming::kLength && body->Length() == 0);
+      if (last) exchange.set_response_trailers(body->trailers());
+    }
+    // Only now: what is in the scratch memory is lost when another task runs.
+    std::string& scratch = worker_.scratch();
+    scratch.clear();
+    if (head_waits) WriteResponseHead(*response.head, framing, &scratch);
+    if (head_waits) exchange.bytes.response_head = scratch.size();
+    head_waits = false;
+    if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
+    if (chunked && !chunk.empty()) WriteChunkHeader(chunk.data.size(), &scratch);
+    if (scratch.empty() && chunk.empty()) continue;
+    const absl::Status sent = co_await Send(exchange, chunk.data, chunked && !chunk.empty() ? "\r\n" : "");
+    if (!sent.ok()) {
+      exchange.Note(MakeError(canceller_.cancelled() ? canceller_.reason() : Reason::kDownstreamClosed));
+      co_return false;
+    }
+  }
+  co_return true;
+}
+
+void ServerSession::NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const {
+  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller_.cancelled() ? canceller_.reason() : ReasonOf(error);
+  const ReasonMeaning& meaning = MeaningOf(reason);
+  if (meaning.flag.has_value()) exchange.Note(*meaning.flag);
+  if (meaning.reset.empty()) return exchange.set_details(meaning.details);
+  exchange.set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));
+}
+
+// Lets the client read the last response before the connection goes: an early close would reset it (RFC 9112 9.6).
+Task<> ServerSession::Linger() {
+  stream_.ShutdownWrite();
+  if (canceller_.cancelled()) co_return;
+  Deadline deadline(worker_.wheel(), canceller_, settings_.delayed_close_timeout);
+  buffer_.Release();
+  BufferRef waste = BufferRef::Take(BufferRef::kSmall);
+  while (true) {
+    auto count = co_await stream_.ReadSome({waste.data(), waste.size()});
+    if (!count.ok() || *count == 0) co_return;
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,96 @@
+// ServerSession: one downstream HTTP/1.1 connection: reads requests one after the other, has each answered, writes the responses, and
+// decides when the connection ends. Belongs to one worker.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "source/base/metric.h"
+#include "source/http/exchange.h"
+#include "source/http/h1/head_parser.h"
+#include "source/http/h1/head_writer.h"
+#include "source/http/h1/read_buffer.h"
+#include "source/http/message.h"
+
+namespace sluice {
+
+/// Answers the requests of a connection: the HTTP connection manager. Called on the connection's worker.
+class ExchangeHandler {
+ public:
+  virtual ~ExchangeHandler() = default;
+  /// The whole way of a request through filters and router. `request.head` is exchange.request_head().
+  virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
+  /// The answer to bytes that are no acceptable request; the connection is closed behind it.
+  virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
+  /// The tunnel of this exchange is open: its head has been written.
+  virtual void OnTunnel(Exchange& exchange) const = 0;
+  /// The exchange is over, whatever became of it: count and log it.
+  virtual void OnComplete(Exchange& exchange) const = 0;
+};
+
+/// Zero durations: no limit. Defaults are Envoy's, but for the header timeout, which Envoy leaves off.
+struct ServerSessionSettings {
+  HeadLimits limits;
+  Duration idle_timeout = std::chrono::hours(1);
+  Duration request_headers_timeout = std::chrono::seconds(60);
+  Duration request_timeout{};
+  Duration stream_idle_timeout = std::chrono::minutes(5);
+  Duration max_stream_duration{};
+  Duration max_connection_duration{};
+  Duration delayed_close_timeout = std::chrono::seconds(1);
+  uint32_t max_requests_per_connection = 0;  // 0: no limit
+  bool proxy_100_continue = false;
+  /// downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total
+  Counter received, sent;
+  /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached, downstream_cx_max_requests_reached
+  Counter idle_timeouts, duration_timeouts, request_limits;
+};
+
+class H1Exchange;
+
+class ServerSession {
+ public:
+  /// All arguments outlive the session. `canceller` is that of the coroutine that runs Run().
+  ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts, const ExchangeHandler& handler,
+                const ServerSessionSettings& settings);
+  ~ServerSession();
+
+  /// Serves the connection to its end and closes it.
+  Task<> Run();
+
+  /// Take no further request: an idle connection ends now, a busy one after its response.
+  void Drain();
+
+ private:
+  friend class H1Exchange;
+  friend class DownstreamSource;
+  class IdleTimer;
+  enum class After : uint8_t { kNext, kClose, kLinger };
+
+  Task<bool> AwaitRequest();
+  Task<After> ServeOne();
+  Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
+  Task<After> Answer(H1Exchange& exchange, Response response);
+  ResponseFraming Decide(const H1Exchange& exchange, const Response& response) const;
+  bool MayStay(const H1Exchange& exchange) const;
+  Task<bool> WriteBody(H1Exchange& exchange, Response& response, const ResponseFraming& framing);
+  Task<absl::Status> Send(H1Exchange& exchange, std::string_view data, std::string_view tail);
+  void NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const;
+  Task<> Linger();
+
+  Worker& worker_;
+  Stream& stream_;
+  Canceller& canceller_;
+  const ConnectionFacts& facts_;
+  const ExchangeHandler& handler_;
+  const ServerSessionSettings& settings_;
+  const TimePoint opened_ = Now();
+  ReadBuffer buffer_;
+  RequestHeadParser parser_;
+  std::unique_ptr<H1Exchange> exchange_;  // the one that runs
+  uint32_t requests_ = 0;
+  bool idle_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,49 @@
+// Reading through what was buffered. Worker thread only.
+#include "source/http/h1/session_stream.h"
+
+namespace sluice {
+
+std::optional<size_t> SessionStream::TakeBuffered(absl::Span<char> buffer) {
+  ReadBuffer& buffered = lease_->buffer_;
+  if (buffered.empty()) return std::nullopt;
+  const size_t count = std::min(buffer.size(), buffered.view().size());
+  std::memcpy(buffer.data(), buffered.view().data(), count);
+  buffered.Consume(count);
+  if (buffered.empty()) buffered.Release();
+  return count;
+}
+
+Task<absl::StatusOr<size_t>> SessionStream::ReadSome(absl::Span<char> buffer) {
+  if (const auto taken = TakeBuffered(buffer)) co_return *taken;
+  auto count = co_await stream().ReadSome(buffer);
+  if (count.ok()) lease_->meters_.received.Add(*count);
+  co_return count;
+}
+
+absl::StatusOr<std::optional<size_t>> SessionStream::TryRead(absl::Span<char> buffer) {
+  if (const auto taken = TakeBuffered(buffer)) return taken;
+  auto count = stream().TryRead(buffer);
+  if (count.ok() && count->has_value()) lease_->meters_.received.Add(**count);
+  return count;
+}
+
+Task<absl::Status> SessionStream::WaitReadable() {
+  if (!lease_->buffer_.empty()) co_return absl::OkStatus();
+  co_return co_await stream().WaitReadable();
+}
+
+absl::StatusOr<size_t> SessionStream::TryWrite(absl::Span<const std::string_view> parts) {
+  auto count = stream().TryWrite(parts);
+  if (count.ok()) lease_->meters_.sent.Add(*count);
+  return count;
+}
+
+Task<absl::Status> SessionStream::Write(absl::Span<const std::string_view> parts) {
+  absl::Status status = co_await stream().Write(parts);
+  if (status.ok()) {
+    for (std::string_view part : parts) lease_->meters_.sent.Add(part.size());
+  }
+  co_return status;
+}
+
+}  // namespace sluice

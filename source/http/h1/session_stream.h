@@ -1,0 +1,30 @@
+// SessionStream: what is left of an upstream connection when it stops being HTTP: first the bytes that came behind the head, then the
+// stream itself. Holds the lease, so that the connection is still counted. Belongs to one worker.
+#pragma once
+
+#include "source/http/h1/client_session.h"
+
+namespace sluice {
+
+class SessionStream final : public Stream {
+ public:
+  explicit SessionStream(SessionLease lease) : lease_(std::move(lease)) {}
+
+  Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override;
+  absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) override;
+  Task<absl::Status> WaitReadable() override;
+  absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) override;
+  Task<absl::Status> Write(absl::Span<const std::string_view> parts) override;
+  void ShutdownWrite() override { stream().ShutdownWrite(); }
+  void Close(bool reset) override { lease_->Close(reset); }
+  Address local_address() const override { return stream().local_address(); }
+  Address remote_address() const override { return stream().remote_address(); }
+
+ private:
+  Stream& stream() const { return lease_->stream(); }
+  std::optional<size_t> TakeBuffered(absl::Span<char> buffer);
+
+  SessionLease lease_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,79 @@
+// The balancing policies. Worker threads.
+#include "source/upstream/balancer.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+bool SameWeights(const EndpointList& endpoints) {
+  return std::all_of(endpoints.begin(), endpoints.end(),
+                     [&](const EndpointPtr& e) { return e->settings().weight == endpoints[0]->settings().weight; });
+}
+
+// Smooth weighted round robin: every endpoint earns its weight, the richest serves and pays the sum.
+class RoundRobinBalancer final : public Balancer {
+ public:
+  const Endpoint* Pick(const EndpointList& endpoints, uint64_t, PickState& state) const override {
+    if (endpoints.empty()) return nullptr;
+    if (SameWeights(endpoints)) return endpoints[state.cursor++ % endpoints.size()].get();
+    state.deficits.resize(endpoints.size(), 0);
+    double sum = 0;
+    size_t best = 0;
+    for (size_t i = 0; i < endpoints.size(); ++i) {
+      state.deficits[i] += endpoints[i]->settings().weight;
+      sum += endpoints[i]->settings().weight;
+      if (state.deficits[i] > state.deficits[best]) best = i;
+    }
+    state.deficits[best] -= sum;
+    return endpoints[best].get();
+  }
+};
+
+// Uniform among endpoints, or by weight where they differ.
+const Endpoint* PickRandom(const EndpointList& endpoints, Rng& rng) {
+  uint64_t sum = 0;
+  for (const EndpointPtr& endpoint : endpoints) sum += endpoint->settings().weight;
+  uint64_t ticket = rng.Below(sum);
+  for (const EndpointPtr& endpoint : endpoints) {
+    if (ticket < endpoint->settings().weight) return endpoint.get();
+    ticket -= endpoint->settings().weight;
+  }
+  return endpoints.back().get();
+}
+
+class LeastRequestBalancer final : public Balancer {
+ public:
+  explicit LeastRequestBalancer(uint32_t choices) : choices_(choices) {}
+
+  const Endpoint* Pick(const EndpointList& endpoints, uint64_t, PickState& state) const override {
+    if (endpoints.empty()) return nullptr;
+    const Endpoint* best = nullptr;
+    for (uint32_t i = 0; i < choices_; ++i) {
+      const Endpoint* candidate = endpoints[state.rng.Below(endpoints.size())].get();
+      if (best == nullptr || Load(*candidate) < Load(*best)) best = candidate;
+    }
+    return best;
+  }
+
+ private:
+  static double Load(const Endpoint& endpoint) {
+    return static_cast<double>(endpoint.active() + 1) / endpoint.settings().weight;
+  }
+  const uint32_t choices_;
+};
+
+class RandomBalancer final : public Balancer {
+ public:
+  const Endpoint* Pick(const EndpointList& endpoints, uint64_t, PickState& state) const override {
+    return endpoints.empty() ? nullptr : PickRandom(endpoints, state.rng);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const Balancer> RoundRobin() { return std::make_unique<RoundRobinBalancer>(); }
+std::unique_ptr<const Balancer> LeastRequest(uint32_t choices) { return std::make_unique<LeastRequestBalancer>(choices); }
+std::unique_ptr<const Balancer> RandomChoice() { return std::make_unique<RandomBalancer>(); }
+
+}  // namespace sluice

@@ -1,0 +1,222 @@
+// Keeping, lending and counting upstream connections. Worker thread only.
+#include "source/upstream/conn_pool.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "source/base/reason.h"
+
+namespace sluice {
+namespace {
+
+// A connection that is idle for less than this is not watched: a busy one never pays for the watch.
+constexpr Duration kWatchAfter = std::chrono::milliseconds(200);
+
+uint64_t NextConnectionId(const Worker& worker) {
+  // One sequence per worker: no shared counter is written.
+  thread_local uint64_t last = 0;
+  return (++last << 8) | static_cast<uint64_t>(worker.index() & 0xff);
+}
+
+}  // namespace
+
+PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id)
+    : ClientSession(pool->worker(), std::move(stream),
+                    {pool->cluster().settings().max_response_headers, pool->cluster().settings().max_response_headers_bytes},
+                    {pool->cluster().stats().upstream_cx_rx_bytes_total, pool->cluster().stats().upstream_cx_tx_bytes_total}),
+      pool_(std::move(pool)),
+      unit_(std::move(unit)),
+      id_(id) {}
+
+PooledSession::~PooledSession() {
+  const ClusterStats& stats = pool_->cluster().stats();
+  stats.upstream_cx_active.Sub();
+  stats.upstream_cx_destroy.Add();
+  (peer_closed() ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).Add();
+  stats.upstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - created_)));
+  pool_->host().cx_active.Sub();
+  unit_ = BreakerUnit();
+  pool_->Forget(*this);
+}
+
+void PooledSession::OnReleased(std::shared_ptr<ClientSession> self) {
+  pool_->Return(std::static_pointer_cast<PooledSession>(std::move(self)));
+}
+
+void PooledSession::OnTimer() {
+  if (!idle_) return;
+  const Duration limit = pool_->cluster().settings().idle_timeout;
+  const Duration idle = Now() - idle_since_;
+  if (limit > Duration::zero() && idle >= limit) {
+    pool_->cluster().stats().upstream_cx_idle_timeout.Add();
+    Close();
+    auto& list = pool_->idle_;
+    list.erase(std::find_if(list.begin(), list.end(), [this](const auto& session) { return session.get() == this; }));
+    return;
+  }
+  if (!watched_) {
+    watched_ = true;
+    const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(), [this](const auto& s) { return s.get() == this; });
+    pool_->worker_.scope().Spawn(WatchIdle(*self));
+  }
+  if (limit > Duration::zero()) pool_->worker_.wheel().Arm(*this, limit - idle);
+}
+
+// Waits for the peer to close a kept connection (or to speak out of turn) and then drops it.
+Task<> PooledSession::WatchIdle(std::shared_ptr<PooledSession> self) {
+  (void)co_await self->WaitReadable();
+  self->watched_ = false;
+  if (!self->idle_) co_return;
+  self->Close();
+  auto& list = self->pool_->idle_;
+  list.erase(std::remove(list.begin(), list.end(), self), list.end());
+}
+
+ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host, std::vector<Address> addresses, Worker& worker)
+    : cluster_(cluster), host_(std::move(host)), addresses_(std::move(addresses)), worker_(worker) {}
+
+ConnPool::~ConnPool() = default;
+
+std::shared_ptr<PooledSession> ConnPool::TakeIdle() {
+  while (!idle_.empty()) {
+    std::shared_ptr<PooledSession> session = std::move(idle_.back());
+    idle_.pop_back();
+    session->idle_ = false;
+    session->Disarm();
+    if (MayKeep(*session)) return session;
+  }
+  return nullptr;
+}
+
+bool ConnPool::MayKeep(const PooledSession& session) const {
+  const ClusterSettings& settings = cluster_.settings();
+  if (closed_ || !session.reusable()) return false;
+  if (settings.max_requests_per_connection != 0 && session.requests >= settings.max_requests_per_connection) {
+    cluster_.stats().upstream_cx_max_requests.Add();
+    return false;
+  }
+  if (settings.max_connection_duration > Duration::zero() && Now() - session.created_ >= settings.max_connection_duration) {
+    cluster_.stats().upstream_cx_max_duration_reached.Add();
+    return false;
+  }
+  return true;
+}
+
+Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority, bool fresh) {
+  if (!fresh) {
+    if (auto session = TakeIdle()) co_return Acquired{SessionLease(std::move(session)), true};
+  }
+  auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
+  auto turn = co_await WaitForTurn(exchange, priority, fresh);
+  if (!turn.ok()) co_return turn.status();
+  if (turn->session != nullptr) co_return Acquired{SessionLease(std::move(turn->session)), true};
+  auto stream = co_await Connect(exchange);
+  if (!stream.ok()) {
+    turn->unit = BreakerUnit();
+    WakeOne();
+    co_return stream.status();
+  }
+  ++connections_;
+  const uint64_t id = NextConnectionId(worker_);
+  co_return Acquired{SessionLease(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit), id)), false};
+}
+
+Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority, bool fresh) {
+  CircuitBreaker& breaker = cluster_.breaker(priority);
+  const ClusterStats& stats = cluster_.stats();
+  const BreakerUnit pending = BreakerUnit::Try(breaker, Resource::kPending, worker_.index());
+  if (!pending) {
+    stats.upstream_rq_pending_overflow.Add();
+    co_return MakeError(Reason::kOverflow);
+  }
+  stats.upstream_rq_pending_total.Add();
+  bool overflowed = false;
+  while (true) {
+    BreakerUnit unit = BreakerUnit::Try(breaker, Resource::kConnections, worker_.index());
+    // A host without any connection may always have one, so that the connections of others cannot starve it.
+    if (unit || connections_ == 0) co_return Turn{std::move(unit), nullptr};
+    if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
+    Event turn(worker_.executor());
+    Waiter waiter{&turn, nullptr};
+    const auto place = waiters_.insert(waiters_.end(), &waiter);
+    // Units that other workers give back are not announced here: look again now and then.
+    const bool alive = co_await turn.WaitFor(std::chrono::milliseconds(50));
+    waiters_.remove(*place);
+    if (waiter.session != nullptr) {
+      if (alive) co_return Turn{BreakerUnit(), std::move(waiter.session)};
+      Return(std::move(waiter.session));
+    }
+    if (!alive) co_return MakeError(Reason::kCancelled);
+    if (!fresh) {
+      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), std::move(session)};
+    }
+  }
+}
+
+Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Exchange& exchange) {
+  const ClusterStats& stats = cluster_.stats();
+  stats.upstream_cx_total.Add();
+  stats.upstream_cx_active.Add();
+  host_->cx_total.Add();
+  exchange.time.upstream_connecting = Now();
+  auto stream = co_await sluice::Connect(worker_, exchange.canceller(), cluster_.dialer(), addresses_, cluster_.settings().dial,
+                                         cluster_.settings().connect_timeout);
+  if (stream.ok()) {
+    exchange.time.upstream_connected = Now();
+    stats.upstream_cx_http1_total.Add();
+    stats.upstream_cx_connect_ms.Record(
+        static_cast<uint64_t>(Milliseconds(exchange.time.upstream_connected - exchange.time.upstream_connecting)));
+    host_->cx_active.Add();
+    co_return stream;
+  }
+  stats.upstream_cx_active.Sub();
+  const Reason reason = ReasonOf(stream.status());
+  if (reason == Reason::kCancelled) co_return stream.status();
+  stats.upstream_cx_connect_fail.Add();
+  stats.upstream_rq_pending_failure_eject.Add();
+  host_->cx_connect_fail.Add();
+  if (reason == Reason::kConnectTimeout) stats.upstream_cx_connect_timeout.Add();
+  exchange.upstream.transport_failure.clear();
+  co_return stream.status();
+}
+
+void ConnPool::WakeOne() {
+  if (!waiters_.empty()) waiters_.front()->turn->Set();
+}
+
+void ConnPool::Forget(PooledSession&) {
+  --connections_;
+  WakeOne();
+}
+
+void ConnPool::Return(std::shared_ptr<PooledSession> session) {
+  ++session->requests;
+  if (!MayKeep(*session)) {
+    session->Close();
+    return;  // The last reference, unless a body is still being pumped into it.
+  }
+  for (Waiter* waiter : waiters_) {
+    if (waiter->session != nullptr) continue;
+    waiter->session = std::move(session);
+    waiter->turn->Set();
+    return;
+  }
+  session->Shelve();
+  session->idle_ = true;
+  session->idle_since_ = Now();
+  const Duration limit = cluster_.settings().idle_timeout;
+  worker_.wheel().Arm(*session, limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
+  idle_.push_back(std::move(session));
+}
+
+void ConnPool::Close() {
+  closed_ = true;
+  // Moved out first: a dying session calls back into this pool.
+  auto idle = std::exchange(idle_, {});
+  for (auto& session : idle) {
+    session->idle_ = false;
+    session->Close();
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,93 @@
+// ConnPool: the HTTP/1.1 connections of one worker to one endpoint. A request takes the connection that was used last; when there is
+// none and the breaker allows it, it makes one within its own time; otherwise it waits its turn. Belongs to one worker.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "source/http/h1/client_session.h"
+#include "source/upstream/circuit_breaker.h"
+#include "source/upstream/cluster.h"
+
+namespace sluice {
+
+class ConnPool;
+
+/// A pooled connection. Counts itself in the cluster's and the host's figures from when it is connected until it dies.
+class PooledSession final : public ClientSession, private Timer {
+ public:
+  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id);
+  ~PooledSession() override;
+
+  uint64_t id() const { return id_; }
+  uint32_t requests = 0;
+
+ private:
+  friend class ConnPool;
+  void OnReleased(std::shared_ptr<ClientSession> self) override;
+  void OnTimer() override;
+  static Task<> WatchIdle(std::shared_ptr<PooledSession> self);
+
+  const std::shared_ptr<ConnPool> pool_;
+  BreakerUnit unit_;
+  const uint64_t id_;
+  const TimePoint created_ = Now();
+  TimePoint idle_since_{};
+  bool idle_ = false;
+  bool watched_ = false;
+};
+
+class ConnPool : public std::enable_shared_from_this<ConnPool> {
+ public:
+  ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host, std::vector<Address> addresses, Worker& worker);
+  ~ConnPool();
+
+  struct Acquired {
+    SessionLease lease;
+    bool reused = false;
+  };
+  /// A connection for one request. `fresh`: not a kept one. Errors: kOverflow, kConnectRefused, kConnectTimeout, kCancelled.
+  Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, bool fresh);
+
+  /// A connection that never becomes HTTP; the same limits and figures.
+  Task<absl::StatusOr<StreamPtr>> AcquireStream(Exchange& exchange, Priority priority);
+
+  /// Closes what is idle and keeps nothing from now on.
+  void Close();
+
+  const Cluster& cluster() const { return cluster_; }
+  const HostStats& host() const { return *host_; }
+  Worker& worker() { return worker_; }
+
+ private:
+  friend class PooledSession;
+  struct Waiter {
+    Event* turn;
+    std::shared_ptr<PooledSession> session;  // handed over; null: try again
+  };
+
+  void Return(std::shared_ptr<PooledSession> session);
+  void Forget(PooledSession& session);
+  bool MayKeep(const PooledSession& session) const;
+  std::shared_ptr<PooledSession> TakeIdle();
+  /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept connection may come instead.
+  struct Turn {
+    BreakerUnit unit;
+    std::shared_ptr<PooledSession> session;
+  };
+  Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, bool fresh);
+  Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange);
+  void WakeOne();
+
+  const Cluster& cluster_;
+  const std::shared_ptr<const HostStats> host_;
+  const std::vector<Address> addresses_;
+  Worker& worker_;
+  std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
+  std::list<Waiter*> waiters_;
+  size_t connections_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace sluice
