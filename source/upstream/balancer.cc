@@ -14,9 +14,9 @@ bool SameWeights(const EndpointList& endpoints) {
 // Smooth weighted round robin: every endpoint earns its weight, the richest serves and pays the sum.
 class RoundRobinBalancer final : public Balancer {
  public:
-  const Endpoint* Pick(const EndpointList& endpoints, uint64_t, PickState& state) const override {
+  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state, Rng& rng) const override {
     if (endpoints.empty()) return nullptr;
-    if (SameWeights(endpoints)) return endpoints[state.cursor++ % endpoints.size()].get();
+    if (SameWeights(endpoints)) return endpoints[state.cursor++ % endpoints.size()];
     state.deficits.resize(endpoints.size(), 0);
     double sum = 0;
     size_t best = 0;
@@ -26,34 +26,34 @@ class RoundRobinBalancer final : public Balancer {
       if (state.deficits[i] > state.deficits[best]) best = i;
     }
     state.deficits[best] -= sum;
-    return endpoints[best].get();
+    return endpoints[best];
   }
 };
 
 // Uniform among endpoints, or by weight where they differ.
-const Endpoint* PickRandom(const EndpointList& endpoints, Rng& rng) {
+EndpointPtr PickRandom(const EndpointList& endpoints, Rng& rng) {
   uint64_t sum = 0;
   for (const EndpointPtr& endpoint : endpoints) sum += endpoint->settings().weight;
   uint64_t ticket = rng.Below(sum);
   for (const EndpointPtr& endpoint : endpoints) {
-    if (ticket < endpoint->settings().weight) return endpoint.get();
+    if (ticket < endpoint->settings().weight) return endpoint;
     ticket -= endpoint->settings().weight;
   }
-  return endpoints.back().get();
+  return endpoints.back();
 }
 
 class LeastRequestBalancer final : public Balancer {
  public:
   explicit LeastRequestBalancer(uint32_t choices) : choices_(choices) {}
 
-  const Endpoint* Pick(const EndpointList& endpoints, uint64_t, PickState& state) const override {
+  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state, Rng& rng) const override {
     if (endpoints.empty()) return nullptr;
-    const Endpoint* best = nullptr;
-    for (uint32_t i = 0; i < choices_; ++i) {
-      const Endpoint* candidate = endpoints[state.rng.Below(endpoints.size())].get();
-      if (best == nullptr || Load(*candidate) < Load(*best)) best = candidate;
+    size_t best = rng.Below(endpoints.size());
+    for (uint32_t i = 1; i < choices_; ++i) {
+      const size_t candidate = rng.Below(endpoints.size());
+      if (Load(*endpoints[candidate]) < Load(*endpoints[best])) best = candidate;
     }
-    return best;
+    return endpoints[best];
   }
 
  private:
@@ -65,8 +65,8 @@ class LeastRequestBalancer final : public Balancer {
 
 class RandomBalancer final : public Balancer {
  public:
-  const Endpoint* Pick(const EndpointList& endpoints, uint64_t, PickState& state) const override {
-    return endpoints.empty() ? nullptr : PickRandom(endpoints, state.rng);
+  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state, Rng& rng) const override {
+    return endpoints.empty() ? nullptr : PickRandom(endpoints, rng);
   }
 };
 

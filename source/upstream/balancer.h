@@ -10,7 +10,6 @@ namespace sluice {
 
 /// A worker's own state for one cluster.
 struct PickState {
-  Rng& rng;
   uint64_t cursor = 0;                 // rotates; starts at random so that workers do not march in step
   std::vector<double> deficits;        // of weighted round robin
 };
@@ -19,7 +18,7 @@ class Balancer {
  public:
   virtual ~Balancer() = default;
   /// Null when `endpoints` is empty. `hash` is the request's, where a policy asks for one. Worker thread.
-  virtual const Endpoint* Pick(const EndpointList& endpoints, uint64_t hash, PickState& state) const = 0;
+  virtual EndpointPtr Pick(const EndpointList& endpoints, uint64_t hash, PickState& state, Rng& rng) const = 0;
 };
 
 std::unique_ptr<const Balancer> RoundRobin();

@@ -59,10 +59,10 @@ class Cluster {
   /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such clusters only.
   virtual bool is_dynamic() const { return false; }
 
-  /// Main thread, before the workers start: begins what the cluster does in the background (DNS).
-  virtual void Start() {}
-  /// Main thread: resolves when the cluster has its first endpoints or has failed to get any.
-  virtual Task<> WaitReady() { co_return; }
+  /// Main thread, before the workers run: begins what the cluster does in the background (DNS). `workers` outlive the cluster.
+  virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
+  /// Main thread: false until the cluster knows its first endpoints, or that there are none.
+  virtual bool ready() const { return true; }
 
   /// Worker: an endpoint for this request. Errors: kNoHealthyUpstream, kDnsFailure and what the cluster type adds.
   virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange& exchange) const = 0;
@@ -87,18 +87,29 @@ class Cluster {
   /// Main thread: brings the gauges up to date that are computed when somebody looks (breakers, membership).
   void RefreshGauges() const;
 
-  /// Worker: closes the pools of this worker; called before the worker ends and when endpoints go.
+  /// Worker: closes the pools of this worker, before it ends.
   virtual void DropPools(int worker) const = 0;
 
+ protected:
+  /// Main thread: the figures of the host of that name and address; successive endpoints of one host share them.
+  std::shared_ptr<HostStats> StatsFor(const std::string& key);
+  const stats::Scope& scope() const { return stats_.scope; }
+  size_t workers() const { return workers_; }
+
  private:
+  ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
+  Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange, const SendOptions& options, const Endpoint& endpoint) const;
+
   const ClusterSettings settings_;
   const envoy::config::cluster::v3::Cluster config_;
   const ClusterStats stats_;
   const Dialer& dialer_;
+  const size_t workers_;
   std::unique_ptr<CircuitBreaker> breakers_[2];
+  const ClusterStats::Breaker breaker_gauges_[2];
+  StringMap<std::weak_ptr<HostStats>> hosts_;  // main thread
 };
 
-using ClusterPtr = std::shared_ptr<const Cluster>;
-using ClusterMap = StringMap<ClusterPtr>;
+using ClusterPtr = std::shared_ptr<Cluster>;
 
 }  // namespace sluice

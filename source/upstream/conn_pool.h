@@ -50,9 +50,6 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// A connection for one request. `fresh`: not a kept one. Errors: kOverflow, kConnectRefused, kConnectTimeout, kCancelled.
   Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, bool fresh);
 
-  /// A connection that never becomes HTTP; the same limits and figures.
-  Task<absl::StatusOr<StreamPtr>> AcquireStream(Exchange& exchange, Priority priority);
-
   /// Closes what is idle and keeps nothing from now on.
   void Close();
 

@@ -44,6 +44,7 @@ class Endpoint {
   const Address& address() const { return settings_.addresses.front(); }
   const Settings& settings() const { return settings_; }
   const HostStats& stats() const { return *stats_; }
+  const std::shared_ptr<HostStats>& shared_stats() const { return stats_; }
 
   /// Requests in flight, over all workers: what the least-request policy compares.
   int64_t active() const;

@@ -1,0 +1,69 @@
+// EndpointCluster: a cluster whose endpoints are a list: written down (STATIC) or looked up (STRICT_DNS, LOGICAL_DNS). The list is
+// published to the workers; each picks from its own copy.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "source/upstream/cluster.h"
+#include "source/upstream/dns_tracker.h"
+
+namespace sluice {
+
+class EndpointCluster : public Cluster {
+ public:
+  EndpointCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
+                  const Dialer& dialer, size_t workers, std::unique_ptr<const Balancer> balancer);
+  ~EndpointCluster() override;
+
+  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange& exchange) const override;
+  std::vector<HostView> Hosts() const override;
+  void DropPools(int worker) const override;
+  void Start(const std::vector<std::unique_ptr<Worker>>& workers) override { workers_ = &workers; }
+
+  /// Main thread: replaces the endpoints; those that stay the same keep their pools.
+  void Update(std::vector<Endpoint::Settings> hosts);
+
+ private:
+  struct alignas(64) Slot {
+    EndpointList endpoints;  // the healthy ones
+    PickState state;
+  };
+  static void Replace(Slot& slot, const EndpointList& endpoints, int worker);
+
+  const std::unique_ptr<const Balancer> balancer_;
+  mutable std::vector<Slot> slots_;
+  EndpointList current_;  // main thread
+  const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
+};
+
+/// STRICT_DNS (every address is an endpoint) and LOGICAL_DNS (the name is one endpoint with all its addresses).
+class DnsCluster final : public EndpointCluster {
+ public:
+  struct Name {
+    DnsTrackerOptions lookup;
+    Endpoint::Settings host;  // without addresses
+    uint16_t port = 0;
+  };
+  DnsCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
+             const Dialer& dialer, size_t workers, std::unique_ptr<const Balancer> balancer, std::vector<Name> names, bool logical,
+             Resolver& resolver, Worker& main);
+
+  void Start(const std::vector<std::unique_ptr<Worker>>& workers) override;
+  bool ready() const override { return unanswered_ == 0; }
+
+ private:
+  void OnAnswer(size_t index, const DnsAnswer& answer);
+
+  struct Tracked {
+    Name name;
+    std::unique_ptr<DnsTracker> tracker;
+    std::vector<Address> addresses;
+    bool answered = false;
+  };
+  std::vector<Tracked> names_;
+  const bool logical_;
+  size_t unanswered_;
+};
+
+}  // namespace sluice
