@@ -26,13 +26,13 @@ struct PathVerdict {
 };
 
 /// Applies the settings in Envoy's order: escaped slashes, dot segments, merged slashes. `path` is path and query and starts with
-/// '/'; the query stays as it is. kReject stands for 400 `path_normalization_failed`: a '#', a NUL or "%00", a dot segment above
-/// the root, or escaped slashes where they are forbidden. With every setting off only the path's own bytes are looked at ('#' and
-/// NUL): nothing is allocated.
+/// '/'; the query stays as it is. kReject stands for 400 `path_normalization_failed`: a '#' or NUL; escaped slashes where they are
+/// forbidden; what NormalizePath refuses. A path that is well as it is costs no allocation.
 PathVerdict CheckPath(std::string_view path, const PathSettings& settings);
 
 /// RFC 3986 6.2.2: decodes escapes of unreserved characters, writes other escapes in capitals, '\' becomes '/', removes dot
-/// segments (5.2.4). nullopt when a dot segment would climb above the root or an escape is NUL or not two hexadecimal digits.
+/// segments (5.2.4; those above the root vanish). nullopt for "%00", for a '%' without two hexadecimal digits (decoding around it
+/// could make a new escape), and for a dot segment with a parameter ("..;x", which some origins take for "..").
 std::optional<std::string> NormalizePath(std::string_view path);
 
 /// Every run of slashes becomes one slash.

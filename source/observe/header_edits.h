@@ -37,6 +37,8 @@ class HeaderEdits {
   /// Applies them in order. Constant values are copied into the arena of `headers`; nothing else is allocated for them. Values
   /// with operators read `exchange` as it is now.
   void Apply(Headers& headers, const Exchange& exchange) const;
+  /// The same on a response that the client may get; values may ask for what it holds (%RESP(X)%).
+  void Apply(ResponseHead& response, Exchange& exchange) const;
 
  private:
   enum class Action : uint8_t { kRemove, kAppend, kAddIfAbsent, kOverwrite, kOverwriteIfExists };

@@ -20,7 +20,7 @@ struct PathRewrite {
 };
 
 /// The new path and query. `matched` is the length of what the route matched at the start of the path (all of it, without the
-/// query, where it matched exactly or by expression).
+/// query, where it matched exactly or by expression). Always begins with '/'.
 std::string RewritePath(const PathRewrite& rewrite, std::string_view path, size_t matched);
 
 /// A RedirectAction.

@@ -14,7 +14,6 @@
 #include "source/router/path_rewrite.h"
 #include "source/router/retry.h"
 #include "source/router/upgrade.h"
-#include "source/upstream/cluster.h"
 
 namespace sluice {
 
@@ -37,7 +36,7 @@ struct Route final : RouteBase {
   // kForward.
   std::string cluster_header;                         // not empty: this request header names the cluster
   int cluster_not_found_status = 503;
-  Priority priority = Priority::kDefault;
+  bool high_priority = false;                         // priority: HIGH, of the circuit breakers
   Duration timeout = std::chrono::seconds(15);        // from the end of the request to the end of the response; zero: none
   std::string timeout_text = "15000";                 // in milliseconds
   std::optional<Duration> idle_timeout;               // in place of the connection manager's stream_idle_timeout; zero: none

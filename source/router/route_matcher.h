@@ -8,7 +8,7 @@
 
 #include "api/envoy/config/route/v3/route_components.pb.h"
 #include "source/config/diagnostics.h"
-#include "source/http/match.h"
+#include "source/observe/match.h"
 #include "source/router/route.h"
 
 namespace sluice {

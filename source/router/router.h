@@ -7,7 +7,10 @@
 
 #include "source/http/filter.h"
 #include "source/observe/stats.h"
+#include "source/router/request_recording.h"
 #include "source/router/route.h"
+#include "source/router/routed_body.h"
+#include "source/upstream/cluster.h"
 
 namespace sluice {
 
@@ -45,10 +48,17 @@ class Router final : public Filter {
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 
  private:
-  struct Timeouts;
-  Task<Response> Forward(Request request, Exchange& exchange, const Route& route, const Cluster& cluster) const;
-  Task<Response> ForwardWithRetries(Request request, Exchange& exchange, const Route& route, const Cluster& cluster) const;
-  Task<Response> Connect(Request request, Exchange& exchange, const Route& route, const Cluster& cluster) const;
+  Response AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const;
+  /// The usual way: one attempt.
+  Task<Response> Forward(Request request, Exchange& exchange, const Route& route, const Cluster& cluster, Duration timeout) const;
+  Task<Response> ForwardWithRetries(Request request, Exchange& exchange, const Route& route, const Cluster& cluster, Duration timeout,
+                                    RetryPolicy policy) const;
+  /// Whether another attempt is due after `outcome`, and allowed: then it is counted, and `unit` holds the breaker's leave.
+  bool WillRetry(const RetryPolicy& policy, const absl::StatusOr<Response>& outcome, const RequestRecording* recording,
+                 const Route& route, const Cluster& cluster, Exchange& exchange, BreakerUnit* unit) const;
+  Response Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body, const Route& route, const Cluster& cluster,
+                  Exchange& exchange, TimePoint start) const;
+  Response Fail(const absl::Status& error, const Route& route, const Cluster& cluster, Exchange& exchange) const;
 
   const RouterSettings settings_;
   const RouterStats stats_;

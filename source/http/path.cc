@@ -1,0 +1,155 @@
+// Path normalisation, in one pass that copies bytes and one that drops segments. Pure functions, any thread.
+#include "source/http/path.h"
+
+#include "source/base/strings.h"
+
+namespace sluice {
+namespace {
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = ToLower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool IsUnreserved(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; }
+
+// Splits off the query, with its '?'.
+std::string_view CutQuery(std::string_view* path) {
+  const size_t mark = path->find('?');
+  if (mark == std::string_view::npos) return {};
+  const std::string_view query = path->substr(mark);
+  *path = path->substr(0, mark);
+  return query;
+}
+
+// Decodes what RFC 3986 6.2.2.2 calls unreserved; nullopt for escapes that are none.
+std::optional<std::string> DecodeUnreserved(std::string_view path) {
+  std::string out;
+  out.reserve(path.size());
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '%') {
+      out += path[i] == '\\' ? '/' : path[i];
+      continue;
+    }
+    if (i + 2 >= path.size()) return std::nullopt;
+    const int high = HexValue(path[i + 1]), low = HexValue(path[i + 2]);
+    if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
+    const char c = static_cast<char>(high * 16 + low);
+    if (IsUnreserved(c)) {
+      out += c;
+    } else {
+      out += '%';
+      out += ToUpper(path[i + 1]);
+      out += ToUpper(path[i + 2]);
+    }
+    i += 2;
+  }
+  return out;
+}
+
+bool IsDotWithParameter(std::string_view segment) { return segment.starts_with(".;") || segment.starts_with("..;"); }
+
+// RFC 3986 5.2.4 over a path that starts with '/'.
+std::optional<std::string> RemoveDotSegments(std::string_view path) {
+  std::string out;
+  out.reserve(path.size());
+  while (!path.empty()) {
+    const size_t end = std::min(path.find('/', 1), path.size());
+    const std::string_view segment = path.substr(1, end - 1);
+    const bool last = end == path.size();
+    if (IsDotWithParameter(segment)) return std::nullopt;
+    if (segment == "..") out.resize(out.empty() ? 0 : out.rfind('/'));
+    if (segment != "." && segment != "..") {
+      out += path.substr(0, end);
+    } else if (last) {
+      out += '/';
+    }
+    path.remove_prefix(end);
+  }
+  if (out.empty()) out = "/";
+  return out;
+}
+
+// True when NormalizePath would change nothing: the usual path, recognised without a copy.
+bool IsNormal(std::string_view path) {
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (path[i] == '%' || path[i] == '\\') return false;
+    if (path[i] == '.' && path[i - 1] == '/') return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<std::string> NormalizePath(std::string_view path) {
+  const std::string_view query = CutQuery(&path);
+  if (!path.starts_with('/') && !path.starts_with('\\')) return std::nullopt;
+  const auto decoded = DecodeUnreserved(path);
+  if (!decoded.has_value()) return std::nullopt;
+  auto out = RemoveDotSegments(*decoded);
+  if (out.has_value()) *out += query;
+  return out;
+}
+
+std::string MergeSlashes(std::string_view path) {
+  const std::string_view query = CutQuery(&path);
+  std::string out;
+  out.reserve(path.size() + query.size());
+  for (const char c : path) {
+    if (c != '/' || out.empty() || out.back() != '/') out += c;
+  }
+  out += query;
+  return out;
+}
+
+std::optional<std::string> UnescapeSlashes(std::string_view path) {
+  const std::string_view query = CutQuery(&path);
+  std::string out;
+  bool changed = false;
+  for (size_t i = 0; i < path.size(); ++i) {
+    const std::string_view escape = path.substr(i, 3);
+    const bool slash = EqualsIgnoreCase(escape, "%2f"), backslash = EqualsIgnoreCase(escape, "%5c");
+    if (!slash && !backslash) {
+      out += path[i];
+      continue;
+    }
+    out += slash ? '/' : '\\';
+    changed = true;
+    i += 2;
+  }
+  if (!changed) return std::nullopt;
+  out += query;
+  return out;
+}
+
+PathVerdict CheckPath(std::string_view path, const PathSettings& settings) {
+  using Action = PathVerdict::Action;
+  if (path.find_first_of(std::string_view("#\0", 2)) != std::string_view::npos) return {Action::kReject, {}};
+  if (!path.starts_with('/')) return {};
+  PathVerdict verdict;
+  const auto current = [&]() -> std::string_view { return verdict.path.empty() ? path : verdict.path; };
+  if (settings.escaped_slashes != EscapedSlashes::kKeep) {
+    if (auto unescaped = UnescapeSlashes(path); unescaped.has_value()) {
+      if (settings.escaped_slashes == EscapedSlashes::kReject) return {Action::kReject, {}};
+      if (settings.escaped_slashes == EscapedSlashes::kRedirect) verdict.action = Action::kRedirect;
+      verdict.path = *std::move(unescaped);
+    }
+  }
+  if (settings.normalize && !IsNormal(current().substr(0, current().find('?')))) {
+    auto normal = NormalizePath(current());
+    if (!normal.has_value()) return {Action::kReject, {}};
+    verdict.path = *std::move(normal);
+  }
+  if (settings.merge_slashes) {
+    const std::string_view now = current();
+    if (now.substr(0, now.find('?')).find("//") != std::string_view::npos) verdict.path = MergeSlashes(now);
+  }
+  return verdict;
+}
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+// RequestRecording: the body of a request that may have to be sent again, kept as far as a limit allows. Belongs to one worker.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "source/http/body.h"
+
+namespace sluice {
+
+class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
+ public:
+  RequestRecording(BodyPtr source, size_t limit) : source_(std::move(source)), limit_(limit), length_(source_->Length()) {}
+
+  /// The body from its first byte: what is recorded, then the source, which is recorded on the way. A body that was played before
+  /// gives kCancelled from now on.
+  BodyPtr Play();
+
+  /// False when the limit was passed, the source has failed, or an earlier player still waits for the source.
+  bool CanPlay() const { return !too_long_ && !failed_ && !reading_; }
+
+ private:
+  class Player;
+  void Record(std::string_view data);
+
+  const BodyPtr source_;
+  const size_t limit_;
+  const std::optional<uint64_t> length_;
+  std::string recorded_;
+  int generation_ = 0;
+  bool too_long_ = false;
+  bool failed_ = false;
+  bool reading_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,30 @@
+// Route actions: the parts of a Route that come from one action message, each turned into what the router uses, with its problems
+// reported by path. Main thread, while a configuration is loaded.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <google/protobuf/duration.pb.h>
+
+#include "api/envoy/config/route/v3/route_components.pb.h"
+#include "source/config/diagnostics.h"
+#include "source/router/route.h"
+
+namespace sluice {
+
+/// A duration of the configuration, which has been validated.
+Duration ToDuration(const google::protobuf::Duration& duration);
+
+/// Everything of a RouteAction but its cluster.
+void BuildForward(const envoy::config::route::v3::RouteAction& config, const std::string& path, config::Diagnostics& diagnostics,
+                  Route* route);
+
+Redirect BuildRedirect(const envoy::config::route::v3::RedirectAction& config, const std::string& path,
+                       config::Diagnostics& diagnostics);
+
+/// `max_body` is RouteConfiguration.max_direct_response_body_size_bytes.
+DirectResponse BuildDirectResponse(const envoy::config::route::v3::DirectResponseAction& config, size_t max_body,
+                                   const std::string& path, config::Diagnostics& diagnostics);
+
+}  // namespace sluice

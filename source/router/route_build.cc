@@ -1,0 +1,185 @@
+// Compiling a route configuration into a RouteTable. Main thread, while a configuration is loaded.
+#include "source/base/strings.h"
+#include "source/router/filter_levels.h"
+#include "source/router/route_action.h"
+#include "source/router/route_table.h"
+
+namespace sluice {
+namespace {
+
+namespace v3 = envoy::config::route::v3;
+using config::ChildPath;
+using config::ElementPath;
+
+constexpr size_t kDefaultMaxDirectBody = 4096;
+constexpr size_t kMaxFilters = 64;
+
+}  // namespace
+
+/// What every level of a route configuration has: edits and per-filter configuration.
+struct RouteLevel {
+  std::shared_ptr<const HeaderEdits> request, response;  // null: none
+  FilterLevel filters;
+};
+
+class RouteTableBuilder {
+ public:
+  RouteTableBuilder(const v3::RouteConfiguration& config, const RouteBuildContext& context)
+      : config_(config), context_(context), diagnostics_(context.diagnostics) {
+    if (config.has_max_direct_response_body_size_bytes()) max_direct_body_ = config.max_direct_response_body_size_bytes().value();
+  }
+
+  std::shared_ptr<const RouteTable> Build() {
+    const size_t errors = diagnostics_.errors();
+    if (context_.chain.size() > kMaxFilters) diagnostics_.Error(context_.path, "a chain has at most 64 filters");
+    table_.reset(new RouteTable());
+    table_->name_ = config_.name();
+    table_->domains_.set_ignore_port(config_.ignore_port_in_host_matching());
+    levels_.push_back(BuildLevel(config_, context_.path));
+    for (int i = 0; i < config_.virtual_hosts_size(); ++i) {
+      AddVirtualHost(config_.virtual_hosts(i), ElementPath(ChildPath(context_.path, "virtual_hosts"), i));
+    }
+    return diagnostics_.errors() == errors ? std::move(table_) : nullptr;
+  }
+
+ private:
+  template <class Config>
+  RouteLevel BuildLevel(const Config& config, const std::string& path) {
+    const auto shared = [](HeaderEdits edits) {
+      return edits.empty() ? nullptr : std::make_shared<const HeaderEdits>(std::move(edits));
+    };
+    RouteLevel level;
+    level.request = shared(HeaderEdits::Build(config.request_headers_to_add(), config.request_headers_to_remove(), path,
+                                              "request_headers_to_add", "request_headers_to_remove", diagnostics_));
+    level.response = shared(HeaderEdits::Build(config.response_headers_to_add(), config.response_headers_to_remove(), path,
+                                               "response_headers_to_add", "response_headers_to_remove", diagnostics_));
+    level.filters = FilterLevel::Build(config.typed_per_filter_config(), path, context_);
+    for (const auto& place : level.filters.places) {
+      if (place.config != nullptr) table_->filter_configs_.push_back(place.config);
+    }
+    return level;
+  }
+
+  void AddVirtualHost(const v3::VirtualHost& config, const std::string& path) {
+    const auto index = static_cast<uint32_t>(table_->hosts_.size());
+    RouteTable::VirtualHost host;
+    host.name = config.name();
+    if (config.domains().empty()) diagnostics_.Error(ChildPath(path, "domains"), "a virtual host needs at least one domain");
+    for (int i = 0; i < config.domains_size(); ++i) {
+      const absl::Status added = table_->domains_.Add(config.domains(i), index);
+      if (!added.ok()) diagnostics_.Error(ElementPath(ChildPath(path, "domains"), i), Std(added.message()));
+    }
+    levels_.push_back(BuildLevel(config, path));
+    for (int i = 0; i < config.routes_size(); ++i) {
+      host.entries.push_back(BuildEntry(config.routes(i), config, ElementPath(ChildPath(path, "routes"), i)));
+    }
+    levels_.pop_back();
+    table_->hosts_.push_back(std::move(host));
+  }
+
+  RouteTable::Entry BuildEntry(const v3::Route& config, const v3::VirtualHost& host, const std::string& path) {
+    RouteTable::Entry entry;
+    entry.matcher = RouteMatcher::Build(config.match(), ChildPath(path, "match"), diagnostics_);
+    levels_.push_back(BuildLevel(config, path));
+    Route route;
+    route.name = config.name();
+    route.virtual_host = host.name();
+    route.matched = entry.matcher.matched();
+    route.matched_prefix = entry.matcher.prefix_length();
+    route.request_attempt_count = host.include_request_attempt_count();
+    switch (config.action_case()) {
+      case v3::Route::kRoute:
+        BuildForward(config.route(), ChildPath(path, "route"), diagnostics_, &route);
+        AddClusters(config.route(), ChildPath(path, "route"), route, &entry);
+        break;
+      case v3::Route::kRedirect:
+        route.action = Route::Action::kRedirect;
+        route.redirect = std::make_shared<Redirect>(BuildRedirect(config.redirect(), ChildPath(path, "redirect"), diagnostics_));
+        AddChoice(route, &entry);
+        break;
+      case v3::Route::kDirectResponse:
+        route.action = Route::Action::kDirectResponse;
+        route.direct = std::make_shared<DirectResponse>(
+            BuildDirectResponse(config.direct_response(), max_direct_body_, ChildPath(path, "direct_response"), diagnostics_));
+        AddChoice(route, &entry);
+        break;
+      case v3::Route::ACTION_NOT_SET:
+        diagnostics_.Error(path, "one of route, redirect, direct_response is required");
+        break;
+    }
+    levels_.pop_back();
+    return entry;
+  }
+
+  void AddClusters(const v3::RouteAction& config, const std::string& path, const Route& route, RouteTable::Entry* entry) {
+    Route choice = route;
+    switch (config.cluster_specifier_case()) {
+      case v3::RouteAction::kCluster:
+        choice.cluster_name = config.cluster();
+        CheckCluster(config.cluster(), ChildPath(path, "cluster"));
+        return AddChoice(std::move(choice), entry);
+      case v3::RouteAction::kClusterHeader:
+        choice.cluster_header = ToLower(config.cluster_header());
+        return AddChoice(std::move(choice), entry);
+      case v3::RouteAction::kWeightedClusters:
+        return AddWeighted(config.weighted_clusters(), ChildPath(path, "weighted_clusters"), route, entry);
+      case v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
+        diagnostics_.Error(path, "one of cluster, cluster_header, weighted_clusters is required");
+    }
+  }
+
+  void AddWeighted(const v3::WeightedCluster& config, const std::string& path, const Route& route, RouteTable::Entry* entry) {
+    uint64_t sum = 0;
+    for (int i = 0; i < config.clusters_size(); ++i) {
+      const auto& weighted = config.clusters(i);
+      const std::string element = ElementPath(ChildPath(path, "clusters"), i);
+      Route choice = route;
+      choice.cluster_name = weighted.name();
+      CheckCluster(weighted.name(), ChildPath(element, "name"));
+      levels_.push_back(BuildLevel(weighted, element));
+      AddChoice(std::move(choice), entry);
+      levels_.pop_back();
+      sum += weighted.weight().value();
+      entry->weights.push_back(sum);
+    }
+    if (sum == 0) diagnostics_.Error(ChildPath(path, "clusters"), "the weights add up to zero");
+    if (sum > UINT32_MAX) diagnostics_.Error(ChildPath(path, "clusters"), "the weights add up to more than 4294967295");
+  }
+
+  void CheckCluster(const std::string& name, const std::string& path) {
+    if (context_.cluster_exists != nullptr && !context_.cluster_exists(name)) {
+      diagnostics_.Error(path, Cat("route: unknown cluster ", config::Quoted(name)));
+    }
+  }
+
+  // A finished route: with the edits and filter configurations of all levels that are open now.
+  void AddChoice(Route route, RouteTable::Entry* entry) {
+    std::vector<const FilterLevel*> filters;
+    for (const RouteLevel& level : levels_) filters.push_back(&level.filters);
+    ApplyFilterLevels(filters, context_, &route);
+    const auto add_edits = [&route](const RouteLevel& level) {
+      if (level.request != nullptr) route.request_edits.push_back(level.request);
+      if (level.response != nullptr) route.response_edits.push_back(level.response);
+    };
+    // What is applied last wins: the least specific level, unless the configuration says otherwise.
+    if (config_.most_specific_header_mutations_wins()) {
+      for (const RouteLevel& level : levels_) add_edits(level);
+    } else {
+      for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) add_edits(*level);
+    }
+    entry->choices.push_back(std::move(route));
+  }
+
+  const v3::RouteConfiguration& config_;
+  const RouteBuildContext& context_;
+  config::Diagnostics& diagnostics_;
+  size_t max_direct_body_ = kDefaultMaxDirectBody;
+  std::shared_ptr<RouteTable> table_;
+  std::vector<RouteLevel> levels_;  // open ones, least specific first
+};
+
+std::shared_ptr<const RouteTable> RouteTable::Build(const v3::RouteConfiguration& config, const RouteBuildContext& context) {
+  return RouteTableBuilder(config, context).Build();
+}
+
+}  // namespace sluice

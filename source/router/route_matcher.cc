@@ -1,0 +1,108 @@
+// Matching of one route. Immutable, any thread.
+#include "source/router/route_matcher.h"
+
+#include "source/base/strings.h"
+
+namespace sluice {
+namespace {
+
+using Config = envoy::config::route::v3::RouteMatch;
+
+template <class Matcher, class Configs>
+void BuildAll(const Configs& configs, std::string_view path, std::string_view field, config::Diagnostics& diagnostics,
+              std::vector<Matcher>* out) {
+  for (int i = 0; i < configs.size(); ++i) {
+    auto matcher = Matcher::Build(configs[i]);
+    if (matcher.ok()) {
+      out->push_back(*std::move(matcher));
+    } else {
+      diagnostics.Error(config::ElementPath(config::ChildPath(path, field), i), Std(matcher.status().message()));
+    }
+  }
+}
+
+}  // namespace
+
+RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path, config::Diagnostics& diagnostics) {
+  RouteMatcher matcher;
+  matcher.ignore_case_ = config.has_case_sensitive() && !config.case_sensitive().value();
+  switch (config.path_specifier_case()) {
+    case Config::kPrefix:
+      matcher.kind_ = Kind::kPrefix;
+      matcher.text_ = config.prefix();
+      break;
+    case Config::kPath:
+      matcher.kind_ = Kind::kPath;
+      matcher.text_ = config.path();
+      break;
+    case Config::kPathSeparatedPrefix:
+      matcher.kind_ = Kind::kSeparatedPrefix;
+      matcher.text_ = config.path_separated_prefix();
+      break;
+    case Config::kConnectMatcher:
+      matcher.kind_ = Kind::kConnect;
+      break;
+    case Config::kSafeRegex: {
+      matcher.kind_ = Kind::kRegex;
+      auto regex = CompileRegex(config.safe_regex().regex());
+      if (regex.ok()) {
+        matcher.regex_ = *std::move(regex);
+      } else {
+        diagnostics.Error(config::ChildPath(config::ChildPath(path, "safe_regex"), "regex"), Std(regex.status().message()));
+      }
+      break;
+    }
+    case Config::PATH_SPECIFIER_NOT_SET:
+      diagnostics.Error(path, "one of prefix, path, safe_regex, connect_matcher, path_separated_prefix is required");
+      break;
+  }
+  BuildAll(config.headers(), path, "headers", diagnostics, &matcher.headers_);
+  BuildAll(config.query_parameters(), path, "query_parameters", diagnostics, &matcher.queries_);
+  return matcher;
+}
+
+bool RouteMatcher::MatchesPath(std::string_view path) const {
+  const std::string_view start = path.substr(0, text_.size());
+  const bool prefix = ignore_case_ ? EqualsIgnoreCase(start, text_) : start == text_;
+  switch (kind_) {
+    case Kind::kPrefix:
+      return prefix;
+    case Kind::kPath:
+      return prefix && path.size() == text_.size();
+    case Kind::kSeparatedPrefix:
+      return prefix && (path.size() == text_.size() || path[text_.size()] == '/');
+    case Kind::kRegex:
+      return FullMatch(path, *regex_);
+    case Kind::kConnect:
+      return false;
+  }
+  return false;
+}
+
+bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only) const {
+  // A CONNECT has no path that a path matcher could look at.
+  if (head.is_connect() ? kind_ != Kind::kConnect : !MatchesPath(path_only)) return false;
+  for (const HeaderMatcher& matcher : headers_) {
+    if (!matcher.Matches(head)) return false;
+  }
+  for (const QueryMatcher& matcher : queries_) {
+    if (!matcher.Matches(head.path)) return false;
+  }
+  return true;
+}
+
+Route::Matched RouteMatcher::matched() const {
+  switch (kind_) {
+    case Kind::kPrefix:
+    case Kind::kSeparatedPrefix:
+      return Route::Matched::kPrefix;
+    case Kind::kPath:
+    case Kind::kRegex:
+      return Route::Matched::kWholePath;
+    case Kind::kConnect:
+      break;
+  }
+  return Route::Matched::kNothing;
+}
+
+}  // namespace sluice

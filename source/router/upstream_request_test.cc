@@ -1,0 +1,151 @@
+// What routes and clients' headers make of a request.
+#include "source/router/upstream_request.h"
+
+#include <catch2/catch.hpp>
+
+#include "source/observe/testing/exchange.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+
+void Fill(RequestHead& head) {
+  head.method = "GET";
+  head.scheme = "http";
+  head.authority = "example.com";
+  head.path = "/old/x?q";
+}
+
+TEST_CASE("wishes are granted to internal clients only, and taken out for all", "[wishes]") {
+  for (const bool internal : {true, false}) {
+    CAPTURE(internal);
+    RequestHead head;
+    Fill(head);
+    head.headers.AddCopy("x-envoy-upstream-rq-timeout-ms", "250");
+    head.headers.AddCopy("x-envoy-upstream-rq-per-try-timeout-ms", "50");
+    head.headers.AddCopy("x-envoy-max-retries", "7");
+    head.headers.AddCopy("x-envoy-retry-on", "5xx,nonsense");
+    head.headers.AddCopy("x-envoy-retriable-status-codes", "418, 429");
+    head.headers.AddCopy("x-envoy-hedge-on-per-try-timeout", "true");
+    head.headers.AddCopy("x-envoy-other", "stays");
+    head.headers.AddCopy("x-other", "stays");
+    if (internal) head.headers.AddCopy("x-envoy-internal", "true");
+    const RequestWishes wishes = TakeWishes(head);
+    CHECK(head.headers.size() == (internal ? 3u : 2u));
+    CHECK(head.headers.Get("x-envoy-other") == "stays");
+    CHECK(wishes.wants_retries() == internal);
+    CHECK(wishes.timeout.has_value() == internal);
+    if (!internal) continue;
+    CHECK(wishes.timeout == milliseconds(250));
+    CHECK(wishes.per_try_timeout == milliseconds(50));
+    CHECK(wishes.max_retries == 7u);
+    CHECK(wishes.retry_on == RetryPolicy::k5xx);
+    CHECK(wishes.status_codes == std::vector<uint32_t>{418, 429});
+  }
+}
+
+TEST_CASE("wishes lie on top of the route's policy", "[wishes]") {
+  RetryPolicy policy;
+  policy.on = RetryPolicy::kReset;
+  policy.max_retries = 3;
+  policy.per_try_timeout = milliseconds(10);
+  CHECK(WithWishes(&policy, {}).max_retries == 3);
+  CHECK(WithWishes(&policy, {}).on == RetryPolicy::kReset);
+  RequestWishes wishes;
+  wishes.retry_on = RetryPolicy::k5xx;
+  wishes.max_retries = 5;
+  const RetryPolicy both = WithWishes(&policy, wishes);
+  CHECK(both.on == (RetryPolicy::kReset | RetryPolicy::k5xx));
+  CHECK(both.max_retries == 5);
+  CHECK(both.per_try_timeout == milliseconds(10));
+  CHECK(WithWishes(nullptr, wishes).on == RetryPolicy::k5xx);
+}
+
+TEST_CASE("a plain route leaves a request as it is", "[prepare]") {
+  testing::TestExchange exchange;
+  RequestHead head;
+  Fill(head);
+  PrepareRequest(Route(), milliseconds(15000), false, head, exchange);
+  CHECK(head.headers.size() == 1);
+  CHECK(head.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs) == "15000");
+  CHECK(head.path == "/old/x?q");
+  CHECK(head.authority == "example.com");
+
+  for (const bool suppress : {true, false}) {
+    RequestHead other;
+    Fill(other);
+    PrepareRequest(Route(), suppress ? Duration(milliseconds(15000)) : Duration::zero(), suppress, other, exchange);
+    CHECK(other.headers.empty());
+  }
+  RequestHead wished;
+  Fill(wished);
+  PrepareRequest(Route(), milliseconds(250), false, wished, exchange);
+  CHECK(wished.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs) == "250");
+}
+
+TEST_CASE("paths are rewritten, and the old one is kept in a header", "[prepare]") {
+  testing::TestExchange exchange;
+  Route route;
+  route.matched = Route::Matched::kPrefix;
+  route.matched_prefix = 4;
+  route.rewrite.emplace();
+  route.rewrite->prefix = "/new";
+  RequestHead head;
+  Fill(head);
+  PrepareRequest(route, Duration::zero(), false, head, exchange);
+  CHECK(head.path == "/new/x?q");
+  CHECK(head.headers.Get(HeaderId::kXEnvoyOriginalPath) == "/old/x?q");
+
+  route.matched = Route::Matched::kWholePath;
+  RequestHead whole;
+  Fill(whole);
+  PrepareRequest(route, Duration::zero(), true, whole, exchange);
+  CHECK(whole.path == "/new?q");
+  CHECK(whole.headers.empty());
+
+  RequestHead connect;
+  connect.method = "CONNECT";
+  connect.authority = "example.com:443";
+  PrepareRequest(route, Duration::zero(), false, connect, exchange);
+  CHECK(connect.path.empty());
+}
+
+TEST_CASE("hosts are rewritten", "[prepare]") {
+  struct Row {
+    const char* literal;
+    const char* header;
+    bool append;
+    const char* authority;
+    const char* forwarded;  // null: not there
+  };
+  const Row rows[] = {
+      {"", "", true, "example.com", nullptr},
+      {"other", "", false, "other", nullptr},
+      {"other", "", true, "other", "example.com"},
+      {"", "x-to", false, "from.header", nullptr},
+      {"", "x-to", true, "from.header", "example.com"},
+      {"", "x-none", true, "example.com", nullptr},
+      {"", "x-empty", true, "example.com", nullptr},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.literal, row.header, row.append);
+    testing::TestExchange exchange;
+    Route route;
+    route.host_literal = row.literal;
+    route.host_header = row.header;
+    route.append_x_forwarded_host = row.append;
+    RequestHead head;
+    Fill(head);
+    head.headers.AddCopy("x-to", "from.header");
+    head.headers.AddCopy("x-empty", "");
+    PrepareRequest(route, Duration::zero(), false, head, exchange);
+    CHECK(head.authority == row.authority);
+    const auto forwarded = head.headers.Get(HeaderId::kXForwardedHost);
+    REQUIRE(forwarded.has_value() == (row.forwarded != nullptr));
+    if (row.forwarded != nullptr) CHECK(*forwarded == row.forwarded);
+  }
+}
+
+}  // namespace
+}  // namespace sluice
