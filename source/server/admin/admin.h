@@ -1,0 +1,46 @@
+// Admin: answers the requests of the admin's listener, an ordinary HTTP/1.1 listener on the main thread. Main thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "source/base/metric.h"
+#include "source/http/h1/server_session.h"
+#include "source/observe/access_log.h"
+#include "source/server/admin/context.h"
+
+namespace sluice::admin {
+
+/// Why a request is refused before it reaches a page; empty when it is not. A browser that was lured to a page of somebody else
+/// must neither change nor read anything here: a POST with an Origin has to come from the admin's own Host (CSRF), and an admin
+/// bound to loopback does not answer under a foreign host name (DNS rebinding): an IP address, "localhost", a name without a dot
+/// or no Host at all is asked for. `origin` and `host` are header values, null when absent.
+std::string_view RefusalOf(std::string_view method, std::string_view host, const std::string_view* origin, bool on_loopback);
+
+/// Hand one to the ServerSession of every admin connection.
+class Admin final : public ExchangeHandler {
+ public:
+  /// Counts as http.admin.downstream_rq_* in context.stats. `access_logs` are those of Bootstrap.admin.access_log.
+  Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs);
+  ~Admin() override;
+
+  Task<Response> OnRequest(Request request, Exchange& exchange) const override;
+  Response OnBadRequest(const HeadResult& result, Exchange& exchange) const override;
+  void OnTunnel(Exchange&) const override {}
+  void OnComplete(Exchange& exchange) const override;
+
+ private:
+  struct Counters {
+    explicit Counters(const stats::Scope& scope);
+    Counter total, completed, classes[6];  // classes[2] is downstream_rq_2xx
+    Gauge active;
+  };
+
+  const AdminContext context_;
+  const std::vector<std::shared_ptr<const AccessLogger>> access_logs_;
+  const Counters counters_;
+};
+
+}  // namespace sluice::admin

@@ -1,0 +1,74 @@
+// What the admin's pages are made from: views of the server, and the few things they can make it do.
+// Main thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "api/envoy/config/cluster/v3/cluster.pb.h"
+#include "api/envoy/config/listener/v3/listener.pb.h"
+#include "source/base/clock.h"
+#include "source/config/options.h"
+#include "source/net/address.h"
+#include "source/observe/stats.h"
+#include "source/upstream/cluster.h"
+
+namespace sluice::admin {
+
+/// Envoy's names and numbers (envoy.admin.v3.ServerInfo.State).
+enum class ServerState { kLive, kDraining, kPreInitializing, kInitializing };
+std::string_view ToString(ServerState state);  // "LIVE"
+
+/// A listener as it runs.
+struct ListenerView {
+  std::string name;
+  std::vector<Address> addresses;  // those really bound: the port is never 0
+  const envoy::config::listener::v3::Listener* config = nullptr;  // outlives the page; null is left out of /config_dump
+};
+
+/// A cluster as it runs.
+struct ClusterView {
+  const envoy::config::cluster::v3::Cluster* config = nullptr;  // outlives the page
+  Thresholds default_thresholds;
+  Thresholds high_thresholds;
+  std::vector<Cluster::HostView> hosts;
+
+  static ClusterView Of(const Cluster& cluster) {
+    return {&cluster.config(), cluster.breaker(Priority::kDefault).thresholds(), cluster.breaker(Priority::kHigh).thresholds(),
+            cluster.Hosts()};
+  }
+};
+
+/// Filled by the server. References and what the functions refer to outlive the admin; every function is set and is called on the
+/// main thread.
+struct AdminContext {
+  stats::Store& stats;
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap;
+  const config::Options& options;
+  std::string version;       ///< /server_info: "REVISION/VERSION/Clean/RELEASE/TLS-LIBRARY"
+  uint32_t concurrency = 1;  ///< the workers that run
+  TimePoint started{};       ///< for the uptime
+  WallTime started_at{};     ///< for last_updated
+
+  std::function<ServerState()> state;
+  std::function<std::vector<ListenerView>()> listeners;
+  /// In the order of the configuration, then those added later. Call ClusterView::Of on each.
+  std::function<std::vector<ClusterView>()> clusters;
+  /// Brings up to date every gauge that is computed when somebody looks: Cluster::RefreshGauges and server.*.
+  std::function<void()> refresh_gauges;
+
+  /// Ends the process as SIGTERM does. Called when the answer has been written.
+  std::function<void()> quit;
+  /// Access logs and ReopenLog(), as SIGUSR1 does.
+  std::function<absl::Status()> reopen_logs;
+  /// /healthcheck/fail and /ok: false makes state() kDraining and has connections closed behind their answers.
+  std::function<void(bool healthy)> set_health;
+  /// Graceful: over --drain-time-s; else the listeners close at once. Requests in flight go on, the process stays.
+  std::function<void(bool graceful)> drain_listeners;
+};
+
+}  // namespace sluice::admin
