@@ -54,17 +54,19 @@ struct CaresChannel::Callback {
   std::shared_ptr<Query> query;
 };
 
-std::shared_ptr<CaresChannel> CaresChannel::Make(Worker& worker, const CaresOptions& options, const CaresStats& stats) {
+std::shared_ptr<CaresChannel> CaresChannel::Make(Worker& worker, const CaresOptions& options, const CaresStats& stats,
+                                                 bool takes_failures) {
   std::shared_ptr<CaresChannel> channel(new CaresChannel(worker, stats));
-  return channel->Open(options) ? channel : nullptr;
+  return channel->Open(options, takes_failures) ? channel : nullptr;
 }
 
-bool CaresChannel::Open(const CaresOptions& options) {
+bool CaresChannel::Open(const CaresOptions& options, bool takes_failures) {
   static const int kLibrary = ares_library_init(ARES_LIB_INIT_ALL);
   if (kLibrary != ARES_SUCCESS) return false;
   char lookups[] = "fb";  // The hosts file, then the servers.
   ares_options values{};
-  values.flags = (options.use_tcp ? ARES_FLAG_USEVC : 0) | (options.no_default_search_domain ? ARES_FLAG_NOSEARCH : 0);
+  values.flags = (options.use_tcp ? ARES_FLAG_USEVC : 0) | (options.no_default_search_domain ? ARES_FLAG_NOSEARCH : 0) |
+                 (takes_failures ? ARES_FLAG_NOCHECKRESP : 0);
   values.timeout = static_cast<int>(std::chrono::milliseconds(options.query_timeout).count());
   values.tries = options.query_tries;
   values.lookups = lookups;

@@ -25,8 +25,10 @@ class CaresChannel final : public std::enable_shared_from_this<CaresChannel>, pr
     std::vector<AddressWithTtl> addresses;
   };
 
-  /// Null when c-ares cannot be set up (no memory, no files).
-  static std::shared_ptr<CaresChannel> Make(Worker& worker, const CaresOptions& options, const CaresStats& stats);
+  /// Null when c-ares cannot be set up (no memory, no files). `takes_failures`: a server's SERVFAIL or REFUSED is the answer;
+  /// otherwise the next server or try is to do better.
+  static std::shared_ptr<CaresChannel> Make(Worker& worker, const CaresOptions& options, const CaresStats& stats,
+                                            bool takes_failures = false);
   ~CaresChannel() override;
 
   /// Asks; `done` is set when the answer is there, at once for some. `family` AF_INET, AF_INET6 or AF_UNSPEC (both).
@@ -41,7 +43,7 @@ class CaresChannel final : public std::enable_shared_from_this<CaresChannel>, pr
   struct Callback;
 
   CaresChannel(Worker& worker, const CaresStats& stats) : worker_(worker), stats_(stats) {}
-  bool Open(const CaresOptions& options);
+  bool Open(const CaresOptions& options, bool takes_failures);
   bool SetServers(const CaresOptions& options);
   void Unwant(Query& query);
   void OnAnswer(Query& query, int status, int timeouts, ares_addrinfo* result);

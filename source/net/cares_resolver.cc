@@ -68,10 +68,12 @@ Families FamiliesOf(LookupFamily family) {
   return {AF_UNSPEC, 0};
 }
 
-// Two answers that both lack addresses: a failure says more than "no records", since the name may exist.
-DnsAnswer Worse(DnsAnswer first, DnsAnswer second) {
-  return second.outcome == DnsAnswer::Outcome::kCompleted && first.outcome == DnsAnswer::Outcome::kFailed ? std::move(first)
-                                                                                                           : std::move(second);
+// The answer of two families, of which the first has no addresses. Where both have none, a failure says more than "no records",
+// since the name may exist.
+DnsAnswer Combine(DnsAnswer first, DnsAnswer second) {
+  const bool is_first_failed = first.outcome == DnsAnswer::Outcome::kFailed;
+  if (!second.has_addresses() && second.outcome == DnsAnswer::Outcome::kCompleted && is_first_failed) return first;
+  return second;
 }
 
 }  // namespace
@@ -101,30 +103,35 @@ Task<DnsAnswer> CaresResolver::Resolve(std::string name, LookupFamily family, Du
   const bool is_over = answer.outcome == DnsAnswer::Outcome::kTimedOut || answer.outcome == DnsAnswer::Outcome::kCancelled;
   if (!answer.has_addresses() && !is_over && families.second != 0) {
     DnsAnswer second = co_await Ask(name, families.second, limit);
-    answer = Worse(std::move(answer), std::move(second));
+    answer = Combine(std::move(answer), std::move(second));
   }
   co_return std::move(answer);
 }
 
 Task<DnsAnswer> CaresResolver::Ask(std::string name, int family, TimePoint limit) {
-  if (co_await IsCancelled()) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
   const std::shared_ptr<CaresChannel> channel = Channel();
-  if (channel == nullptr) {
-    stats_.get_addr_failure.Add();
-    co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
-  }
+  DnsAnswer answer = co_await AskOn(channel, name, family, limit);
+  if (answer.outcome == DnsAnswer::Outcome::kCompleted || answer.outcome == DnsAnswer::Outcome::kCancelled) co_return answer;
+  // Of the questions that fail on one channel the first replaces it.
+  if (channel == channel_) failed_ = true;
+  if (answer.details != DetailsOf(ARES_ECONNREFUSED)) co_return answer;
+  // After its last try c-ares says that no server could be reached, also where one has refused or failed: a last question, which
+  // takes whatever comes, finds out which it was.
+  co_return co_await AskOn(CaresChannel::Make(worker_, options_, {}, /*takes_failures=*/true), name, family, limit);
+}
+
+Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std::string name, int family, TimePoint limit) {
+  if (co_await IsCancelled()) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
+  if (channel == nullptr) co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
   const std::shared_ptr<CaresChannel::Query> query = channel->Ask(name, family);
   const Duration patience = limit == TimePoint::max() ? Duration::max() : std::max(limit - Now(), Duration::zero());
   const bool is_cancelled = !co_await query->done.WaitFor(patience);
   if (!query->done.is_set()) {
     channel->Abandon(*query);
     if (is_cancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
-    failed_ = failed_ || channel == channel_;
     co_return DnsAnswer{DnsAnswer::Outcome::kTimedOut, std::string(kResolveTimeoutDetails), {}};
   }
   const bool is_completed = query->status == ARES_SUCCESS || HasNoRecords(query->status);
-  // Of the questions that fail on one channel the first replaces it.
-  if (!is_completed && channel == channel_) failed_ = true;
   DnsAnswer answer{is_completed ? DnsAnswer::Outcome::kCompleted : DnsAnswer::Outcome::kFailed, DetailsOf(query->status), {}};
   answer.addresses = Interleave(query->addresses);
   if (query->status == ARES_SUCCESS && !answer.has_addresses()) answer.details = DetailsOf(ARES_ENODATA);

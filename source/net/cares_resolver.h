@@ -42,6 +42,7 @@ class CaresResolver final : public Resolver {
 
  private:
   Task<DnsAnswer> Ask(std::string name, int family, TimePoint limit);
+  Task<DnsAnswer> AskOn(std::shared_ptr<CaresChannel> channel, std::string name, int family, TimePoint limit);
   std::shared_ptr<CaresChannel> Channel();
 
   Worker& worker_;

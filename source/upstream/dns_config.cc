@@ -36,12 +36,6 @@ absl::Status AddPreresolve(const DnsCacheConfig& config, DnsCacheOptions& option
   return absl::OkStatus();
 }
 
-// Asks for the field by name at compile time: it is set wherever the message has it.
-bool InvertOf(const auto& config) {
-  if constexpr (requires { config.invert_match(); }) return config.invert_match();
-  return false;
-}
-
 }  // namespace
 
 Duration DurationOf(const google::protobuf::Duration& duration) {
@@ -98,7 +92,7 @@ absl::StatusOr<AddressMatcher> AddressMatcherOf(const envoy::type::matcher::v3::
     if (!made.ok()) return made.status();
     matcher.ranges.push_back(*made);
   }
-  matcher.invert = InvertOf(config);
+  matcher.invert = config.invert_match();
   return matcher;
 }
 
