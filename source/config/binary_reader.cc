@@ -143,19 +143,21 @@ void Take(const pb::Message& known, Diagnostics& diagnostics, pb::Message* messa
 
 }  // namespace
 
-void ReadBinary(std::string_view bytes, int file, const ReadOptions& options, Diagnostics& diagnostics,
+bool ReadBinary(std::string_view bytes, int file, const ReadOptions& options, Diagnostics& diagnostics,
                 pb::Message* message) {
   const std::string& type = message->GetDescriptor()->full_name();
   std::unique_ptr<pb::Message> known(NewKnownMessage(type));
   if (known == nullptr || !known->ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return diagnostics.ErrorAt({1, 1, file}, "", Cat("is no valid binary ", type));
+    diagnostics.ErrorAt({1, 1, file}, "", Cat("is no valid binary ", type));
+    return false;
   }
   diagnostics.source().Set("", {1, 1, file});
   Supported(file, options, diagnostics).Check(*known, nullptr, "");
   Take(*known, diagnostics, message);
+  return true;
 }
 
-void ReadText(std::string_view text, int file, const ReadOptions& options, Diagnostics& diagnostics,
+bool ReadText(std::string_view text, int file, const ReadOptions& options, Diagnostics& diagnostics,
               pb::Message* message) {
   std::unique_ptr<pb::Message> known(NewKnownMessage(message->GetDescriptor()->full_name()));
   Errors errors(file, diagnostics);
@@ -167,10 +169,11 @@ void ReadText(std::string_view text, int file, const ReadOptions& options, Diagn
   parser.AllowPartialMessage(true);
   if (known == nullptr || !parser.ParseFromString(std::string(text), known.get())) {
     if (diagnostics.ok()) diagnostics.ErrorAt({1, 1, file}, "", "is no valid text");
-    return;
+    return false;
   }
   Supported(file, options, diagnostics).Check(*known, &locations, "");
   Take(*known, diagnostics, message);
+  return true;
 }
 
 }  // namespace sluice::config

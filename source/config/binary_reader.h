@@ -10,12 +10,13 @@
 namespace sluice::config {
 
 /// Parses `bytes` by the whole API, so that what Sluice does not support is told from what does not exist, and refuses both;
-/// then sets `message`. Binary has no lines: problems have a path and the file's name.
-void ReadBinary(std::string_view bytes, int file, const ReadOptions& options, Diagnostics& diagnostics,
+/// then sets `message`. Binary has no lines: problems have a path and the file's name. False if
+/// the bytes are no message at all.
+bool ReadBinary(std::string_view bytes, int file, const ReadOptions& options, Diagnostics& diagnostics,
                 google::protobuf::Message* message);
 
 /// The same for protobuf's text format, with lines and columns.
-void ReadText(std::string_view text, int file, const ReadOptions& options, Diagnostics& diagnostics,
+bool ReadText(std::string_view text, int file, const ReadOptions& options, Diagnostics& diagnostics,
               google::protobuf::Message* message);
 
 }  // namespace sluice::config

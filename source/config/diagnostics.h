@@ -78,6 +78,8 @@ class Diagnostics {
   bool ok() const { return errors_ == 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
+  /// An error was reported for this very path.
+  bool HasError(std::string_view path) const { return error_paths_.contains(path); }
   /// True once no further error would be kept: a suggestion is not worth computing.
   bool full() const { return errors_ >= kMaxProblems; }
 
@@ -101,6 +103,7 @@ class Diagnostics {
   SourceMap source_;
   std::vector<Problem> problems_;
   StringSet left_out_;
+  StringSet error_paths_;
   size_t errors_ = 0;
   size_t warnings_ = 0;
 };

@@ -51,35 +51,39 @@ bool CheckText(std::string_view text, int file, Diagnostics& diagnostics) {
 
 enum class Form { kYaml, kJson };
 
-void ReadTree(std::string_view text, Form form, int file, const ReadOptions& options, Diagnostics& diagnostics,
+// False if the text is no tree at all.
+bool ReadTree(std::string_view text, Form form, int file, const ReadOptions& options, Diagnostics& diagnostics,
               pb::Message* message) {
-  if (!CheckText(text, file, diagnostics)) return;
+  if (!CheckText(text, file, diagnostics)) return false;
   Tree tree;
   const size_t before = diagnostics.errors();
   const Node* root = form == Form::kJson ? tree.ReadJson(text, file, diagnostics) : tree.ReadYaml(text, file, diagnostics);
   if (root == nullptr || root->IsNull()) {
     if (diagnostics.errors() == before) diagnostics.ErrorAt({1, 1, file}, "", "is empty");
-    return;
+    return false;
   }
   diagnostics.source().Set("", {root->line, root->column, file});
   ProtoReader(file, options, diagnostics).Read(*root, "", message);
+  return true;
 }
 
-void ReadConfigFile(const LoadOptions& options, Diagnostics& diagnostics, pb::Message* message) {
+// False if nothing could be read.
+bool ReadConfigFile(const LoadOptions& options, Diagnostics& diagnostics, pb::Message* message) {
   const std::string& path = options.config_path;
   const int file = diagnostics.source().AddFile(path);
   std::string text;
-  if (!ReadFile(path, file, diagnostics, &text)) return;
-  if (path.ends_with(".pb")) {
-    if (text.empty()) return diagnostics.ErrorAt({1, 1, file}, "", "is empty");
-    return ReadBinary(text, file, options.read, diagnostics, message);
+  if (!ReadFile(path, file, diagnostics, &text)) return false;
+  const bool binary = path.ends_with(".pb");
+  if (binary || path.ends_with(".pb_text")) {
+    if (!binary && !CheckText(text, file, diagnostics)) return false;
+    if (text.empty() || (!binary && text.find_first_not_of(" \t\r\n") == text.npos)) {
+      diagnostics.ErrorAt({1, 1, file}, "", "is empty");
+      return false;
+    }
+    return binary ? ReadBinary(text, file, options.read, diagnostics, message)
+                  : ReadText(text, file, options.read, diagnostics, message);
   }
-  if (path.ends_with(".pb_text")) {
-    if (!CheckText(text, file, diagnostics)) return;
-    if (text.find_first_not_of(" \t\r\n") == text.npos) return diagnostics.ErrorAt({1, 1, file}, "", "is empty");
-    return ReadText(text, file, options.read, diagnostics, message);
-  }
-  ReadTree(text, path.ends_with(".json") ? Form::kJson : Form::kYaml, file, options.read, diagnostics, message);
+  return ReadTree(text, path.ends_with(".json") ? Form::kJson : Form::kYaml, file, options.read, diagnostics, message);
 }
 
 }  // namespace
@@ -91,20 +95,19 @@ std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> LoadBootstrap(const Loa
     diagnostics.Error("", "no configuration: give --config-path or --config-yaml");
     return nullptr;
   }
-  if (!options.config_path.empty()) ReadConfigFile(options, diagnostics, bootstrap.get());
+  bool readable = options.config_path.empty() || ReadConfigFile(options, diagnostics, bootstrap.get());
   if (!options.config_yaml.empty()) {
     const int file = diagnostics.source().AddFile("--config-yaml");
-    ReadTree(options.config_yaml, Form::kYaml, file, options.read, diagnostics, bootstrap.get());
+    readable &= ReadTree(options.config_yaml, Form::kYaml, file, options.read, diagnostics, bootstrap.get());
   }
-  CheckRules(*bootstrap, "", diagnostics);
+  if (readable) CheckRules(*bootstrap, "", diagnostics);
   return diagnostics.ok() ? std::move(bootstrap) : nullptr;
 }
 
 bool ReadYaml(std::string_view text, Diagnostics& diagnostics, pb::Message* message, std::string_view name) {
   const size_t before = diagnostics.errors();
   const int file = diagnostics.source().AddFile(name);
-  ReadTree(text, Form::kYaml, file, {}, diagnostics, message);
-  CheckRules(*message, "", diagnostics);
+  if (ReadTree(text, Form::kYaml, file, {}, diagnostics, message)) CheckRules(*message, "", diagnostics);
   return diagnostics.errors() == before;
 }
 

@@ -105,13 +105,13 @@ TEST_CASE("the egress bootstrap loads without a problem") { CHECK(Problems(kEgre
 
 TEST_CASE("problems have their file, line, column and path") {
   const std::string base(kEgress);
-  CHECK(Problems(base + "    hosts: []\n", ".yaml") == "f:57:5: static_resources.clusters[0]: unknown field 'hosts'\n");
+  CHECK(Problems(base + "    hosts: []\n", ".yaml") == "f:52:5: static_resources.clusters[0]: unknown field 'hosts'\n");
   CHECK(Problems(Replaced(base, "          stat_prefix: egress\n", "          tracing: {}\n          stat_prefix: ''\n"), ".yml") ==
         "f:11:11: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: 'tracing' is a known Envoy field "
         "that Sluice does not support yet\n"
         "f:12:24: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.stat_prefix: must not be empty\n");
   CHECK(Problems(Replaced(base, "host_rewrite_header: x-rewrite-me", "host_rewrite: x"), ".yaml") ==
-        "f:40:21: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]."
+        "f:38:21: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]."
         "routes[1].typed_per_filter_config[\"envoy.filters.http.dynamic_forward_proxy\"]: unknown field 'host_rewrite' "
         "(did you mean 'host_rewrite_literal'?)\n");
 }
@@ -150,7 +150,7 @@ TEST_CASE("each form of file") {
   CHECK(Problems("node {\n  idd: 'a' }", ".pb_text").starts_with("f:2:3: Message type \"envoy.config.core.v3.Node\" has no field named \"idd\""));
   CHECK(Problems("stats_config {}\nstatic_resources {\n clusters { name: 'x' type: EDS } }", ".pb_text") ==
         "f:1:1: stats_config: 'stats_config' is a known Envoy field that Sluice does not support yet\n"
-        "f:3:24: static_resources.clusters[0].type: 'EDS' is a known Envoy value that Sluice does not support yet\n");
+        "f:3:23: static_resources.clusters[0].type: 'EDS' is a known Envoy value that Sluice does not support yet\n");
   Bootstrap good;
   good.mutable_node()->set_id("a");
   CHECK(Problems(good.SerializeAsString(), ".pb") == "");

@@ -225,6 +225,7 @@ void CheckMap(const FieldRules& rules, const pb::Message& message, const Field* 
 
 void CheckField(const pb::Message& message, const Field* field, std::string_view path, Diagnostics& diagnostics) {
   const FieldRules& rules = field->options().GetExtension(validate::rules);
+  if (diagnostics.HasError(path)) return;  // what could not be read breaks no rule
   if (field->is_repeated()) {
     CheckSize(rules, message, field, path, diagnostics);
     if (field->is_map()) return CheckMap(rules, message, field, path, diagnostics);
@@ -238,7 +239,7 @@ void CheckField(const pb::Message& message, const Field* field, std::string_view
   }
   const Value value(message, field);
   if (!value.IsSet()) {
-    if (IsRequired(rules)) diagnostics.Error(path, "must be set");
+    if (IsRequired(rules) && field->real_containing_oneof() == nullptr) diagnostics.Error(path, "must be set");
     return;
   }
   CheckValue(rules, value, path, diagnostics);
