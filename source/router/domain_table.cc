@@ -11,7 +11,7 @@ template <class Rows>
 auto& RowOf(Rows& rows, size_t length) {
   auto place = std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.length <= length; });
   if (place == rows.end() || place->length != length) {
-    place = rows.insert(place, {});
+    place = rows.emplace(place);
     place->length = length;
   }
   return *place;

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <google/protobuf/text_format.h>
 
+#include "source/observe/testing/exchange.h"
 #include "source/router/upgrade.h"
 
 namespace sluice {
@@ -208,17 +209,22 @@ TEST_CASE("weighted clusters are drawn by weight", "[routes]") {
 
 TEST_CASE("header edits run from the most specific level to the least, or the other way round", "[routes]") {
   const auto edit = [](const char* where, const char* value) {
-    return Cat(where, "_headers_to_add { header { key: 'x' value: '", value, "' } append_action: OVERWRITE_IF_EXISTS_OR_ADD } ");
+    return Cat(where, "_headers_to_add { header { key: 'x' value: '", value, "' } append_action: OVERWRITE_IF_EXISTS_OR_ADD } ", where,
+               "_headers_to_add { header { key: 'all' value: '", value, "' } } ");
   };
   for (const bool most_specific_wins : {false, true}) {
     const auto loaded = LoadGood(Cat("most_specific_header_mutations_wins: ", most_specific_wins ? "true " : "false ", edit("request", "table"),
                                      "virtual_hosts { name: 'v' domains: '*' ", edit("request", "host"),
                                      "routes { match { prefix: '/' } ", edit("request", "route"), " route { weighted_clusters { clusters { name: 'c' ",
                                      "weight { value: 1 } ", edit("request", "cluster"), " } } } } }"));
-    CHECK(Only(*loaded).request_edits.size() == 4);
-    CHECK(Only(*loaded).response_edits.empty());
-    const HeaderEdits& first = *Only(*loaded).request_edits.front();
-    CHECK_FALSE(first.empty());
+    const Route& route = Only(*loaded);
+    CHECK(route.response_edits.empty());
+    testing::TestExchange exchange;
+    RequestHead head;
+    for (const auto& edits : route.request_edits) edits->Apply(head.headers, exchange);
+    CHECK(head.headers.Get("x") == (most_specific_wins ? "cluster" : "table"));
+    CHECK(head.headers.Get("all") == (most_specific_wins ? "table" : "cluster"));
+    CHECK(head.headers.size() == 5);
   }
 }
 

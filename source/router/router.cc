@@ -87,6 +87,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     EditResponse(*route, response, exchange);
     return Immediately(std::move(response));
   }
+  exchange.upstream.cluster_name = cluster->name();
   const RequestWishes wishes = TakeWishes(*request.head);
   const Duration timeout = WantsTunnel(*request.head) ? Duration::zero() : wishes.timeout.value_or(route->timeout);
   PrepareRequest(*route, timeout, settings_.suppress_envoy_headers, *request.head, exchange);
