@@ -135,11 +135,11 @@ void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
   entry.resolving = false;
   Filter(answer);
   Count(answer);
-  const bool is_known = entry.host != nullptr && entry.host->status.ok();
+  const bool is_known = entry.host != nullptr && entry.host->is_resolved();
   if (options_.disable_refresh_on_failure && answer.outcome != DnsAnswer::Outcome::kCompleted && !is_known) {
     // Those who wait are told; the next request asks again. A host that has an address is refreshed as ever.
-    PostToAll([this, key = std::string(entry.key.text()), status = MakeError(Reason::kDnsFailure, answer.details)](int worker) {
-      Refuse(worker, key, status);
+    PostToAll([this, key = std::string(entry.key.text()), details = answer.details](int worker) {
+      Refuse(worker, key, MakeError(Reason::kDnsFailure, details));
     });
     return Remove(entry);
   }
@@ -151,7 +151,7 @@ void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
 bool DnsCache::Apply(Entry& entry, const DnsAnswer& answer) {
   if (!answer.has_addresses()) {
     // An address outlives later failures; of failures the latest is told.
-    return entry.host == nullptr || (!entry.host->status.ok() && entry.host->details != answer.details);
+    return entry.host == nullptr || (!entry.host->is_resolved() && entry.host->details != answer.details);
   }
   entry.ttl = answer.addresses.front().ttl;
   std::vector<Address> addresses;
@@ -171,7 +171,6 @@ void DnsCache::Publish(Entry& entry, const DnsAnswer& answer) {
   host->activity = entry.activity;
   host->details = answer.details;
   for (const AddressWithTtl& a : answer.addresses) host->addresses.push_back(a.address.WithPort(host->port));
-  if (!answer.has_addresses()) host->status = MakeError(Reason::kDnsFailure, answer.details);
   entry.host = host;
   for (const auto& weak : observers_) {
     if (const auto observer = weak.lock()) observer->OnHostChanged(host);

@@ -16,7 +16,7 @@ absl::StatusOr<const HostRef*> DnsCache::Find(int worker, std::string_view autho
   const auto it = hosts.find(key->text());
   if (it == hosts.end()) return nullptr;
   it->second->Touch(Now());
-  if (!it->second->status.ok()) return it->second->status;
+  if (!it->second->is_resolved()) return it->second->status();
   return &it->second;
 }
 
@@ -71,10 +71,10 @@ void DnsCache::Accept(int worker, const ResolvedHostPtr& host) {
     const auto observer = weak.lock();
     if (observer != nullptr && before) observer->OnWorkerDropped(worker, *before, after.get());
   }
-  if (host->status.ok()) {
+  if (host->is_resolved()) {
     Wake(local, host->key, after);
   } else {
-    Wake(local, host->key, host->status);
+    Wake(local, host->key, host->status());
   }
 }
 

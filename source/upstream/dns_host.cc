@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "source/base/reason.h"
 #include "source/base/strings.h"
 #include "source/net/resolver.h"
 
@@ -87,6 +88,8 @@ void DnsKey::SetPort(uint16_t port) {
   text_[size_++] = ':';
   size_ = static_cast<uint16_t>(std::to_chars(text_.data() + size_, text_.data() + text_.size(), port).ptr - text_.data());
 }
+
+absl::Status ResolvedHost::status() const { return is_resolved() ? absl::OkStatus() : MakeError(Reason::kDnsFailure, details); }
 
 void ResolvedHost::Touch(TimePoint now) const {
   const int64_t now_ns = now.time_since_epoch().count();

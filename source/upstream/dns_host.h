@@ -54,12 +54,14 @@ struct ResolvedHost {
   bool is_ip_literal = false;
   /// A dense number below max_hosts, the host's own until it is removed: an index for what others keep per host.
   uint32_t slot = 0;
-  /// With `port`, in the order in which to try them. Empty exactly when `status` is an error.
+  /// With `port`, in the order in which to try them. Empty: the look-up has failed.
   std::vector<Address> addresses;
-  /// OK, or kDnsFailure with the resolver's details.
-  absl::Status status;
   /// The outcome that this version came from: "cares_success:Successful_completion".
   std::string details;
+
+  bool is_resolved() const { return !addresses.empty(); }
+  /// OK, or kDnsFailure with the details. Made anew for every caller: a status that threads share is a counter that they all write.
+  absl::Status status() const;
 
   /// Notes that the host is in use. Any thread; writes shared memory once per step (a second) at most.
   void Touch(TimePoint now) const;
