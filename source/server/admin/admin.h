@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,8 @@ namespace sluice::admin {
 /// Why a request is refused before it reaches a page; empty when it is not. A browser that was lured to a page of somebody else
 /// must neither change nor read anything here: a POST with an Origin has to come from the admin's own Host (CSRF), and an admin
 /// bound to loopback does not answer under a foreign host name (DNS rebinding): an IP address, "localhost", a name without a dot
-/// or no Host at all is asked for. `origin` and `host` are header values, null when absent.
-std::string_view RefusalOf(std::string_view method, std::string_view host, const std::string_view* origin, bool on_loopback);
+/// or no Host at all is asked for. `origin` and `host` are header values; an absent host is empty.
+std::string_view RefusalOf(std::string_view method, std::string_view host, std::optional<std::string_view> origin, bool on_loopback);
 
 /// Hand one to the ServerSession of every admin connection.
 class Admin final : public ExchangeHandler {

@@ -61,7 +61,7 @@ struct AdminContext {
   /// Brings up to date every gauge that is computed when somebody looks: Cluster::RefreshGauges and server.*.
   std::function<void()> refresh_gauges;
 
-  /// Ends the process as SIGTERM does. Called when the answer has been written.
+  /// Ends the process as SIGTERM does. Called when the answer has been written, by the session itself: it must only start the end.
   std::function<void()> quit;
   /// Access logs and ReopenLog(), as SIGUSR1 does.
   std::function<absl::Status()> reopen_logs;

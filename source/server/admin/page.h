@@ -36,7 +36,7 @@ struct AdminReply {
   std::string body;
   std::string_view content_type = kText;  // a constant
   /// Run once the reply has been written, or could not be.
-  std::function<void()> after;
+  std::function<void()> after = {};
 };
 
 using PageFunction = AdminReply (*)(const AdminRequest&, const AdminContext&);
@@ -46,7 +46,7 @@ struct Page {
   std::string_view help;
   PageFunction function;
   bool post_only = false;       // it changes something
-  std::string_view parameters;  // what the query may say, for the help: "name: what; name: what"
+  std::string_view parameters = {};  // what the query may say, for the help: "name: what; name: what"
 };
 
 /// All pages, sorted by path.

@@ -1,0 +1,90 @@
+// The table of pages, and the way from a request to one of them. Main thread.
+#include "source/server/admin/page.h"
+
+#include <algorithm>
+
+#include "source/base/strings.h"
+
+namespace sluice::admin {
+namespace {
+
+constexpr Page kPages[] = {
+    {"/", "this page", HomePage},
+    {"/certs", "the certificates in use", CertsPage},
+    {"/clusters", "clusters and their hosts", ClustersPage, false, "format: json"},
+    {"/config_dump", "the configuration in force, secrets left out", ConfigDumpPage, false,
+     "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; name_regex: resources of these names; "
+     "include_eds: also the endpoints"},
+    {"/drain_listeners", "close the listeners", DrainListenersPage, true, "graceful: only after the drain time"},
+    {"/healthcheck/fail", "report that this proxy is not healthy", HealthFailPage, true},
+    {"/healthcheck/ok", "report that this proxy is healthy again", HealthOkPage, true},
+    {"/help", "this list of commands", HelpPage},
+    {"/hot_restart_version", "the version of hot restart: there is none", HotRestartVersionPage},
+    {"/init_dump", "what the start still waits for", InitDumpPage},
+    {"/listeners", "listeners and their addresses", ListenersPage, false, "format: json"},
+    {"/logging", "show and set the levels of the log", LoggingPage, true,
+     "level: of all components; paths: a:debug,b:trace; NAME: the level of one component"},
+    {"/memory", "memory in use, in bytes", MemoryPage},
+    {"/quitquitquit", "end the process", QuitPage, true},
+    {"/ready", "200 while the proxy serves, else 503", ReadyPage},
+    {"/reopen_logs", "open the log files again", ReopenLogsPage, true},
+    {"/reset_counters", "set all counters to 0", ResetCountersPage, true},
+    {"/runtime", "runtime values: there are none", RuntimePage},
+    {"/server_info", "version, state, uptime and command line", ServerInfoPage},
+    {"/stats", "statistics", StatsPage, false,
+     "usedonly: only what was ever counted; filter: a regular expression on names; format: json or prometheus; type: Counters, Gauges, "
+     "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint or none"},
+    {"/stats/prometheus", "statistics for Prometheus", PrometheusPage, false,
+     "usedonly: only what was ever counted; filter: a regular expression on names; text_readouts: also texts"},
+};
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = ToLower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+std::string Decode(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
+    const int low = high >= 0 ? HexValue(text[i + 2]) : -1;
+    if (low >= 0) {
+      out.push_back(static_cast<char>(high << 4 | low));
+      i += 2;
+    } else {
+      out.push_back(text[i] == '+' ? ' ' : text[i]);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string_view AdminRequest::Get(std::string_view name) const {
+  const auto found = query.find(name);
+  return found == query.end() ? std::string_view() : found->second;
+}
+
+void ParseQuery(std::string_view text, AdminRequest* request) {
+  while (!text.empty()) {
+    const std::string_view pair = text.substr(0, text.find('&'));
+    text.remove_prefix(std::min(pair.size() + 1, text.size()));
+    if (pair.empty()) continue;
+    const size_t equals = pair.find('=');
+    request->query.emplace(Decode(pair.substr(0, equals)), equals == pair.npos ? "" : Decode(pair.substr(equals + 1)));
+  }
+}
+
+absl::Span<const Page> Pages() { return kPages; }
+
+AdminReply Answer(const AdminRequest& request, const AdminContext& context) {
+  const auto page = std::find_if(std::begin(kPages), std::end(kPages), [&](const Page& page) { return page.path == request.path; });
+  if (page == std::end(kPages)) return {404, "invalid path. " + CommandList()};
+  if (page->post_only && request.method != "POST") {
+    return {405, Cat("Method ", request.method, " not allowed, POST required.")};
+  }
+  return page->function(request, context);
+}
+
+}  // namespace sluice::admin
