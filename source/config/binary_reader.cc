@@ -64,6 +64,7 @@ class Supported {
                                    : reflection.GetRepeatedEnumValue(message, field, index);
       if (ours->enum_type()->FindValueByNumber(number) != nullptr) return;
       const pb::EnumValueDescriptor* known = field->enum_type()->FindValueByNumber(number);
+      diagnostics_.MarkUnread(path);
       return diagnostics_.Error(path, known == nullptr ? Cat("unknown value ", number)
                                                        : Cat("'", known->name(), "' is a known Envoy value that Sluice does not support yet"));
     }

@@ -89,7 +89,6 @@ void Diagnostics::Add(Problem::Severity severity, Position position, std::string
                       std::string_view message, std::string_view suggestion) {
   size_t& count = severity == Problem::Severity::kError ? errors_ : warnings_;
   if (++count > kMaxProblems) return;
-  if (severity == Problem::Severity::kError) error_paths_.insert(std::string(path));
   Problem problem{.severity = severity, .file = {}, .line = position.line, .column = position.column,
                   .path = std::string(path), .message = std::string(message)};
   if (position.line > 0) problem.file = source_.FileName(position.file);

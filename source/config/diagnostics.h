@@ -78,8 +78,9 @@ class Diagnostics {
   bool ok() const { return errors_ == 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
-  /// An error was reported for this very path.
-  bool HasError(std::string_view path) const { return error_paths_.contains(path); }
+  /// Marks the value at `path` as one that could not be read, after its error was reported: it breaks no rule besides.
+  void MarkUnread(std::string_view path) { unread_.insert(std::string(path)); }
+  bool IsUnread(std::string_view path) const { return unread_.contains(path); }
   /// True once no further error would be kept: a suggestion is not worth computing.
   bool full() const { return errors_ >= kMaxProblems; }
 
@@ -103,7 +104,7 @@ class Diagnostics {
   SourceMap source_;
   std::vector<Problem> problems_;
   StringSet left_out_;
-  StringSet error_paths_;
+  StringSet unread_;
   size_t errors_ = 0;
   size_t warnings_ = 0;
 };

@@ -122,9 +122,9 @@ TEST_CASE("semantic errors find their place by path") {
   REQUIRE(LoadBootstrap({.config_path = file.path(), .config_yaml = {}, .read = {}}, diagnostics) != nullptr);
   diagnostics.Error("static_resources.clusters[0].connect_timeout", "is too short");
   diagnostics.Error("static_resources.clusters[0].lb_policy.more", "is odd");
-  CHECK(diagnostics.problems()[0].line == 46);
+  CHECK(diagnostics.problems()[0].line == 43);
   CHECK(diagnostics.problems()[0].column == 22);
-  CHECK(diagnostics.problems()[1].line == 47);
+  CHECK(diagnostics.problems()[1].line == 44);
 }
 
 TEST_CASE("the overlay wins, lists are appended to") {
@@ -147,7 +147,7 @@ TEST_CASE("each form of file") {
   CHECK(Problems(R"({"node": {"id": "a"}})", ".json") == "");
   CHECK(Problems(R"({"node": {"id": "a"},})", ".json") == "f:1:22: JSON: a comma without a value after it\n");
   CHECK(Problems("node { id: 'a' }", ".pb_text") == "");
-  CHECK(Problems("node {\n  idd: 'a' }", ".pb_text").starts_with("f:2:3: Message type \"envoy.config.core.v3.Node\" has no field named \"idd\""));
+  CHECK(Problems("node {\n  idd: 'a' }", ".pb_text").starts_with("f:2:6: Message type \"envoy.config.core.v3.Node\" has no field named \"idd\""));
   CHECK(Problems("stats_config {}\nstatic_resources {\n clusters { name: 'x' type: EDS } }", ".pb_text") ==
         "f:1:1: stats_config: 'stats_config' is a known Envoy field that Sluice does not support yet\n"
         "f:3:23: static_resources.clusters[0].type: 'EDS' is a known Envoy value that Sluice does not support yet\n");
@@ -155,7 +155,7 @@ TEST_CASE("each form of file") {
   good.mutable_node()->set_id("a");
   CHECK(Problems(good.SerializeAsString(), ".pb") == "");
   CHECK(Problems(std::string("\x0A\xFFxx", 4), ".pb") == "f:1:1: is no valid binary envoy.config.bootstrap.v3.Bootstrap\n");
-  CHECK(Problems(good.SerializeAsString() + "\x2A\x00" + std::string(1, '\0'), ".pb").find("known Envoy field") != std::string::npos);
+  CHECK(Problems(good.SerializeAsString() + "\x1A" + std::string(1, '\0'), ".pb").find("known Envoy field") != std::string::npos);
   CHECK(Problems(good.SerializeAsString() + "\xF8\x7F\x01", ".pb").find("unknown field number 2047") != std::string::npos);
   for (const char* extension : {".yaml", ".json", ".pb", ".pb_text"}) {
     CHECK(Problems("", extension) == "f:1:1: is empty\n");
@@ -188,7 +188,7 @@ TEST_CASE("sixteen mebibytes end soon") {
   const auto start = std::chrono::steady_clock::now();
   const std::string problems = Problems(text, ".yaml");
   CHECK(problems.starts_with("f:"));
-  WARN(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << " s");
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));  // 1.1 s on a quiet machine
   CHECK(Problems(std::string(kMaxSourceBytes + 1, ' '), ".yaml") == "f: is larger than 16 MiB\n");
 }
 

@@ -79,6 +79,7 @@ bool ParseFinite(std::string_view text, double* value) {
 
 void ProtoReader::Error(const Node& node, std::string_view message, std::string_view suggestion) {
   diagnostics_.ErrorAt({node.line, node.column, file_}, path_, message, suggestion);
+  if (!diagnostics_.full()) diagnostics_.MarkUnread(path_);
 }
 
 void ProtoReader::WrongType(const Node& node, std::string_view expected) {

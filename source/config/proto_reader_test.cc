@@ -103,7 +103,7 @@ TEST_CASE("what is wrong with a cluster is said with its place") {
       {"name: c\ncircuit_breakers: 3", "f:2:19: circuit_breakers: must be a mapping (CircuitBreakers), got '3'\n"},
       {"name: c\nalt_stat_name: a\naltStatName: b", "f:3:1: alt_stat_name: is set twice, under two names\n"},
       {"name: c\nconnect_timeout: 0s", "f:2:18: connect_timeout: value must be > 0s, got 0s\n"},
-      {"[]", "f:1:1: must be a mapping (Cluster), got a list\nf:1:1: name: must not be empty\n"},
+      {"[]", "f:1:1: must be a mapping (Cluster), got a list\n"},
       {"name: \"\xFF\"", "f:1:8: a byte that is not UTF-8 text\n"},
       {"", "f:1:1: is empty\n"},
   }));

@@ -217,6 +217,7 @@ void CheckMap(const FieldRules& rules, const pb::Message& message, const Field* 
     const Value value(entry, field->message_type()->map_value());
     const std::string name = key.field()->cpp_type() == Field::CPPTYPE_STRING ? key.String() : Cat(i);
     const std::string entry_path = EntryPath(path, name);
+    if (diagnostics.IsUnread(entry_path)) continue;
     if (rules.map().has_keys()) CheckValue(rules.map().keys(), key, entry_path, diagnostics);
     if (rules.map().has_values()) CheckValue(rules.map().values(), value, entry_path, diagnostics);
     CheckMessageValue(value, entry_path, diagnostics);
@@ -225,13 +226,14 @@ void CheckMap(const FieldRules& rules, const pb::Message& message, const Field* 
 
 void CheckField(const pb::Message& message, const Field* field, std::string_view path, Diagnostics& diagnostics) {
   const FieldRules& rules = field->options().GetExtension(validate::rules);
-  if (diagnostics.HasError(path)) return;  // what could not be read breaks no rule
+  if (diagnostics.IsUnread(path)) return;
   if (field->is_repeated()) {
     CheckSize(rules, message, field, path, diagnostics);
     if (field->is_map()) return CheckMap(rules, message, field, path, diagnostics);
     for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
       const Value element(message, field, i);
       const std::string element_path = ElementPath(path, i);
+      if (diagnostics.IsUnread(element_path)) continue;
       if (rules.repeated().has_items()) CheckValue(rules.repeated().items(), element, element_path, diagnostics);
       CheckMessageValue(element, element_path, diagnostics);
     }
@@ -266,6 +268,7 @@ void CheckAny(const pb::Any& any, std::string_view path, Diagnostics& diagnostic
 }  // namespace
 
 void CheckRules(const pb::Message& message, std::string_view path, Diagnostics& diagnostics) {
+  if (diagnostics.IsUnread(path)) return;
   const pb::Descriptor& type = *message.GetDescriptor();
   if (type.full_name() == "google.protobuf.Any") {
     if (const auto* any = dynamic_cast<const pb::Any*>(&message)) CheckAny(*any, path, diagnostics);
