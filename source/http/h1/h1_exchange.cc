@@ -32,27 +32,8 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   co_return co_await WriteScratch(session_.stream_, scratch, {}, {});
 }
 
-void H1Exchange::LimitIdle(Duration limit) {
-  idle_limit_ = limit;
-  Touch();
-}
-
-void H1Exchange::LimitDuration(Duration limit) {
-  duration_.Disarm();
-  if (limit > Duration::zero()) worker().wheel().Arm(duration_, limit - (Now() - time.start));
-}
-
-void H1Exchange::Touch() {
-  if (idle_limit_ > Duration::zero()) {
-    worker().wheel().Arm(idle_, idle_limit_);
-  } else {
-    idle_.Disarm();
-  }
-}
-
 void H1Exchange::Settle() {
-  idle_.Disarm();
-  duration_.Disarm();
+  limits_.Disarm();
   request_.Disarm();
   watch_.Disarm();
 }

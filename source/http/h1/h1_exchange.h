@@ -4,6 +4,7 @@
 
 #include "source/base/pooled.h"
 #include "source/http/h1/server_session.h"
+#include "source/http/time_limits.h"
 
 namespace sluice {
 
@@ -13,9 +14,9 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   ~H1Exchange() override;
 
   Task<absl::Status> SendInterim(ResponseHeadPtr head) override;
-  void LimitIdle(Duration limit) override;
-  void LimitDuration(Duration limit) override;
-  void Touch() override;
+  void LimitIdle(Duration limit) override { limits_.LimitIdle(limit); }
+  void LimitDuration(Duration limit) override { limits_.LimitDuration(limit); }
+  void Touch() override { limits_.Touch(); }
 
   /// Stops all time limits and the watch; the exchange is over.
   void Settle();
@@ -34,16 +35,6 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   bool response_started = false;   // bytes of the final response may be on the wire
 
  private:
-  // A limit that cancels the exchange with a reason.
-  class Limit final : public Timer {
-   public:
-    Limit(H1Exchange& exchange, Reason reason) : exchange_(exchange), reason_(reason) {}
-
-   private:
-    void OnTimer() override { exchange_.canceller().Cancel(reason_); }
-    H1Exchange& exchange_;
-    const Reason reason_;
-  };
   // Fires when an exchange has taken long enough for its client to be worth watching.
   class Watch final : public Timer {
    public:
@@ -58,10 +49,8 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   ServerSession& session_;
   Scope own_scope_;
   Scope watch_scope_;
-  Duration idle_limit_{};
-  Limit idle_{*this, Reason::kStreamIdleTimeout};
-  Limit duration_{*this, Reason::kMaxStreamDuration};
-  Limit request_{*this, Reason::kRequestTimeout};
+  TimeLimits limits_{*this};
+  CancelTimer request_{canceller(), Reason::kRequestTimeout};
   Watch watch_{*this};
   friend class ServerSession;
   friend class DownstreamSource;

@@ -1,0 +1,66 @@
+// TCP proxy (envoy.filters.network.tcp_proxy): joins a client's connection to one of a cluster, bytes both ways, whatever they mean.
+// Immutable, shared by all workers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "source/extension/network_filter.h"
+#include "source/extension/registry.h"
+#include "source/observe/stats.h"
+
+namespace sluice {
+
+/// tcp.<stat_prefix>.*, under Envoy's names.
+struct TcpProxyStats {
+  explicit TcpProxyStats(const stats::Scope& scope);
+
+  Counter downstream_cx_total;
+  Counter downstream_cx_no_route;
+  Counter downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total;
+  Counter idle_timeout;
+  Counter max_downstream_connection_duration;
+  /// Always 0: the client's connection is kept until the upstream has taken what came from it, so nothing is flushed behind it.
+  Counter upstream_flush_total;
+  Gauge upstream_flush_active;
+};
+
+/// Where connections go: one entry, or several by weight.
+struct TcpProxyTarget {
+  std::string cluster;
+  uint32_t weight = 1;
+  Counter attempts_exceeded;  // cluster.<name>.upstream_cx_connect_attempts_exceeded
+};
+
+/// Zero durations: no limit.
+struct TcpProxySettings {
+  std::vector<TcpProxyTarget> targets;
+  Duration idle_timeout = std::chrono::hours(1);
+  Duration max_connection_duration{};
+  uint32_t max_connect_attempts = 1;
+};
+
+class TcpProxy final : public NetworkFilter {
+ public:
+  /// `clusters` outlives the filter. `settings.targets` holds at least one.
+  TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const ClusterManager& clusters, std::vector<AccessLoggerPtr> access_logs);
+
+  /// Connects, copies until both directions have ended, and logs the connection as one exchange.
+  Task<> Handle(Connection& connection, NetworkNext next) const override;
+
+ private:
+  const TcpProxyTarget& PickTarget(Rng& rng) const;
+  Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange) const;
+
+  const TcpProxySettings settings_;
+  const TcpProxyStats stats_;
+  const ClusterManager& clusters_;
+  const std::vector<AccessLoggerPtr> access_logs_;
+  uint64_t total_weight_ = 0;
+};
+
+/// Makes the filter known.
+void RegisterTcpProxy(Registry& registry);
+
+}  // namespace sluice
