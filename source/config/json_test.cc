@@ -27,10 +27,12 @@ TEST_CASE("an Any is opened, names are in snake case") {
         R"({"name":"r","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router","suppress_envoy_headers":true}})");
 }
 
-TEST_CASE("an Any of an unknown type is shown empty") {
+TEST_CASE("of an Any that cannot be opened at most the type is shown") {
   TypedExtensionConfig config;
   config.set_name("r");
   config.mutable_typed_config()->set_type_url("type.googleapis.com/acme.Unknown");
+  CHECK(ToJson(config, {.pretty = false}) == R"({"name":"r","typed_config":{"@type":"type.googleapis.com/acme.Unknown"}})");
+  config.mutable_typed_config()->set_value("secret");
   CHECK(ToJson(config, {.pretty = false}) == R"({"name":"r","typed_config":{}})");
 }
 
