@@ -44,6 +44,7 @@ struct FactoryContext {
 struct ClusterFactoryContext : FactoryContext {
   ClusterSettings settings;
   const envoy::config::cluster::v3::Cluster& config;
+  bool auto_sni_and_san = true;   // false where HttpProtocolOptions are given without both
 };
 
 }  // namespace sluice

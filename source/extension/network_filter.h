@@ -2,6 +2,8 @@
 // belongs to one connection are the local variables of Handle.
 #pragma once
 
+#include <functional>
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -27,6 +29,9 @@ struct Connection {
   size_t buffer_limit = 1024 * 1024;
   /// True once the server or this listener drains: finish what runs, take nothing new.
   bool draining = false;
+  /// The listener's list of its open connections on this worker, and this connection's place in it.
+  std::list<Connection*>* siblings = nullptr;
+  std::list<Connection*>::iterator place;
   /// Called on the worker when draining begins; a filter that can end early sets it.
   std::function<void()> on_drain;
 };

@@ -52,10 +52,10 @@ class Address {
 
  private:
   union Storage {
+    sockaddr_un un;  // The largest comes first: it is what `{}` zeroes.
     sockaddr base;
     sockaddr_in in;
     sockaddr_in6 in6;
-    sockaddr_un un;
   } storage_{};
   socklen_t length_ = 0;
 };

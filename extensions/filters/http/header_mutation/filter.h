@@ -1,5 +1,6 @@
-// Header mutation (envoy.filters.http.header_mutation): adds, overwrites and removes request and response headers, as the filter and
-// its per-route configurations say. Immutable, shared by all workers.
+// Header mutation (envoy.filters.http.header_mutation): adds, overwrites and removes request and
+// response headers, as the filter and its per-route configurations say. Immutable, shared by all
+// workers.
 #pragma once
 
 #include <memory>
@@ -18,14 +19,16 @@ struct HeaderMutations {
   HeaderEdits response;
 
   /// Problems are reported below `path`, that of the message with the field `mutations`.
-  static HeaderMutations Build(const envoy::extensions::filters::http::header_mutation::v3::Mutations& config, std::string_view path,
-                               config::Diagnostics& diagnostics);
+  static HeaderMutations Build(
+      const envoy::extensions::filters::http::header_mutation::v3::Mutations& config,
+      std::string_view path, config::Diagnostics& diagnostics);
 };
 
 class HeaderMutationFilter final : public Filter {
  public:
   /// `most_specific_wins`: of several levels the most specific one is applied last.
-  HeaderMutationFilter(HeaderMutations own, bool most_specific_wins) : own_(std::move(own)), most_specific_wins_(most_specific_wins) {}
+  HeaderMutationFilter(HeaderMutations own, bool most_specific_wins)
+      : own_(std::move(own)), most_specific_wins_(most_specific_wins) {}
 
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 

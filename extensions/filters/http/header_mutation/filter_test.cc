@@ -1,8 +1,8 @@
 // The header mutation filter in a chain of its own, before an origin that answers at once.
 #include "extensions/filters/http/header_mutation/filter.h"
 
-#include <catch2/catch.hpp>
 #include <google/protobuf/text_format.h>
+#include <catch2/catch.hpp>
 
 #include "source/http/reply.h"
 #include "source/observe/testing/exchange.h"
@@ -17,7 +17,8 @@ class Origin final : public Filter {
  public:
   explicit Origin(std::string* seen) : seen_(seen) {}
   Task<Response> Handle(Request request, Exchange&, Next) const override {
-    for (const Header& header : request.head->headers) AppendTo(seen_, header.name, "=", header.value, " ");
+    for (const Header& header : request.head->headers)
+      AppendTo(seen_, header.name, "=", header.value, " ");
     Response response = Reply(200);
     response.head->headers.AddCopy("x", "origin");
     co_return response;
@@ -37,7 +38,8 @@ HeaderMutations Compile(const char* text) {
 }
 
 std::string SetBoth(const char* value) {
-  const std::string append = Cat("{ append { header { key: 'x' value: '", value, "' } append_action: OVERWRITE_IF_EXISTS_OR_ADD } } ");
+  const std::string append = Cat("{ append { header { key: 'x' value: '", value,
+                                 "' } append_action: OVERWRITE_IF_EXISTS_OR_ADD } } ");
   return Cat("request_mutations ", append, "response_mutations ", append);
 }
 
@@ -48,15 +50,19 @@ struct Outcome {
 Task<> Run(const FilterChain& chain, Exchange& exchange, Outcome* outcome) {
   const Next next(chain, exchange, 0);
   const Response response = co_await next(Request{exchange.request_head(), nullptr});
-  for (const Header& header : response.head->headers) AppendTo(&outcome->response, header.name, "=", header.value, " ");
+  for (const Header& header : response.head->headers)
+    AppendTo(&outcome->response, header.name, "=", header.value, " ");
   exchange.worker().Stop();
 }
 
-// What the origin and the client see of a request with `a: 1`, for route levels from least to most specific.
-Outcome Exercise(const char* own, bool most_specific_wins, const std::vector<HeaderMutations>& levels) {
+// What the origin and the client see of a request with `a: 1`, for route levels from least to most
+// specific.
+Outcome Exercise(const char* own, bool most_specific_wins,
+                 const std::vector<HeaderMutations>& levels) {
   Outcome outcome;
   FilterChain chain;
-  chain.entries.push_back({"m", std::make_unique<HeaderMutationFilter>(Compile(own), most_specific_wins)});
+  chain.entries.push_back(
+      {"m", std::make_unique<HeaderMutationFilter>(Compile(own), most_specific_wins)});
   chain.entries.push_back({"o", std::make_unique<Origin>(&outcome.request)});
   testing::TestExchange exchange;
   RouteBase route;
@@ -74,8 +80,10 @@ Outcome Exercise(const char* own, bool most_specific_wins, const std::vector<Hea
 
 TEST_CASE("requests and responses are changed", "[header_mutation]") {
   const Outcome outcome = Exercise(
-      "request_mutations { remove: 'A' } request_mutations { append { header { key: 'm' value: '%REQ(:method)%' } } }"
-      "response_mutations { append { header { key: 'copy' value: '%RESP(x)%' } } } response_mutations { remove: 'x' }",
+      "request_mutations { remove: 'A' } request_mutations { append { header { key: 'm' value: "
+      "'%REQ(:method)%' } } }"
+      "response_mutations { append { header { key: 'copy' value: '%RESP(x)%' } } } "
+      "response_mutations { remove: 'x' }",
       false, {});
   CHECK(outcome.request == "m=GET ");
   CHECK(outcome.response == "copy=origin ");
@@ -104,7 +112,9 @@ TEST_CASE("the order of the levels decides who wins", "[header_mutation]") {
 TEST_CASE("mistakes are reported where they are", "[header_mutation]") {
   v3::Mutations config;
   REQUIRE(google::protobuf::TextFormat::ParseFromString(
-      "request_mutations { remove: 'host' } response_mutations { append { header { key: ':status' value: '200' } } }", &config));
+      "request_mutations { remove: 'host' } response_mutations { append { header { key: ':status' "
+      "value: '200' } } }",
+      &config));
   config::Diagnostics diagnostics;
   HeaderMutations::Build(config, "f", diagnostics);
   REQUIRE(diagnostics.errors() == 2);

@@ -1,0 +1,31 @@
+// THE list: what this binary can be configured with, one line each. A new extension adds its include and its line here.
+#include "extensions/builtin.h"
+
+#include "extensions/access_loggers/file/file.h"
+#include "extensions/access_loggers/stream/stream.h"
+#include "extensions/clusters/dynamic_forward_proxy/cluster.h"
+#include "extensions/filters/http/dynamic_forward_proxy/filter.h"
+#include "extensions/filters/http/header_mutation/filter.h"
+#include "extensions/filters/network/tcp_proxy/filter.h"
+#include "source/server/cluster_factory.h"
+#include "source/server/http_connection_manager.h"
+#include "source/server/router_factory.h"
+
+namespace sluice {
+
+void RegisterBuiltinExtensions(Registry& registry) {
+  RegisterHttpConnectionManager(registry);
+  RegisterTcpProxy(registry);
+
+  RegisterRouter(registry);
+  RegisterDynamicForwardProxyFilter(registry);
+  RegisterHeaderMutation(registry);
+
+  RegisterDynamicForwardProxyCluster(registry);
+  RegisterBalancers(registry);
+
+  RegisterFileAccessLogger(registry);
+  RegisterStreamAccessLoggers(registry);
+}
+
+}  // namespace sluice

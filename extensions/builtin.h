@@ -1,0 +1,11 @@
+// The extensions that come with Sluice.
+#pragma once
+
+#include "source/extension/registry.h"
+
+namespace sluice {
+
+/// Registers all of them. Main thread, before a configuration is loaded.
+void RegisterBuiltinExtensions(Registry& registry);
+
+}  // namespace sluice

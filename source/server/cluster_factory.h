@@ -1,0 +1,17 @@
+// Clusters from their configuration. Main thread, while a configuration is loaded.
+#pragma once
+
+#include "source/extension/registry.h"
+
+namespace sluice {
+
+/// The cluster that `config` (at `path`) describes; null when there was a problem, which is reported.
+ClusterPtr BuildCluster(const envoy::config::cluster::v3::Cluster& config, const std::string& path, ServerContext& server);
+
+/// An address of the configuration. InvalidArgument for a host name.
+absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config);
+
+/// Registers the balancing policies of load_balancing_policy lists.
+void RegisterBalancers(Registry& registry);
+
+}  // namespace sluice

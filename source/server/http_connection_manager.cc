@@ -1,0 +1,185 @@
+// The way of a request through the connection manager. Worker threads.
+#include "source/server/http_connection_manager.h"
+
+#include "source/base/reason.h"
+#include "source/http/reply.h"
+
+namespace sluice {
+namespace {
+
+Response Refuse(Exchange& exchange, int status, std::string_view body, std::string_view details) {
+  exchange.set_details(details);
+  exchange.set_local_reply_body(body);
+  return Reply(status, std::string(body));
+}
+
+// Counts what is open while it lives.
+class OpenConnection {
+ public:
+  explicit OpenConnection(const HcmStats& stats) : stats_(stats) {
+    stats_.downstream_cx_total.Add();
+    stats_.downstream_cx_http1_total.Add();
+    stats_.downstream_cx_active.Add();
+    stats_.downstream_cx_http1_active.Add();
+  }
+  ~OpenConnection() {
+    stats_.downstream_cx_active.Sub();
+    stats_.downstream_cx_http1_active.Sub();
+    stats_.downstream_cx_destroy.Add();
+    stats_.downstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start_)));
+  }
+
+ private:
+  const HcmStats& stats_;
+  const TimePoint start_ = Now();
+};
+
+}  // namespace
+
+HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats, std::unique_ptr<const FilterChain> chain,
+                                             std::shared_ptr<const RouteTable> routes, std::vector<AccessLoggerPtr> access_logs)
+    : settings_(std::move(settings)),
+      stats_(stats),
+      chain_(std::move(chain)),
+      routes_(std::move(routes)),
+      access_logs_(std::move(access_logs)) {}
+
+Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const {
+  const OpenConnection open(stats_);
+  ServerSession session(connection.worker, *connection.stream, connection.canceller, connection.facts, *this, settings_.session);
+  connection.on_drain = [&session] { session.Drain(); };
+  if (connection.draining) session.Drain();
+  co_await session.Run();
+  connection.on_drain = nullptr;
+}
+
+Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& exchange) const {
+  stats_.downstream_rq_total.Add();
+  stats_.downstream_rq_http1_total.Add();
+  stats_.downstream_rq_active.Add();
+  RequestHead& head = *request.head;
+  std::optional<Response> refused = Prepare(head, exchange);
+  if (settings_.log_new_request) Log(exchange, "DownstreamStart");
+  Response response = refused.has_value() ? *std::move(refused) : co_await Next(*chain_, exchange, 0)(std::move(request));
+  Finish(response, head);
+  stats_.downstream_rq_active.Sub();
+  co_return response;
+}
+
+// Everything that happens to a request before its filters; an answer when it goes no further.
+std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head, Exchange& exchange) const {
+  const ConnectionFacts& connection = exchange.connection();
+  if (auto refused = CheckTarget(head, exchange)) return refused;
+  StripHost(head, connection.local.port());
+  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local, connection.is_tls,
+                                        exchange.worker().rng(), head));
+  const Route* route = routes_->Select(head, exchange.worker().rng());
+  exchange.set_route(route);
+  if (!UpgradeAllowed(route, settings_.upgrades, head)) {
+    stats_.downstream_rq_ws_on_non_ws_route.Add();
+    return Refuse(exchange, 403, "", "upgrade_failed");
+  }
+  if (route == nullptr) return std::nullopt;
+  if (route->idle_timeout.has_value()) exchange.LimitIdle(*route->idle_timeout);
+  if (route->max_stream_duration.has_value()) exchange.LimitDuration(*route->max_stream_duration);
+  return std::nullopt;
+}
+
+std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head, Exchange& exchange) const {
+  if (head.scheme == "https" && !exchange.connection().is_tls) {
+    // What was to travel encrypted is never sent in clear.
+    exchange.Note(ResponseFlag::kDownstreamProtocolError);
+    return Refuse(exchange, 403, "Forbidden", "http1.https_url_on_plaintext_connection");
+  }
+  if (head.is_connect()) return std::nullopt;
+  if (!head.path.starts_with('/')) {
+    stats_.downstream_rq_non_relative_path.Add();
+    return Refuse(exchange, 404, "", "absolute_path_rejected");
+  }
+  PathVerdict verdict = CheckPath(head.path, settings_.path);
+  if (verdict.action == PathVerdict::Action::kAccept) {
+    if (!verdict.path.empty()) head.path = head.arena.Copy(verdict.path);
+    return std::nullopt;
+  }
+  if (verdict.action == PathVerdict::Action::kReject) {
+    stats_.downstream_rq_failed_path_normalization.Add();
+    return Refuse(exchange, 400, "", "path_normalization_failed");
+  }
+  stats_.downstream_rq_redirected_with_normalized_path.Add();
+  Response redirect = Refuse(exchange, 307, "", "path_normalization_failed");
+  redirect.head->headers.AddCopy(HeaderId::kLocation, verdict.path);
+  return redirect;
+}
+
+// The port of a request's host may be dropped for matching and for the origin; where it says which destination is meant (a forward
+// proxy's CONNECT), it stays.
+void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port) const {
+  if (head.is_connect()) return;
+  if (settings_.strip_any_host_port || settings_.strip_matching_host_port) {
+    const size_t colon = head.authority.rfind(':');
+    const bool has_port = colon != std::string_view::npos && head.authority.find(']', colon) == std::string_view::npos;
+    if (has_port && (settings_.strip_any_host_port || ParseDecimal<uint16_t>(head.authority.substr(colon + 1)) == listener_port)) {
+      head.authority = head.authority.substr(0, colon);
+    }
+  }
+  if (!settings_.strip_trailing_host_dot) return;
+  const size_t colon = head.authority.rfind(':');
+  const std::string_view host = head.authority.substr(0, colon);
+  if (!host.ends_with('.')) return;
+  const std::string_view port = colon == std::string_view::npos ? "" : head.authority.substr(colon);
+  head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), port));
+}
+
+void HttpConnectionManager::Finish(Response& response, const RequestHead& head) const {
+  Headers& headers = response.head->headers;
+  using ServerHeader = HcmSettings::ServerHeader;
+  const bool tunnel_to_connect = response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
+  if (settings_.server_header == ServerHeader::kOverwrite || tunnel_to_connect) {
+    headers.Remove(HeaderId::kServer);
+    headers.Add(HeaderId::kServer, settings_.server_name);
+  } else if (settings_.server_header == ServerHeader::kAppendIfAbsent && !headers.Has(HeaderId::kServer)) {
+    headers.Add(HeaderId::kServer, settings_.server_name);
+  }
+  if (!settings_.edge.via.empty()) headers.Append(HeaderId::kVia, settings_.edge.via);
+  if (settings_.request_id_in_response) {
+    if (const auto id = head.headers.Get(HeaderId::kXRequestId)) headers.Set(HeaderId::kXRequestId, *id);
+  }
+}
+
+Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
+  stats_.downstream_rq_total.Add();
+  stats_.downstream_cx_protocol_error.Add();
+  if (result.status == 408) {
+    stats_.downstream_rq_header_timeout.Add();
+  } else if (result.details != "missing_host_header") {
+    exchange.Note(ResponseFlag::kDownstreamProtocolError);
+  }
+  if (result.status == 431) stats_.downstream_rq_too_large.Add();
+  Response response = Refuse(exchange, result.status, result.body, result.details);
+  response.head->headers.Add(HeaderId::kServer, settings_.server_name);
+  return response;
+}
+
+void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
+  stats_.downstream_cx_upgrades_total.Add();
+  stats_.downstream_cx_upgrades_active.Add();
+  if (settings_.log_tunnel) Log(exchange, "DownstreamTunnelSuccessfullyEstablished");
+}
+
+void HttpConnectionManager::OnComplete(Exchange& exchange) const {
+  if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
+  stats_.downstream_rq_completed.Add();
+  if (exchange.response_head() != nullptr) stats_.CountStatus(exchange.response_head()->status);
+  stats_.downstream_rq_time.Record(static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
+  if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) stats_.downstream_rq_idle_timeout.Add();
+  if (exchange.flags().Has(ResponseFlag::kDurationTimeout)) stats_.downstream_rq_max_duration_reached.Add();
+  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) stats_.downstream_rq_rx_reset.Add();
+  if (exchange.details() == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
+  if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
+}
+
+void HttpConnectionManager::Log(Exchange& exchange, std::string_view type) const {
+  for (const AccessLoggerPtr& logger : access_logs_) logger->Log(LogContext{exchange, type});
+}
+
+}  // namespace sluice

@@ -1,0 +1,69 @@
+// HttpConnectionManager: the network filter that turns a connection into exchanges: it runs the HTTP session, decides who the client
+// is and which route a request takes, sends it through the filter chain, and counts and logs what became of it. Immutable; shared
+// by all workers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "source/extension/network_filter.h"
+#include "source/extension/registry.h"
+#include "source/http/filter.h"
+#include "source/http/h1/server_session.h"
+#include "source/http/path.h"
+#include "source/router/route_table.h"
+#include "source/router/upgrade.h"
+#include "source/server/edge.h"
+#include "source/server/hcm_stats.h"
+
+namespace sluice {
+
+struct HcmSettings {
+  enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
+  std::string server_name = "envoy";           // Envoy's default, on which scripts depend
+  ServerHeader server_header = ServerHeader::kOverwrite;
+  EdgeSettings edge;
+  PathSettings path;
+  bool strip_any_host_port = false;
+  bool strip_matching_host_port = false;
+  bool strip_trailing_host_dot = false;
+  bool request_id_in_response = false;
+  bool log_new_request = false;
+  bool log_tunnel = false;
+  UpgradeSet upgrades;
+  ServerSessionSettings session;
+};
+
+class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler {
+ public:
+  HttpConnectionManager(HcmSettings settings, HcmStats stats, std::unique_ptr<const FilterChain> chain,
+                        std::shared_ptr<const RouteTable> routes, std::vector<AccessLoggerPtr> access_logs);
+
+  Task<> Handle(Connection& connection, NetworkNext next) const override;
+
+  Task<Response> OnRequest(Request request, Exchange& exchange) const override;
+  Response OnBadRequest(const HeadResult& result, Exchange& exchange) const override;
+  void OnTunnel(Exchange& exchange) const override;
+  void OnComplete(Exchange& exchange) const override;
+
+  const RouteTable& routes() const { return *routes_; }
+
+ private:
+  std::optional<Response> Prepare(RequestHead& head, Exchange& exchange) const;
+  std::optional<Response> CheckTarget(RequestHead& head, Exchange& exchange) const;
+  void StripHost(RequestHead& head, uint16_t listener_port) const;
+  void Finish(Response& response, const RequestHead& head) const;
+  void Log(Exchange& exchange, std::string_view type) const;
+
+  const HcmSettings settings_;
+  const HcmStats stats_;
+  const std::unique_ptr<const FilterChain> chain_;
+  const std::shared_ptr<const RouteTable> routes_;
+  const std::vector<AccessLoggerPtr> access_logs_;
+};
+
+/// Registers envoy.filters.network.http_connection_manager.
+void RegisterHttpConnectionManager(Registry& registry);
+
+}  // namespace sluice

@@ -1,0 +1,89 @@
+// Listener: the sockets of one configured listener, one per worker and address, and the connections that came through them. Built and
+// bound on the main thread; accepts on the workers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/envoy/config/listener/v3/listener.pb.h"
+#include "source/extension/network_filter.h"
+#include "source/net/address.h"
+#include "source/observe/stats.h"
+
+namespace sluice {
+
+struct ListenerSettings {
+  std::string name;
+  std::vector<Address> addresses;
+  uint32_t unix_mode = 0;
+  std::string filter_chain_name;
+  std::string stat_prefix;
+  int backlog = 4096;
+  uint32_t accepts_per_event = 64;  // then open connections get their turn
+  size_t buffer_limit = 1024 * 1024;
+  bool reuse_port = true;
+};
+
+/// Limits the connections of the whole process, so that descriptors for upstream connections and logs are left.
+class ConnectionBudget {
+ public:
+  explicit ConnectionBudget(int64_t limit) : limit_(limit) {}
+  bool Take() { return used_.fetch_add(1, std::memory_order_relaxed) < limit_ || (Give(), false); }
+  void Give() { used_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  const int64_t limit_;
+  std::atomic<int64_t> used_{0};
+};
+
+class Listener {
+ public:
+  Listener(ListenerSettings settings, envoy::config::listener::v3::Listener config,
+           std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats, ConnectionBudget& budget);
+  ~Listener();
+  Listener(const Listener&) = delete;
+
+  /// Main thread: opens the sockets of `workers` workers; port 0 becomes a real port. Unavailable with the address and the system's
+  /// words.
+  absl::Status Bind(size_t workers);
+
+  /// Main thread: begins to accept, each worker on its own socket.
+  void Start(const std::vector<Worker*>& workers);
+  /// Main thread: stops accepting, at once on every worker. `drain`: tells the connections as well to end when they can.
+  void Stop(bool drain);
+
+  const std::string& name() const { return settings_.name; }
+  /// After Bind: with real ports.
+  const std::vector<Address>& addresses() const { return settings_.addresses; }
+  const envoy::config::listener::v3::Listener& config() const { return config_; }
+  /// Connections that are open now. Any thread.
+  int64_t open() const { return Read(stats_->cx_active); }
+
+ private:
+  struct Stats {
+    explicit Stats(const stats::Scope& scope);
+    Counter cx_total, cx_destroy, global_cx_overflow, accept_failures;
+    Gauge cx_active;
+    Histogram cx_length_ms;
+  };
+  struct Door;      // a listening socket on its worker
+  struct PerWorker; // what one worker holds
+
+  absl::StatusOr<int> Open(Address& address, size_t index);
+  static Task<> Accept(Listener& listener, Door& door);
+  static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
+  void Welcome(PerWorker& local, StreamPtr stream);
+
+  ListenerSettings settings_;
+  const envoy::config::listener::v3::Listener config_;
+  const std::vector<std::unique_ptr<const NetworkFilter>> filters_;
+  stats::Store& store_;
+  ConnectionBudget& budget_;
+  std::unique_ptr<const Stats> stats_;
+  std::vector<std::vector<int>> sockets_;             // by worker; until Start()
+  std::vector<std::unique_ptr<PerWorker>> locals_;    // each touched by its worker once started
+};
+
+}  // namespace sluice

@@ -1,0 +1,24 @@
+// The router from its configuration. Main thread, while a configuration is loaded.
+#include "source/server/router_factory.h"
+
+#include "api/envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "source/router/router.h"
+#include "source/upstream/cluster_manager.h"
+
+namespace sluice {
+
+void RegisterRouter(Registry& registry) {
+  using Proto = envoy::extensions::filters::http::router::v3::Router;
+  registry.AddTerminalHttpFilter<Proto>(
+      "envoy.filters.http.router", Posture::kRobustToUntrustedBoth,
+      [](const Proto& config, FactoryContext& context) -> absl::StatusOr<FilterPtr> {
+        RouterSettings settings;
+        settings.find_cluster = [&clusters = context.server.clusters](std::string_view name, const Worker& worker) {
+          return clusters.Find(name, worker);
+        };
+        settings.suppress_envoy_headers = config.suppress_envoy_headers();
+        return std::make_unique<Router>(std::move(settings), context.scope);
+      });
+}
+
+}  // namespace sluice

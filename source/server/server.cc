@@ -1,0 +1,285 @@
+// Building, serving, ending. Main thread.
+#include "source/server/server.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "source/base/log.h"
+#include "source/config/durations.h"
+#include "source/extension/access_logs.h"
+#include "source/server/admin_filter.h"
+#include "source/server/cluster_factory.h"
+#include "source/server/listener_factory.h"
+#include "source/server/version.h"
+
+namespace sluice {
+namespace {
+
+constexpr Duration kPoll = std::chrono::milliseconds(10);
+constexpr Duration kStatsInterval = std::chrono::seconds(5);
+// Clusters that cannot be resolved for so long do not keep the others from serving.
+constexpr Duration kWarmingLimit = std::chrono::seconds(15);
+
+size_t WorkerCount(const config::Options& options) {
+  return options.concurrency != 0 ? options.concurrency : std::max(1u, std::thread::hardware_concurrency());
+}
+
+// Each proxied request needs two descriptors; what is left over serves logs, resolvers and the admin.
+int64_t ConnectionLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1'000'000;
+  return std::max<int64_t>(static_cast<int64_t>(limit.rlim_cur) / 2 - 32, 16);
+}
+
+Task<> FlushStats(stats::Store& stats) {
+  while (co_await Sleep(kStatsInterval)) stats.Flush();
+}
+
+}  // namespace
+
+Server::Server(const config::Options& options, const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Registry& registry,
+               config::Diagnostics& diagnostics)
+    : options_(options),
+      bootstrap_(bootstrap),
+      registry_(registry),
+      diagnostics_(diagnostics),
+      concurrency_(WorkerCount(options)),
+      server_stats_(stats_),
+      main_(Worker::kMain, std::random_device()()),
+      access_logs_(stats_.Root(), {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
+      dns_caches_(main_, concurrency_, stats_),
+      clusters_(concurrency_, stats_.Root().Sub("cluster_manager")),
+      context_{main_,     concurrency_, stats_,           access_logs_, dns_caches_,
+               clusters_, registry,     SocketDialer(),   diagnostics,  std::chrono::seconds(options.drain_time_s)},
+      budget_(ConnectionLimit()),
+      admin_budget_(1024),
+      signals_(main_.io()) {
+  for (size_t i = 0; i < concurrency_; ++i) workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), std::random_device()()));
+}
+
+Server::~Server() = default;
+
+bool Server::Build() {
+  if (bootstrap_.has_typed_dns_resolver_config()) {
+    const absl::Status status = dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
+    if (!status.ok()) diagnostics_.Error("typed_dns_resolver_config", Std(status.message()));
+  }
+  for (int i = 0; i < bootstrap_.bootstrap_extensions_size(); ++i) {
+    const auto& extension = bootstrap_.bootstrap_extensions(i);
+    diagnostics_.Error(Cat("bootstrap_extensions[", i, "]"), Cat("Didn't find a registered implementation for '", extension.name(),
+                                                                 "' with type URL: '", extension.typed_config().type_url(), "'"));
+  }
+  BuildClusters();
+  BuildListeners();
+  BuildAdmin();
+  return diagnostics_.ok();
+}
+
+void Server::BuildClusters() {
+  const auto& clusters = bootstrap_.static_resources().clusters();
+  for (int i = 0; i < clusters.size(); ++i) {
+    const std::string path = Cat("static_resources.clusters[", i, "]");
+    ClusterPtr cluster = BuildCluster(clusters[i], path, context_);
+    if (cluster == nullptr) continue;
+    if (absl::Status status = clusters_.Add(std::move(cluster)); !status.ok()) diagnostics_.Error(path, Std(status.message()));
+  }
+}
+
+void Server::BuildListeners() {
+  const auto& listeners = bootstrap_.static_resources().listeners();
+  for (int i = 0; i < listeners.size(); ++i) {
+    auto listener = BuildListener(listeners[i], Cat("static_resources.listeners[", i, "]"), context_, budget_);
+    if (listener != nullptr) listeners_.push_back(std::move(listener));
+    server_stats_.listener_added.Add();
+  }
+}
+
+void Server::BuildAdmin() {
+  if (!bootstrap_.has_admin() || !bootstrap_.admin().has_address()) return;
+  FactoryContext factory{context_, "admin", stats_.Root()};
+  auto logs = BuildAccessLogs(bootstrap_.admin().access_log(), factory, "access_log");
+  auto address = AddressOf(bootstrap_.admin().address());
+  if (!address.ok()) return diagnostics_.Error("admin.address", Std(address.status().message()));
+  ListenerSettings settings;
+  settings.name = "admin";
+  settings.addresses = {*address};
+  settings.reuse_port = false;
+  std::vector<std::unique_ptr<const NetworkFilter>> filters;
+  filters.push_back(MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
+  admin_listener_ = std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(), std::move(filters), stats_,
+                                               admin_budget_);
+}
+
+admin::AdminContext Server::MakeAdminContext() {
+  admin::AdminContext admin{stats_, bootstrap_, options_, VersionSlug(), static_cast<uint32_t>(concurrency_), started_, started_at_,
+                            {}, {}, {}, {}, {}, {}, {}, {}};
+  admin.state = [this] { return state(); };
+  admin.listeners = [this] {
+    std::vector<admin::ListenerView> views;
+    for (const auto& listener : listeners_) views.push_back({listener->name(), listener->addresses(), &listener->config()});
+    return views;
+  };
+  admin.clusters = [this] {
+    std::vector<admin::ClusterView> views;
+    for (const ClusterPtr& cluster : clusters_.ordered()) views.push_back(admin::ClusterView::Of(*cluster));
+    return views;
+  };
+  admin.refresh_gauges = [this] { RefreshGauges(); };
+  admin.quit = [this] { BeginDrain(); };
+  admin.reopen_logs = [this] {
+    ReopenLogs();
+    return absl::OkStatus();
+  };
+  admin.set_health = [this](bool healthy) { healthy_ = healthy; };
+  admin.drain_listeners = [this](bool graceful) {
+    for (const auto& listener : listeners_) listener->Stop(graceful);
+  };
+  return admin;
+}
+
+admin::ServerState Server::state() const {
+  if (draining_ || !healthy_) return admin::ServerState::kDraining;
+  return live_ ? admin::ServerState::kLive : admin::ServerState::kInitializing;
+}
+
+absl::Status Server::BindAll() {
+  if (admin_listener_ != nullptr) {
+    if (absl::Status status = admin_listener_->Bind(1); !status.ok()) return status;
+  }
+  for (const auto& listener : listeners_) {
+    if (absl::Status status = listener->Bind(concurrency_); !status.ok()) {
+      server_stats_.listener_create_failure.Add();
+      return status;
+    }
+    server_stats_.listener_create_success.Add();
+  }
+  if (!options_.admin_address_path.empty() && admin_listener_ != nullptr) {
+    std::ofstream file(options_.admin_address_path);
+    file << admin_listener_->addresses().front().ToString();
+    if (!file.flush()) return absl::UnavailableError(Cat("cannot write the admin's address to '", options_.admin_address_path, "'"));
+  }
+  return absl::OkStatus();
+}
+
+int Server::Run() {
+  if (const absl::Status status = BindAll(); !status.ok()) {
+    SLUICE_LOG(kCritical, kMain, Std(status.message()));
+    return 1;
+  }
+  for (int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) signals_.add(signal);
+  main_.Post([this] { OnSignal(0); });
+  dns_caches_.Start(workers_);
+  clusters_.Start(workers_);
+  for (const auto& worker : workers_) worker->Start();
+  if (admin_listener_ != nullptr) admin_listener_->Start({&main_});
+  main_.Post([this] {
+    main_.scope().Spawn(FlushStats(stats_));
+    main_.scope().Spawn(BecomeLive(*this));
+  });
+  main_.Run();
+  access_logs_.Flush(std::chrono::seconds(2));
+  SLUICE_LOG(kInfo, kMain, "exiting");
+  return 0;
+}
+
+Task<> Server::BecomeLive(Server& server) {
+  const TimePoint limit = Now() + kWarmingLimit;
+  while (!server.clusters_.ready() && Now() < limit) {
+    if (!co_await Sleep(kPoll)) co_return;
+  }
+  if (server.draining_) co_return;
+  std::vector<Worker*> workers;
+  for (const auto& worker : server.workers_) workers.push_back(worker.get());
+  for (const auto& listener : server.listeners_) {
+    listener->Start(workers);
+    for (const Address& address : listener->addresses()) {
+      SLUICE_LOG(kInfo, kMain, "listener '", listener->name(), "' on ", address.ToString());
+    }
+  }
+  server.live_ = true;
+  const auto& admin = server.admin_listener_;
+  SLUICE_LOG(kInfo, kMain, "serving with ", workers.size(), " workers",
+             admin == nullptr ? "" : "; admin on " + admin->addresses().front().ToString());
+}
+
+// Waits for the next signal, having served the last one.
+void Server::OnSignal(int signal) {
+  if (signal == SIGTERM || signal == SIGINT) {
+    if (draining_) {
+      access_logs_.Flush(std::chrono::milliseconds(200));
+      std::_Exit(0);
+    }
+    SLUICE_LOG(kInfo, kMain, "caught ", signal == SIGTERM ? "SIGTERM" : "SIGINT", ": draining; once more to exit at once");
+    BeginDrain();
+  }
+  if (signal == SIGUSR1) ReopenLogs();
+  if (signal == SIGHUP) SLUICE_LOG(kWarning, kMain, "SIGHUP is ignored: the configuration is not reloaded");
+  signals_.async_wait([this](ErrorCode error, int next) {
+    if (!error) OnSignal(next);
+  });
+}
+
+void Server::ReopenLogs() {
+  access_logs_.Reopen();
+  if (const absl::Status status = ReopenLog(); !status.ok()) SLUICE_LOG(kError, kMain, Std(status.message()));
+}
+
+void Server::BeginDrain() {
+  if (std::exchange(draining_, true)) return;
+  main_.scope().Spawn(Drain(*this));
+}
+
+int64_t Server::OpenConnections() const {
+  int64_t open = 0;
+  for (const auto& listener : listeners_) open += listener->open();
+  return open;
+}
+
+Task<> Server::Drain(Server& server) {
+  for (const auto& listener : server.listeners_) listener->Stop(true);
+  // Let the workers hear of it before anything is counted.
+  const TimePoint limit = Now() + std::chrono::seconds(server.options_.drain_time_s);
+  do {
+    if (!co_await Sleep(kPoll)) co_return;
+  } while (server.OpenConnections() > 0 && Now() < limit);
+  server.StopWorkers();
+  ErrorCode ignored;
+  server.signals_.cancel(ignored);
+  if (server.admin_listener_ != nullptr) server.admin_listener_->Stop(true);
+  server.main_.Stop();
+}
+
+void Server::StopWorkers() {
+  for (const auto& worker : workers_) {
+    worker->Post([this, index = worker->index()] { clusters_.DropPools(index); });
+    worker->Stop();
+  }
+  for (const auto& worker : workers_) worker->Join();
+}
+
+void Server::RefreshGauges() const {
+  clusters_.RefreshGauges();
+  server_stats_.concurrency.Set(static_cast<int64_t>(concurrency_));
+  server_stats_.live.Set(live_ && !draining_);
+  server_stats_.uptime.Set(Milliseconds(Now() - started_) / 1000);
+  server_stats_.state.Set(static_cast<int64_t>(state()));
+  server_stats_.total_connections.Set(OpenConnections());
+  server_stats_.total_listeners_active.Set(static_cast<int64_t>(listeners_.size()));
+  server_stats_.workers_started.Set(live_);
+  server_stats_.days_until_first_cert_expiring.Set(std::numeric_limits<uint32_t>::max());
+  const struct mallinfo2 memory = ::mallinfo2();
+  server_stats_.memory_allocated.Set(static_cast<int64_t>(memory.uordblks + memory.hblkhd));
+  server_stats_.memory_heap_size.Set(static_cast<int64_t>(memory.arena + memory.hblkhd));
+  long pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  server_stats_.memory_physical_size.Set(pages * ::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace sluice

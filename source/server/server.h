@@ -1,0 +1,80 @@
+// Server: the whole process from a loaded bootstrap to its end. Everything here runs on the main thread, but for what it hands to the
+// workers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/signal_set.hpp>
+
+#include "api/envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "source/config/diagnostics.h"
+#include "source/config/options.h"
+#include "source/extension/registry.h"
+#include "source/observe/access_log.h"
+#include "source/server/admin/admin.h"
+#include "source/server/listener.h"
+#include "source/server/server_stats.h"
+#include "source/upstream/cluster_manager.h"
+#include "source/upstream/dns_cache_manager.h"
+
+namespace sluice {
+
+class Server {
+ public:
+  /// `bootstrap` and `registry` outlive the server; problems go to `diagnostics`.
+  Server(const config::Options& options, const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Registry& registry,
+         config::Diagnostics& diagnostics);
+  ~Server();
+
+  /// Builds everything that the bootstrap describes, without opening a socket. False when it has problems.
+  bool Build();
+
+  /// Binds, serves until it is told to end, and ends in order. The exit code.
+  int Run();
+
+ private:
+  void BuildClusters();
+  void BuildListeners();
+  void BuildAdmin();
+  absl::Status BindAll();
+  void ServeAdmin();
+  void OnSignal(int signal);
+  void BeginDrain();
+  static Task<> Drain(Server& server);
+  static Task<> BecomeLive(Server& server);
+  void StopWorkers();
+  int64_t OpenConnections() const;
+  void RefreshGauges() const;
+  void ReopenLogs();
+  admin::AdminContext MakeAdminContext();
+  admin::ServerState state() const;
+
+  const config::Options& options_;
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap_;
+  const Registry& registry_;
+  config::Diagnostics& diagnostics_;
+  const size_t concurrency_;
+  const TimePoint started_ = Now();
+  const WallTime started_at_ = WallNow();
+
+  stats::Store stats_;
+  const ServerStats server_stats_;
+  Worker main_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  AccessLogManager access_logs_;
+  DnsCacheManager dns_caches_;
+  ClusterManager clusters_;
+  ServerContext context_;
+  ConnectionBudget budget_;
+  ConnectionBudget admin_budget_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<Listener> admin_listener_;
+  asio::basic_signal_set<Executor> signals_;
+  bool live_ = false;
+  bool healthy_ = true;
+  bool draining_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,32 @@
+// Registration. Main thread.
+#include "source/server/server_stats.h"
+
+namespace sluice {
+
+ServerStats::ServerStats(stats::Store& store) {
+  const stats::Scope server = store.Root().Sub("server");
+  concurrency = server.gauge("concurrency");
+  live = server.gauge("live");
+  uptime = server.gauge("uptime");
+  state = server.gauge("state");
+  memory_allocated = server.gauge("memory_allocated");
+  memory_heap_size = server.gauge("memory_heap_size");
+  memory_physical_size = server.gauge("memory_physical_size");
+  parent_connections = server.gauge("parent_connections");
+  total_connections = server.gauge("total_connections");
+  days_until_first_cert_expiring = server.gauge("days_until_first_cert_expiring");
+  version = server.gauge("version");
+  hot_restart_epoch = server.gauge("hot_restart_epoch");
+  static_unknown_fields = server.counter("static_unknown_fields");
+  dynamic_unknown_fields = server.counter("dynamic_unknown_fields");
+  const stats::Scope listeners = store.Root().Sub("listener_manager");
+  listener_added = listeners.counter("listener_added");
+  listener_create_success = listeners.counter("listener_create_success");
+  listener_create_failure = listeners.counter("listener_create_failure");
+  total_listeners_active = listeners.gauge("total_listeners_active");
+  total_listeners_draining = listeners.gauge("total_listeners_draining");
+  total_listeners_warming = listeners.gauge("total_listeners_warming");
+  workers_started = listeners.gauge("workers_started");
+}
+
+}  // namespace sluice
