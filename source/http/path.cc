@@ -1,4 +1,5 @@
-// Path normalisation, in one pass that copies bytes and one that drops segments. Pure functions, any thread.
+// Path normalisation, in one pass that copies bytes and one that drops segments. Pure functions,
+// any thread.
 #include "source/http/path.h"
 
 #include "source/base/strings.h"
@@ -13,10 +14,13 @@ int HexValue(char c) {
 }
 
 bool IsUnreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
 }
 
-char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; }
+char ToUpper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c;
+}
 
 // Splits off the query, with its '?'.
 std::string_view CutQuery(std::string_view* path) {
@@ -52,7 +56,9 @@ std::optional<std::string> DecodeUnreserved(std::string_view path) {
   return out;
 }
 
-bool IsDotWithParameter(std::string_view segment) { return segment.starts_with(".;") || segment.starts_with("..;"); }
+bool IsDotWithParameter(std::string_view segment) {
+  return segment.starts_with(".;") || segment.starts_with("..;");
+}
 
 // RFC 3986 5.2.4 over a path that starts with '/'.
 std::optional<std::string> RemoveDotSegments(std::string_view path) {
@@ -129,10 +135,13 @@ std::optional<std::string> UnescapeSlashes(std::string_view path) {
 
 PathVerdict CheckPath(std::string_view path, const PathSettings& settings) {
   using Action = PathVerdict::Action;
-  if (path.find_first_of(std::string_view("#\0", 2)) != std::string_view::npos) return {Action::kReject, {}};
+  if (path.find_first_of(std::string_view("#\0", 2)) != std::string_view::npos)
+    return {Action::kReject, {}};
   if (!path.starts_with('/')) return {};
   PathVerdict verdict;
-  const auto current = [&]() -> std::string_view { return verdict.path.empty() ? path : verdict.path; };
+  const auto current = [&]() -> std::string_view {
+    return verdict.path.empty() ? path : verdict.path;
+  };
   if (settings.escaped_slashes != EscapedSlashes::kKeep) {
     if (auto unescaped = UnescapeSlashes(path); unescaped.has_value()) {
       if (settings.escaped_slashes == EscapedSlashes::kReject) return {Action::kReject, {}};
@@ -147,7 +156,8 @@ PathVerdict CheckPath(std::string_view path, const PathSettings& settings) {
   }
   if (settings.merge_slashes) {
     const std::string_view now = current();
-    if (now.substr(0, now.find('?')).find("//") != std::string_view::npos) verdict.path = MergeSlashes(now);
+    if (now.substr(0, now.find('?')).find("//") != std::string_view::npos)
+      verdict.path = MergeSlashes(now);
   }
   return verdict;
 }

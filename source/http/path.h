@@ -1,5 +1,5 @@
-// Path: what a request path means after RFC 3986 normalisation, so that a route and an origin read the same path. Pure functions,
-// any thread.
+// Path: what a request path means after RFC 3986 normalisation, so that a route and an origin read
+// the same path. Pure functions, any thread.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ enum class EscapedSlashes { kKeep, kReject, kRedirect, kForward };
 
 /// The path settings of one HTTP connection manager.
 struct PathSettings {
-  bool normalize = false;       // normalize_path
+  bool normalize = false;  // normalize_path
   bool merge_slashes = false;
   EscapedSlashes escaped_slashes = EscapedSlashes::kKeep;
 };
@@ -22,17 +22,21 @@ struct PathSettings {
 struct PathVerdict {
   enum class Action { kAccept, kReject, kRedirect };
   Action action = Action::kAccept;
-  std::string path;             // kAccept: the new path and query, empty when it is unchanged; kRedirect: the Location (307)
+  std::string path;  // kAccept: the new path and query, empty when it is unchanged; kRedirect: the
+                     // Location (307)
 };
 
-/// Applies the settings in Envoy's order: escaped slashes, dot segments, merged slashes. `path` is path and query and starts with
-/// '/'; the query stays as it is. kReject stands for 400 `path_normalization_failed`: a '#' or NUL; escaped slashes where they are
-/// forbidden; what NormalizePath refuses. A path that is well as it is costs no allocation.
+/// Applies the settings in Envoy's order: escaped slashes, dot segments, merged slashes. `path` is
+/// path and query and starts with
+/// '/'; the query stays as it is. kReject stands for 400 `path_normalization_failed`: a '#' or NUL;
+/// escaped slashes where they are forbidden; what NormalizePath refuses. A path that is well as it
+/// is costs no allocation.
 PathVerdict CheckPath(std::string_view path, const PathSettings& settings);
 
-/// RFC 3986 6.2.2: decodes escapes of unreserved characters, writes other escapes in capitals, '\' becomes '/', removes dot
-/// segments (5.2.4; those above the root vanish). nullopt for "%00", for a '%' without two hexadecimal digits (decoding around it
-/// could make a new escape), and for a dot segment with a parameter ("..;x", which some origins take for "..").
+/// RFC 3986 6.2.2: decodes escapes of unreserved characters, writes other escapes in capitals, '\'
+/// becomes '/', removes dot segments (5.2.4; those above the root vanish). nullopt for "%00", for a
+/// '%' without two hexadecimal digits (decoding around it could make a new escape), and for a dot
+/// segment with a parameter ("..;x", which some origins take for "..").
 std::optional<std::string> NormalizePath(std::string_view path);
 
 /// Every run of slashes becomes one slash.

@@ -72,9 +72,11 @@ TEST_CASE("escaped slashes are decoded in the path only", "[path]") {
 TEST_CASE("the settings decide what becomes of a path", "[path]") {
   using Action = PathVerdict::Action;
   const PathSettings off;
-  const PathSettings all{.normalize = true, .merge_slashes = true, .escaped_slashes = EscapedSlashes::kForward};
+  const PathSettings all{
+      .normalize = true, .merge_slashes = true, .escaped_slashes = EscapedSlashes::kForward};
   const PathSettings reject{.normalize = true, .escaped_slashes = EscapedSlashes::kReject};
-  const PathSettings redirect{.normalize = true, .merge_slashes = true, .escaped_slashes = EscapedSlashes::kRedirect};
+  const PathSettings redirect{
+      .normalize = true, .merge_slashes = true, .escaped_slashes = EscapedSlashes::kRedirect};
   struct Row {
     std::string_view path;
     PathSettings settings;
@@ -106,12 +108,15 @@ TEST_CASE("the settings decide what becomes of a path", "[path]") {
   }
 }
 
-// Row 18 of the hostile inputs: a route that denies /admin sees every spelling of it that an origin may decode once.
+// Row 18 of the hostile inputs: a route that denies /admin sees every spelling of it that an origin
+// may decode once.
 TEST_CASE("no spelling of a denied path gets by", "[path]") {
-  const PathSettings settings{.normalize = true, .merge_slashes = true, .escaped_slashes = EscapedSlashes::kForward};
-  for (const char* path : {"/admin", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/%2fadmin", "/x/%2e%2e/admin", "/x/..%2fadmin",
-                           "/x\\..\\admin", "/x%5c..%5cadmin", "/x/..;/admin", "/%2e/admin", "/admin%00",
-                           "/.;/admin", "/%%36%31dmin"}) {
+  const PathSettings settings{
+      .normalize = true, .merge_slashes = true, .escaped_slashes = EscapedSlashes::kForward};
+  for (const char* path :
+       {"/admin", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/%2fadmin", "/x/%2e%2e/admin",
+        "/x/..%2fadmin", "/x\\..\\admin", "/x%5c..%5cadmin", "/x/..;/admin", "/%2e/admin",
+        "/admin%00", "/.;/admin", "/%%36%31dmin"}) {
     CAPTURE(path);
     const PathVerdict verdict = CheckPath(path, settings);
     const bool refused = verdict.action == PathVerdict::Action::kReject;

@@ -11,7 +11,8 @@ namespace {
 
 using envoy::config::core::v3::HeaderValueOption;
 
-// What the sessions write by themselves from what they know of the body and the connection: a second opinion smuggles requests.
+// What the sessions write by themselves from what they know of the body and the connection: a
+// second opinion smuggles requests.
 bool IsFramingName(std::string_view name) {
   switch (FindHeaderId(name)) {
     case HeaderId::kConnection:
@@ -39,7 +40,8 @@ std::string NameProblem(std::string_view lower_name) {
 bool IsHeaderName(std::string_view name) {
   static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMarks.find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kMarks.find(c) != std::string_view::npos;
   });
 }
 
@@ -47,18 +49,22 @@ bool IsHeaderValue(std::string_view value) {
   return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
 }
 
-void HeaderEdits::Add(const HeaderValueOption& option, const std::string& path, config::Diagnostics& diagnostics) {
-  Edit edit{Action::kAppend, option.keep_empty_value(), ToLower(option.header().key()), option.header().value(), std::nullopt};
+void HeaderEdits::Add(const HeaderValueOption& option, const std::string& path,
+                      config::Diagnostics& diagnostics) {
+  Edit edit{Action::kAppend, option.keep_empty_value(), ToLower(option.header().key()),
+            option.header().value(), std::nullopt};
   const std::string header_path = Cat(path, ".header");
   const std::string value_path = Cat(header_path, ".value");
   if (const std::string problem = NameProblem(edit.name); !problem.empty()) {
     return diagnostics.Error(Cat(header_path, ".key"), problem);
   }
   if (IsFramingName(edit.name)) {
-    return diagnostics.Error(Cat(header_path, ".key"),
-                             Cat("'", edit.name, "' is decided by the proxy from the message itself"));
+    return diagnostics.Error(
+        Cat(header_path, ".key"),
+        Cat("'", edit.name, "' is decided by the proxy from the message itself"));
   }
-  if (!IsHeaderValue(edit.value)) return diagnostics.Error(value_path, "a header value cannot hold CR, LF or NUL");
+  if (!IsHeaderValue(edit.value))
+    return diagnostics.Error(value_path, "a header value cannot hold CR, LF or NUL");
 
   switch (option.append_action()) {
     case HeaderValueOption::ADD_IF_ABSENT:
@@ -84,21 +90,25 @@ void HeaderEdits::Add(const HeaderValueOption& option, const std::string& path, 
   if (constant.find('%') == std::string::npos) {
     edit.value = absl::StrReplaceAll(edit.value, {{"%%", "%"}});
   } else {
-    auto formatter = Formatter::FromText(edit.value, {.omit_empty_values = true, .escaping = Formatter::Escaping::kHeaderValue});
+    auto formatter = Formatter::FromText(
+        edit.value, {.omit_empty_values = true, .escaping = Formatter::Escaping::kHeaderValue});
     if (!formatter.ok()) return diagnostics.Error(value_path, Std(formatter.status().message()));
     edit.formatter = *std::move(formatter);
   }
   edits_.push_back(std::move(edit));
 }
 
-void HeaderEdits::AddRemoval(std::string_view name, const std::string& path, config::Diagnostics& diagnostics) {
+void HeaderEdits::AddRemoval(std::string_view name, const std::string& path,
+                             config::Diagnostics& diagnostics) {
   const std::string lower = ToLower(name);
-  if (const std::string problem = NameProblem(lower); !problem.empty()) return diagnostics.Error(path, problem);
+  if (const std::string problem = NameProblem(lower); !problem.empty())
+    return diagnostics.Error(path, problem);
   edits_.push_back(Edit{Action::kRemove, false, lower, {}, std::nullopt});
 }
 
-HeaderEdits HeaderEdits::Build(const Options& add, const Names& remove, std::string_view path, std::string_view add_field,
-                               std::string_view remove_field, config::Diagnostics& diagnostics) {
+HeaderEdits HeaderEdits::Build(const Options& add, const Names& remove, std::string_view path,
+                               std::string_view add_field, std::string_view remove_field,
+                               config::Diagnostics& diagnostics) {
   HeaderEdits edits;
   for (int i = 0; i < remove.size(); ++i) {
     edits.AddRemoval(remove[i], Cat(path, ".", remove_field, "[", i, "]"), diagnostics);
@@ -109,7 +119,8 @@ HeaderEdits HeaderEdits::Build(const Options& add, const Names& remove, std::str
   return edits;
 }
 
-HeaderEdits HeaderEdits::Build(const Mutations& mutations, std::string_view path, config::Diagnostics& diagnostics) {
+HeaderEdits HeaderEdits::Build(const Mutations& mutations, std::string_view path,
+                               config::Diagnostics& diagnostics) {
   HeaderEdits edits;
   for (int i = 0; i < mutations.size(); ++i) {
     const std::string element = Cat(path, "[", i, "]");
@@ -137,7 +148,8 @@ void HeaderEdits::Apply(Headers& headers, const Exchange& exchange) const {
     }
     if (value.empty() && !edit.keep_empty) continue;
     const bool only_if_there = edit.action == Action::kOverwriteIfExists;
-    if (edit.action != Action::kAppend && edit.action != Action::kOverwrite && headers.Get(edit.name).has_value() != only_if_there) {
+    if (edit.action != Action::kAppend && edit.action != Action::kOverwrite &&
+        headers.Get(edit.name).has_value() != only_if_there) {
       continue;
     }
     if (edit.action == Action::kOverwrite || only_if_there) {

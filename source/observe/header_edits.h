@@ -1,5 +1,6 @@
-// Header edits: lists of fields to add, overwrite and remove, compiled once; values may hold the operators of the access log.
-// Immutable after Build: any thread; they run on the exchange's worker.
+// Header edits: lists of fields to add, overwrite and remove, compiled once; values may hold the
+// operators of the access log. Immutable after Build: any thread; they run on the exchange's
+// worker.
 #pragma once
 
 #include <optional>
@@ -21,21 +22,26 @@ class HeaderEdits {
  public:
   using Options = google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>;
   using Names = google::protobuf::RepeatedPtrField<std::string>;
-  using Mutations = google::protobuf::RepeatedPtrField<envoy::config::common::mutation_rules::v3::HeaderMutation>;
+  using Mutations =
+      google::protobuf::RepeatedPtrField<envoy::config::common::mutation_rules::v3::HeaderMutation>;
 
   HeaderEdits() = default;
 
-  /// Removals first, then additions, as Envoy does for routes. Problems are reported at `<path>.<add_field>[i]` and
-  /// `<path>.<remove_field>[i]`: names that are no token, begin with ':' or are host; values with control bytes; bad operators.
-  static HeaderEdits Build(const Options& add, const Names& remove, std::string_view path, std::string_view add_field,
-                           std::string_view remove_field, config::Diagnostics& diagnostics);
+  /// Removals first, then additions, as Envoy does for routes. Problems are reported at
+  /// `<path>.<add_field>[i]` and
+  /// `<path>.<remove_field>[i]`: names that are no token, begin with ':' or are host; values with
+  /// control bytes; bad operators.
+  static HeaderEdits Build(const Options& add, const Names& remove, std::string_view path,
+                           std::string_view add_field, std::string_view remove_field,
+                           config::Diagnostics& diagnostics);
   /// In the order of the list. Problems are reported at `<path>[i].append` and `<path>[i].remove`.
-  static HeaderEdits Build(const Mutations& mutations, std::string_view path, config::Diagnostics& diagnostics);
+  static HeaderEdits Build(const Mutations& mutations, std::string_view path,
+                           config::Diagnostics& diagnostics);
 
   bool empty() const { return edits_.empty(); }
 
-  /// Applies them in order. Constant values are copied into the arena of `headers`; nothing else is allocated for them. Values
-  /// with operators read `exchange` as it is now.
+  /// Applies them in order. Constant values are copied into the arena of `headers`; nothing else is
+  /// allocated for them. Values with operators read `exchange` as it is now.
   void Apply(Headers& headers, const Exchange& exchange) const;
   /// The same on a response that the client may get; values may ask for what it holds (%RESP(X)%).
   void Apply(ResponseHead& response, Exchange& exchange) const;
@@ -45,12 +51,13 @@ class HeaderEdits {
   struct Edit {
     Action action;
     bool keep_empty;
-    std::string name;                    // in lower case
-    std::string value;                   // when there is no formatter
+    std::string name;   // in lower case
+    std::string value;  // when there is no formatter
     std::optional<Formatter> formatter;
   };
 
-  void Add(const envoy::config::core::v3::HeaderValueOption& option, const std::string& path, config::Diagnostics& diagnostics);
+  void Add(const envoy::config::core::v3::HeaderValueOption& option, const std::string& path,
+           config::Diagnostics& diagnostics);
   void AddRemoval(std::string_view name, const std::string& path, config::Diagnostics& diagnostics);
 
   std::vector<Edit> edits_;

@@ -1,8 +1,9 @@
-// Tables for adding, overwriting and removing headers, and for what a configuration may not ask for.
+// Tables for adding, overwriting and removing headers, and for what a configuration may not ask
+// for.
 #include "source/observe/header_edits.h"
 
-#include <catch2/catch.hpp>
 #include <google/protobuf/text_format.h>
+#include <catch2/catch.hpp>
 
 #include "api/envoy/config/route/v3/route.pb.h"
 #include "source/observe/testing/exchange.h"
@@ -14,8 +15,9 @@ namespace {
 HeaderEdits BuildRequest(const std::string& text, config::Diagnostics& diagnostics) {
   envoy::config::route::v3::RouteConfiguration config;
   REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &config));
-  return HeaderEdits::Build(config.request_headers_to_add(), config.request_headers_to_remove(), "r", "request_headers_to_add",
-                            "request_headers_to_remove", diagnostics);
+  return HeaderEdits::Build(config.request_headers_to_add(), config.request_headers_to_remove(),
+                            "r", "request_headers_to_add", "request_headers_to_remove",
+                            diagnostics);
 }
 
 std::string Print(const Headers& headers) {
@@ -33,20 +35,35 @@ TEST_CASE("header edits", "[header_edits]") {
       {"", "a=1 b=2 "},
       {"request_headers_to_add { header { key: 'C' value: '3' } }", "a=1 b=2 c=3 "},
       {"request_headers_to_add { header { key: 'a' value: '3' } }", "a=1 b=2 a=3 "},
-      {"request_headers_to_add { header { key: 'a' value: '3' } append { value: true } }", "a=1 b=2 a=3 "},
-      {"request_headers_to_add { header { key: 'a' value: '3' } append { value: false } }", "a=3 b=2 "},
-      {"request_headers_to_add { header { key: 'a' value: '3' } append_action: OVERWRITE_IF_EXISTS_OR_ADD }", "a=3 b=2 "},
-      {"request_headers_to_add { header { key: 'c' value: '3' } append_action: OVERWRITE_IF_EXISTS_OR_ADD }", "a=1 b=2 c=3 "},
-      {"request_headers_to_add { header { key: 'a' value: '3' } append_action: ADD_IF_ABSENT }", "a=1 b=2 "},
-      {"request_headers_to_add { header { key: 'c' value: '3' } append_action: ADD_IF_ABSENT }", "a=1 b=2 c=3 "},
-      {"request_headers_to_add { header { key: 'a' value: '3' } append_action: OVERWRITE_IF_EXISTS }", "a=3 b=2 "},
-      {"request_headers_to_add { header { key: 'c' value: '3' } append_action: OVERWRITE_IF_EXISTS }", "a=1 b=2 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } append { value: true } }",
+       "a=1 b=2 a=3 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } append { value: false } }",
+       "a=3 b=2 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } append_action: "
+       "OVERWRITE_IF_EXISTS_OR_ADD }",
+       "a=3 b=2 "},
+      {"request_headers_to_add { header { key: 'c' value: '3' } append_action: "
+       "OVERWRITE_IF_EXISTS_OR_ADD }",
+       "a=1 b=2 c=3 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } append_action: ADD_IF_ABSENT }",
+       "a=1 b=2 "},
+      {"request_headers_to_add { header { key: 'c' value: '3' } append_action: ADD_IF_ABSENT }",
+       "a=1 b=2 c=3 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } append_action: OVERWRITE_IF_EXISTS "
+       "}",
+       "a=3 b=2 "},
+      {"request_headers_to_add { header { key: 'c' value: '3' } append_action: OVERWRITE_IF_EXISTS "
+       "}",
+       "a=1 b=2 "},
       {"request_headers_to_add { header { key: 'c' value: '' } }", "a=1 b=2 "},
-      {"request_headers_to_add { header { key: 'c' value: '' } keep_empty_value: true }", "a=1 b=2 c= "},
+      {"request_headers_to_add { header { key: 'c' value: '' } keep_empty_value: true }",
+       "a=1 b=2 c= "},
       {"request_headers_to_remove: 'A'", "b=2 "},
-      {"request_headers_to_remove: 'a' request_headers_to_add { header { key: 'a' value: '3' } }", "b=2 a=3 "},
+      {"request_headers_to_remove: 'a' request_headers_to_add { header { key: 'a' value: '3' } }",
+       "b=2 a=3 "},
       {"request_headers_to_add { header { key: 'c' value: '100%%' } }", "a=1 b=2 c=100% "},
-      {"request_headers_to_add { header { key: 'c' value: 'x-%PROTOCOL%' } }", "a=1 b=2 c=x-HTTP/1.1 "},
+      {"request_headers_to_add { header { key: 'c' value: 'x-%PROTOCOL%' } }",
+       "a=1 b=2 c=x-HTTP/1.1 "},
       {"request_headers_to_add { header { key: 'c' value: '%REQ(nothing)%' } }", "a=1 b=2 "},
       {"request_headers_to_add { header { key: 'c' value: '%REQ(:method)%' } }", "a=1 b=2 c=PUT "},
   };
@@ -75,15 +92,23 @@ TEST_CASE("header edits that cannot be", "[header_edits]") {
   };
   const Row rows[] = {
       {"request_headers_to_remove: 'host'", "r.request_headers_to_remove[0]", "host"},
-      {"request_headers_to_remove: 'a' request_headers_to_remove: ':path'", "r.request_headers_to_remove[1]", "':'-prefixed"},
+      {"request_headers_to_remove: 'a' request_headers_to_remove: ':path'",
+       "r.request_headers_to_remove[1]", "':'-prefixed"},
       {"request_headers_to_remove: ''", "r.request_headers_to_remove[0]", "not a header name"},
-      {"request_headers_to_add { header { key: ':path' value: '/' } }", "r.request_headers_to_add[0].header.key", "':'-prefixed"},
-      {"request_headers_to_add { header { key: 'a b' value: '/' } }", "r.request_headers_to_add[0].header.key", "not a header name"},
-      {"request_headers_to_add { header { key: 'a' value: 'x\\r\\ny: z' } }", "r.request_headers_to_add[0].header.value", "CR, LF"},
-      {"request_headers_to_add { header { key: 'Transfer-Encoding' value: 'chunked' } }", "r.request_headers_to_add[0].header.key", "decided by the proxy"},
-      {"request_headers_to_add { header { key: 'a' value: '%NOPE%' } }", "r.request_headers_to_add[0].header.value", "NOPE"},
-      {"request_headers_to_add { header { key: 'a' value: '50% off' } }", "r.request_headers_to_add[0].header.value", "%"},
-      {"request_headers_to_add { header { key: 'a' value: 'b' } append { value: true } append_action: ADD_IF_ABSENT }",
+      {"request_headers_to_add { header { key: ':path' value: '/' } }",
+       "r.request_headers_to_add[0].header.key", "':'-prefixed"},
+      {"request_headers_to_add { header { key: 'a b' value: '/' } }",
+       "r.request_headers_to_add[0].header.key", "not a header name"},
+      {"request_headers_to_add { header { key: 'a' value: 'x\\r\\ny: z' } }",
+       "r.request_headers_to_add[0].header.value", "CR, LF"},
+      {"request_headers_to_add { header { key: 'Transfer-Encoding' value: 'chunked' } }",
+       "r.request_headers_to_add[0].header.key", "decided by the proxy"},
+      {"request_headers_to_add { header { key: 'a' value: '%NOPE%' } }",
+       "r.request_headers_to_add[0].header.value", "NOPE"},
+      {"request_headers_to_add { header { key: 'a' value: '50% off' } }",
+       "r.request_headers_to_add[0].header.value", "%"},
+      {"request_headers_to_add { header { key: 'a' value: 'b' } append { value: true } "
+       "append_action: ADD_IF_ABSENT }",
        "r.request_headers_to_add[0].append", "exclude"},
   };
   for (const Row& row : rows) {
@@ -98,7 +123,8 @@ TEST_CASE("header edits that cannot be", "[header_edits]") {
 
 TEST_CASE("values of a response's edits see the response", "[header_edits]") {
   config::Diagnostics diagnostics;
-  const HeaderEdits edits = BuildRequest("request_headers_to_add { header { key: 'copy' value: '%RESP(server)%' } }", diagnostics);
+  const HeaderEdits edits = BuildRequest(
+      "request_headers_to_add { header { key: 'copy' value: '%RESP(server)%' } }", diagnostics);
   REQUIRE(diagnostics.ok());
   testing::TestExchange exchange;
   ResponseHead response(200);

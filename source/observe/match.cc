@@ -10,7 +10,9 @@ namespace {
 
 namespace route = envoy::config::route::v3;
 
-re2::StringPiece Piece(std::string_view text) { return {text.data(), text.size()}; }
+re2::StringPiece Piece(std::string_view text) {
+  return {text.data(), text.size()};
+}
 
 bool ContainsIgnoreCase(std::string_view text, std::string_view part) {
   return std::search(text.begin(), text.end(), part.begin(), part.end(),
@@ -33,12 +35,15 @@ absl::StatusOr<std::shared_ptr<const RE2>> CompileRegex(std::string_view pattern
   return regex;
 }
 
-bool FullMatch(std::string_view text, const RE2& regex) { return RE2::FullMatch(Piece(text), regex); }
+bool FullMatch(std::string_view text, const RE2& regex) {
+  return RE2::FullMatch(Piece(text), regex);
+}
 
 StringMatcher::StringMatcher(Kind kind, std::string_view text, bool ignore_case)
     : kind_(kind), ignore_case_(ignore_case), text_(text) {}
 
-absl::StatusOr<StringMatcher> StringMatcher::Build(const envoy::type::matcher::v3::StringMatcher& config) {
+absl::StatusOr<StringMatcher> StringMatcher::Build(
+    const envoy::type::matcher::v3::StringMatcher& config) {
   using Config = envoy::type::matcher::v3::StringMatcher;
   const bool ignore_case = config.ignore_case();
   switch (config.match_pattern_case()) {
@@ -53,7 +58,8 @@ absl::StatusOr<StringMatcher> StringMatcher::Build(const envoy::type::matcher::v
     case Config::kSafeRegex: {
       auto regex = CompileRegex(config.safe_regex().regex());
       if (!regex.ok()) return regex.status();
-      if (ignore_case) return Invalid("ignore_case has no effect on safe_regex: begin the expression with (?i)");
+      if (ignore_case)
+        return Invalid("ignore_case has no effect on safe_regex: begin the expression with (?i)");
       return StringMatcher(*std::move(regex));
     }
     case Config::MATCH_PATTERN_NOT_SET:
@@ -71,9 +77,11 @@ bool StringMatcher::Matches(std::string_view text) const {
       return ignore_case_ ? EqualsIgnoreCase(text.substr(0, size), text_) : text.starts_with(text_);
     case Kind::kSuffix:
       if (text.size() < size) return false;
-      return ignore_case_ ? EqualsIgnoreCase(text.substr(text.size() - size), text_) : text.ends_with(text_);
+      return ignore_case_ ? EqualsIgnoreCase(text.substr(text.size() - size), text_)
+                          : text.ends_with(text_);
     case Kind::kContains:
-      return ignore_case_ ? ContainsIgnoreCase(text, text_) : text.find(text_) != std::string_view::npos;
+      return ignore_case_ ? ContainsIgnoreCase(text, text_)
+                          : text.find(text_) != std::string_view::npos;
     case Kind::kRegex:
       return FullMatch(text, *regex_);
   }
@@ -142,7 +150,9 @@ bool HeaderMatcher::Matches(const RequestHead& head) const {
   return MatchesValue(pseudo ? head.Get(name_) : head.headers.GetJoined(name_));
 }
 
-bool HeaderMatcher::Matches(const Headers& headers) const { return MatchesValue(headers.GetJoined(name_)); }
+bool HeaderMatcher::Matches(const Headers& headers) const {
+  return MatchesValue(headers.GetJoined(name_));
+}
 
 std::optional<std::string_view> QueryParameter(std::string_view path, std::string_view name) {
   const size_t mark = path.find('?');
@@ -165,7 +175,8 @@ absl::StatusOr<QueryMatcher> QueryMatcher::Build(const route::QueryParameterMatc
     auto string = StringMatcher::Build(config.string_match());
     if (!string.ok()) return string.status();
     matcher.string_ = *std::move(string);
-  } else if (config.query_parameter_match_specifier_case() == route::QueryParameterMatcher::kPresentMatch) {
+  } else if (config.query_parameter_match_specifier_case() ==
+             route::QueryParameterMatcher::kPresentMatch) {
     matcher.present_ = config.present_match();
   }
   return matcher;

@@ -1,5 +1,5 @@
-// Match: the matchers of strings, header fields and query parameters that routes, access-log filters and extensions share.
-// Immutable after Build: any thread.
+// Match: the matchers of strings, header fields and query parameters that routes, access-log
+// filters and extensions share. Immutable after Build: any thread.
 #pragma once
 
 #include <memory>
@@ -29,7 +29,8 @@ class StringMatcher {
   /// InvalidArgument for a bad regular expression or a matcher that says nothing.
   static absl::StatusOr<StringMatcher> Build(const envoy::type::matcher::v3::StringMatcher& config);
   StringMatcher(Kind kind, std::string_view text, bool ignore_case = false);
-  explicit StringMatcher(std::shared_ptr<const RE2> regex) : kind_(Kind::kRegex), regex_(std::move(regex)) {}
+  explicit StringMatcher(std::shared_ptr<const RE2> regex)
+      : kind_(Kind::kRegex), regex_(std::move(regex)) {}
 
   /// Allocates nothing.
   bool Matches(std::string_view text) const;
@@ -41,12 +42,14 @@ class StringMatcher {
   std::shared_ptr<const RE2> regex_;
 };
 
-/// envoy.config.route.v3.HeaderMatcher, its deprecated forms too. Several fields of one name match as one value joined by ",".
+/// envoy.config.route.v3.HeaderMatcher, its deprecated forms too. Several fields of one name match
+/// as one value joined by ",".
 class HeaderMatcher {
  public:
   static absl::StatusOr<HeaderMatcher> Build(const envoy::config::route::v3::HeaderMatcher& config);
 
-  /// Of a request also ":method", ":scheme", ":authority" ("host"), ":path". Allocates only where a name has several fields.
+  /// Of a request also ":method", ":scheme", ":authority" ("host"), ":path". Allocates only where a
+  /// name has several fields.
   bool Matches(const RequestHead& head) const;
   /// Of a response.
   bool Matches(const Headers& headers) const;
@@ -67,10 +70,12 @@ class HeaderMatcher {
   std::optional<StringMatcher> string_;
 };
 
-/// envoy.config.route.v3.QueryParameterMatcher. Names and values are compared as they stand in the query, without decoding.
+/// envoy.config.route.v3.QueryParameterMatcher. Names and values are compared as they stand in the
+/// query, without decoding.
 class QueryMatcher {
  public:
-  static absl::StatusOr<QueryMatcher> Build(const envoy::config::route::v3::QueryParameterMatcher& config);
+  static absl::StatusOr<QueryMatcher> Build(
+      const envoy::config::route::v3::QueryParameterMatcher& config);
   /// `path`: path and query.
   bool Matches(std::string_view path) const;
 

@@ -1,8 +1,8 @@
 // Tables for every matcher.
 #include "source/observe/match.h"
 
-#include <catch2/catch.hpp>
 #include <google/protobuf/text_format.h>
+#include <catch2/catch.hpp>
 
 namespace sluice {
 namespace {
@@ -45,7 +45,8 @@ TEST_CASE("string matchers", "[match]") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.matcher, row.text);
-    auto matcher = StringMatcher::Build(Parse<envoy::type::matcher::v3::StringMatcher>(row.matcher));
+    auto matcher =
+        StringMatcher::Build(Parse<envoy::type::matcher::v3::StringMatcher>(row.matcher));
     REQUIRE(matcher.ok());
     CHECK(matcher->Matches(row.text) == row.matches);
   }
@@ -54,7 +55,8 @@ TEST_CASE("string matchers", "[match]") {
 TEST_CASE("string matchers that cannot be", "[match]") {
   using Config = envoy::type::matcher::v3::StringMatcher;
   CHECK_FALSE(StringMatcher::Build(Config()).ok());
-  CHECK_FALSE(StringMatcher::Build(Parse<Config>("safe_regex { regex: 'a' } ignore_case: true")).ok());
+  CHECK_FALSE(
+      StringMatcher::Build(Parse<Config>("safe_regex { regex: 'a' } ignore_case: true")).ok());
   const auto bad = StringMatcher::Build(Parse<Config>("safe_regex { regex: '(' }"));
   CHECK(bad.status().message() == "bad regular expression: missing ): (");
 }
@@ -86,7 +88,9 @@ TEST_CASE("header matchers", "[match]") {
       {"name: 'x-a' string_match { exact: '1' } invert_match: true", false},
       {"name: 'x-a' string_match { exact: '2' } invert_match: true", true},
       {"name: 'x-b' string_match { exact: '2' } invert_match: true", false},
-      {"name: 'x-b' string_match { exact: '2' } invert_match: true treat_missing_header_as_empty: true", true},
+      {"name: 'x-b' string_match { exact: '2' } invert_match: true treat_missing_header_as_empty: "
+       "true",
+       true},
       {"name: 'x-b' string_match { exact: '' } treat_missing_header_as_empty: true", true},
       {"name: 'x-list' string_match { exact: 'a,b' }", true},
       {"name: 'x-list' string_match { exact: 'a' }", false},
@@ -112,7 +116,9 @@ TEST_CASE("header matchers", "[match]") {
     REQUIRE(matcher.ok());
     CHECK(matcher->Matches(head) == row.matches);
   }
-  CHECK_FALSE(HeaderMatcher::Build(Parse<v3::HeaderMatcher>("name: 'x' safe_regex_match { regex: '[' }")).ok());
+  CHECK_FALSE(
+      HeaderMatcher::Build(Parse<v3::HeaderMatcher>("name: 'x' safe_regex_match { regex: '[' }"))
+          .ok());
 }
 
 TEST_CASE("query parameter matchers", "[match]") {

@@ -1,4 +1,5 @@
-// Host lookup by hash tables, one for each length of wildcard. Filled on the main thread, then read by all workers.
+// Host lookup by hash tables, one for each length of wildcard. Filled on the main thread, then read
+// by all workers.
 #include "source/router/domain_table.h"
 
 #include <algorithm>
@@ -9,7 +10,8 @@ namespace {
 // The row for wildcards of `length`, made where it is missing; longest first.
 template <class Rows>
 auto& RowOf(Rows& rows, size_t length) {
-  auto place = std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.length <= length; });
+  auto place =
+      std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.length <= length; });
   if (place == rows.end() || place->length != length) {
     place = rows.emplace(place);
     place->length = length;
@@ -48,9 +50,12 @@ absl::Status DomainTable::Add(std::string_view domain, uint32_t virtual_host) {
   const bool suffix = text.front() == '*', prefix = text.back() == '*';
   if (suffix) text.remove_prefix(1);
   if (prefix) text.remove_suffix(1);
-  if (text.find('*') != std::string_view::npos) return Invalid("'", domain, "': '*' stands at the beginning or at the end");
+  if (text.find('*') != std::string_view::npos)
+    return Invalid("'", domain, "': '*' stands at the beginning or at the end");
   if (suffix && prefix) {
-    if (!text.ends_with(':')) return Invalid("'", domain, "': with '*' at both ends only a port may follow the name: '*.name:*'");
+    if (!text.ends_with(':'))
+      return Invalid("'", domain,
+                     "': with '*' at both ends only a port may follow the name: '*.name:*'");
     return put(RowOf(suffixes_, text.size()).any_port, text.substr(0, text.size() - 1));
   }
   if (suffix) return put(RowOf(suffixes_, text.size()).names, text);
@@ -77,7 +82,8 @@ std::optional<uint32_t> DomainTable::FindLower(std::string_view host) const {
       if (const auto found = Lookup(row.names, host.substr(host.size() - row.length))) return found;
     }
     if (port.size() > 1 && name.size() > row.length - 1) {
-      if (const auto found = Lookup(row.any_port, name.substr(name.size() - (row.length - 1)))) return found;
+      if (const auto found = Lookup(row.any_port, name.substr(name.size() - (row.length - 1))))
+        return found;
     }
   }
   for (const Prefixes& row : prefixes_) {

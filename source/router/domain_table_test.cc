@@ -8,7 +8,8 @@ namespace {
 
 DomainTable Make(const std::vector<std::string>& domains) {
   DomainTable table;
-  for (size_t i = 0; i < domains.size(); ++i) REQUIRE(table.Add(domains[i], static_cast<uint32_t>(i)).ok());
+  for (size_t i = 0; i < domains.size(); ++i)
+    REQUIRE(table.Add(domains[i], static_cast<uint32_t>(i)).ok());
   return table;
 }
 
@@ -23,8 +24,10 @@ TEST_CASE("ports", "[domains]") {
 }
 
 TEST_CASE("the most specific domain wins", "[domains]") {
-  const std::vector<std::string> domains = {"example.com",   "example.com:8080", "*.example.com", "*.b.example.com", "example.*", "example.c*",
-                                            "any.port:*",    "*.any.port:*",     "*:443",         "*-x.org",         "[::1]:80",  "*"};
+  const std::vector<std::string> domains = {"example.com",     "example.com:8080", "*.example.com",
+                                            "*.b.example.com", "example.*",        "example.c*",
+                                            "any.port:*",      "*.any.port:*",     "*:443",
+                                            "*-x.org",         "[::1]:80",         "*"};
   const DomainTable table = Make(domains);
   struct Row {
     const char* host;

@@ -18,14 +18,16 @@ struct Wish {
   bool optional = false;
 };
 
-std::string_view UnknownFilter(std::string_view name, const RouteBuildContext& context, std::string* message) {
+std::string_view UnknownFilter(std::string_view name, const RouteBuildContext& context,
+                               std::string* message) {
   *message = Cat("no HTTP filter of this connection manager is called ", config::Quoted(name));
   std::vector<std::string_view> names;
   for (const auto& filter : context.chain) names.push_back(filter.name);
   return config::Nearest(name, names);
 }
 
-void PlaceWish(const Wish& wish, size_t index, const std::string& path, const RouteBuildContext& context, FilterLevel* level) {
+void PlaceWish(const Wish& wish, size_t index, const std::string& path,
+               const RouteBuildContext& context, FilterLevel* level) {
   level->places.resize(context.chain.size());
   FilterLevel::Place& place = level->places[index];
   place.enabled = !wish.disabled;
@@ -43,8 +45,8 @@ void PlaceWish(const Wish& wish, size_t index, const std::string& path, const Ro
 
 }  // namespace
 
-FilterLevel FilterLevel::Build(const google::protobuf::Map<std::string, Any>& configs, const std::string& path,
-                               const RouteBuildContext& context) {
+FilterLevel FilterLevel::Build(const google::protobuf::Map<std::string, Any>& configs,
+                               const std::string& path, const RouteBuildContext& context) {
   FilterLevel level;
   // In the order of the names, so that problems are reported in the same order each time.
   const std::map<std::string, const Any*> sorted = [&] {
@@ -60,7 +62,8 @@ FilterLevel FilterLevel::Build(const google::protobuf::Map<std::string, Any>& co
     if (any->Is<FilterConfig>()) {
       any->UnpackTo(&wrapper);
       const bool says_something = wrapper.has_config() && !wrapper.config().type_url().empty();
-      wish = {says_something ? &wrapper.config() : nullptr, wrapper.disabled(), wrapper.is_optional()};
+      wish = {says_something ? &wrapper.config() : nullptr, wrapper.disabled(),
+              wrapper.is_optional()};
     }
     const std::string inner = wish.config == any ? entry : config::ChildPath(entry, "config");
     bool found = false;
@@ -77,7 +80,8 @@ FilterLevel FilterLevel::Build(const google::protobuf::Map<std::string, Any>& co
   return level;
 }
 
-void ApplyFilterLevels(const std::vector<const FilterLevel*>& levels, const RouteBuildContext& context, Route* route) {
+void ApplyFilterLevels(const std::vector<const FilterLevel*>& levels,
+                       const RouteBuildContext& context, Route* route) {
   route->enabled_filters = 0;
   for (size_t i = 0; i < context.chain.size(); ++i) {
     bool enabled = !context.chain[i].disabled;

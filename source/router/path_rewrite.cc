@@ -37,11 +37,13 @@ std::string RewritePath(const PathRewrite& rewrite, std::string_view path, size_
     return Rooted(Cat(out, split.query));
   }
   if (!rewrite.prefix.has_value()) return std::string(path);
-  return Rooted(Cat(*rewrite.prefix, split.path.substr(std::min(matched, split.path.size())), split.query));
+  return Rooted(
+      Cat(*rewrite.prefix, split.path.substr(std::min(matched, split.path.size())), split.query));
 }
 
 std::string RedirectLocation(const Redirect& redirect, const RequestHead& head, size_t matched) {
-  const std::string_view scheme = redirect.scheme.empty() ? head.scheme : std::string_view(redirect.scheme);
+  const std::string_view scheme =
+      redirect.scheme.empty() ? head.scheme : std::string_view(redirect.scheme);
   std::string_view port = PortOf(head.authority);
   std::string_view host = head.authority.substr(0, head.authority.size() - port.size());
   std::string own_port;

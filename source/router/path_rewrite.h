@@ -14,22 +14,24 @@ namespace sluice {
 
 /// prefix_rewrite or regex_rewrite of a route or redirect.
 struct PathRewrite {
-  std::optional<std::string> prefix;     // replaces what the route's matcher matched
-  std::shared_ptr<const RE2> regex;      // all its matches in the path, without the query, are replaced ...
-  std::string substitution;              // ... by this; \1 is the first group
+  std::optional<std::string> prefix;  // replaces what the route's matcher matched
+  std::shared_ptr<const RE2>
+      regex;                 // all its matches in the path, without the query, are replaced ...
+  std::string substitution;  // ... by this; \1 is the first group
 };
 
-/// The new path and query. `matched` is the length of what the route matched at the start of the path (all of it, without the
-/// query, where it matched exactly or by expression). Always begins with '/'.
+/// The new path and query. `matched` is the length of what the route matched at the start of the
+/// path (all of it, without the query, where it matched exactly or by expression). Always begins
+/// with '/'.
 std::string RewritePath(const PathRewrite& rewrite, std::string_view path, size_t matched);
 
 /// A RedirectAction.
 struct Redirect {
   int status = 301;
-  std::string scheme;                    // empty: the request's
-  std::string host;                      // empty: the request's
-  uint32_t port = 0;                     // 0: the request's, unless scheme changes and it is the old scheme's default
-  std::string path;                      // path_redirect; may hold a query of its own
+  std::string scheme;  // empty: the request's
+  std::string host;    // empty: the request's
+  uint32_t port = 0;   // 0: the request's, unless scheme changes and it is the old scheme's default
+  std::string path;    // path_redirect; may hold a query of its own
   std::optional<PathRewrite> rewrite;
   bool strip_query = false;
 };

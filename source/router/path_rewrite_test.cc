@@ -6,9 +6,13 @@
 namespace sluice {
 namespace {
 
-PathRewrite Prefix(std::string text) { return {.prefix = std::move(text), .regex = nullptr, .substitution = {}}; }
+PathRewrite Prefix(std::string text) {
+  return {.prefix = std::move(text), .regex = nullptr, .substitution = {}};
+}
 PathRewrite Regex(const char* pattern, std::string substitution) {
-  return {.prefix = std::nullopt, .regex = std::make_shared<const RE2>(pattern), .substitution = std::move(substitution)};
+  return {.prefix = std::nullopt,
+          .regex = std::make_shared<const RE2>(pattern),
+          .substitution = std::move(substitution)};
 }
 
 TEST_CASE("paths are rewritten", "[rewrite]") {
@@ -53,19 +57,26 @@ TEST_CASE("redirects", "[rewrite]") {
   };
   const Row rows[] = {
       {"https", make([](Redirect& r) { r.scheme = "https"; }), "h", "https://h/old/x?q"},
-      {"https drops the old default port", make([](Redirect& r) { r.scheme = "https"; }), "h:80", "https://h/old/x?q"},
-      {"https keeps another port", make([](Redirect& r) { r.scheme = "https"; }), "h:8080", "https://h:8080/old/x?q"},
+      {"https drops the old default port", make([](Redirect& r) { r.scheme = "https"; }), "h:80",
+       "https://h/old/x?q"},
+      {"https keeps another port", make([](Redirect& r) { r.scheme = "https"; }), "h:8080",
+       "https://h:8080/old/x?q"},
       {"the same scheme keeps the port", make([](Redirect&) {}), "h:80", "http://h:80/old/x?q"},
       {"host", make([](Redirect& r) { r.host = "other"; }), "h:8080", "http://other/old/x?q"},
       {"port", make([](Redirect& r) { r.port = 8443; }), "h:80", "http://h:8443/old/x?q"},
-      {"port of IPv6", make([](Redirect& r) { r.port = 8443; }), "[::1]:80", "http://[::1]:8443/old/x?q"},
+      {"port of IPv6", make([](Redirect& r) { r.port = 8443; }), "[::1]:80",
+       "http://[::1]:8443/old/x?q"},
       {"path keeps the query", make([](Redirect& r) { r.path = "/n"; }), "h", "http://h/n?q"},
       {"path with a query", make([](Redirect& r) { r.path = "/n?z"; }), "h", "http://h/n?z"},
-      {"path, query stripped", make([](Redirect& r) { r.path = "/n", r.strip_query = true; }), "h", "http://h/n"},
+      {"path, query stripped", make([](Redirect& r) { r.path = "/n", r.strip_query = true; }), "h",
+       "http://h/n"},
       {"query stripped", make([](Redirect& r) { r.strip_query = true; }), "h", "http://h/old/x"},
       {"prefix", make([](Redirect& r) { r.rewrite = Prefix("/new"); }), "h", "http://h/new/x?q"},
-      {"prefix, query stripped", make([](Redirect& r) { r.rewrite = Prefix("/new"), r.strip_query = true; }), "h", "http://h/new/x"},
-      {"regex", make([](Redirect& r) { r.rewrite = Regex("old", "new"); }), "h", "http://h/new/x?q"},
+      {"prefix, query stripped",
+       make([](Redirect& r) { r.rewrite = Prefix("/new"), r.strip_query = true; }), "h",
+       "http://h/new/x"},
+      {"regex", make([](Redirect& r) { r.rewrite = Regex("old", "new"); }), "h",
+       "http://h/new/x?q"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);

@@ -7,7 +7,8 @@ namespace sluice {
 
 class RequestRecording::Player final : public Body {
  public:
-  explicit Player(std::shared_ptr<RequestRecording> recording) : recording_(std::move(recording)), generation_(recording_->generation_) {}
+  explicit Player(std::shared_ptr<RequestRecording> recording)
+      : recording_(std::move(recording)), generation_(recording_->generation_) {}
 
   Task<absl::StatusOr<Chunk>> Read() override {
     RequestRecording& recording = *recording_;
@@ -32,7 +33,8 @@ class RequestRecording::Player final : public Body {
   }
 
   bool Ready() const override {
-    return position_ < recording_->recorded_.size() || recording_->ended_ || recording_->source_->Ready();
+    return position_ < recording_->recorded_.size() || recording_->ended_ ||
+           recording_->source_->Ready();
   }
   std::optional<uint64_t> Length() const override {
     if (!recording_->length_.has_value()) return std::nullopt;

@@ -1,4 +1,5 @@
-// RequestRecording: the body of a request that may have to be sent again, kept as far as a limit allows. Belongs to one worker.
+// RequestRecording: the body of a request that may have to be sent again, kept as far as a limit
+// allows. Belongs to one worker.
 #pragma once
 
 #include <memory>
@@ -10,13 +11,15 @@ namespace sluice {
 
 class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
  public:
-  RequestRecording(BodyPtr source, size_t limit) : source_(std::move(source)), limit_(limit), length_(source_->Length()) {}
+  RequestRecording(BodyPtr source, size_t limit)
+      : source_(std::move(source)), limit_(limit), length_(source_->Length()) {}
 
-  /// The body from its first byte: what is recorded, then the source, which is recorded on the way. A body that was played before
-  /// gives kCancelled from now on.
+  /// The body from its first byte: what is recorded, then the source, which is recorded on the way.
+  /// A body that was played before gives kCancelled from now on.
   BodyPtr Play();
 
-  /// False when the limit was passed, the source has failed, or an earlier player still waits for the source.
+  /// False when the limit was passed, the source has failed, or an earlier player still waits for
+  /// the source.
   bool CanPlay() const { return !too_long_ && !failed_ && !reading_; }
 
  private:

@@ -12,7 +12,8 @@
 namespace sluice {
 namespace {
 
-// Gives `parts` one by one; an empty part is an error. Waits for `gate` before each part, if there is one.
+// Gives `parts` one by one; an empty part is an error. Waits for `gate` before each part, if there
+// is one.
 class PartsBody final : public Body {
  public:
   PartsBody(std::vector<std::string> parts, std::optional<uint64_t> length, Event* gate = nullptr)
@@ -33,9 +34,11 @@ class PartsBody final : public Body {
   size_t next_ = 0;
 };
 
-std::shared_ptr<RequestRecording> Record(std::vector<std::string> parts, size_t limit, std::optional<uint64_t> length = std::nullopt,
+std::shared_ptr<RequestRecording> Record(std::vector<std::string> parts, size_t limit,
+                                         std::optional<uint64_t> length = std::nullopt,
                                          Event* gate = nullptr) {
-  return std::make_shared<RequestRecording>(std::make_unique<PartsBody>(std::move(parts), length, gate), limit);
+  return std::make_shared<RequestRecording>(
+      std::make_unique<PartsBody>(std::move(parts), length, gate), limit);
 }
 
 Task<> Then(Task<> task, Worker& worker) {
@@ -98,7 +101,9 @@ TEST_CASE("a body that failed is not played again", "[recording]") {
   });
 }
 
-Task<> ReadOnce(BodyPtr body) { CHECK((co_await body->Read()).ok()); }
+Task<> ReadOnce(BodyPtr body) {
+  CHECK((co_await body->Read()).ok());
+}
 
 TEST_CASE("a body that somebody waits for is not played again", "[recording]") {
   Run([](Worker& worker) -> Task<> {

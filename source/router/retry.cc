@@ -27,7 +27,8 @@ uint32_t ParseRetryOn(std::string_view words, std::string* unknown) {
     const size_t end = std::min(words.find(','), words.size());
     const std::string_view word = Trim(words.substr(0, end));
     words.remove_prefix(std::min(end + 1, words.size()));
-    const auto found = std::find_if(std::begin(kWords), std::end(kWords), [&](const auto& entry) { return entry.first == word; });
+    const auto found = std::find_if(std::begin(kWords), std::end(kWords),
+                                    [&](const auto& entry) { return entry.first == word; });
     if (found != std::end(kWords)) {
       on |= found->second;
     } else if (unknown != nullptr && unknown->empty() && !word.empty()) {
@@ -42,20 +43,24 @@ bool IsRetriable(const RetryPolicy& policy, int status) {
   if ((policy.on & RetryPolicy::kGatewayError) != 0 && status >= 502 && status <= 504) return true;
   if ((policy.on & RetryPolicy::kRetriable4xx) != 0 && status == 409) return true;
   return (policy.on & RetryPolicy::kRetriableStatusCodes) != 0 &&
-         std::find(policy.status_codes.begin(), policy.status_codes.end(), status) != policy.status_codes.end();
+         std::find(policy.status_codes.begin(), policy.status_codes.end(), status) !=
+             policy.status_codes.end();
 }
 
 bool IsRetriable(const RetryPolicy& policy, const absl::Status& failure) {
   switch (ReasonOf(failure)) {
     case Reason::kConnectRefused:
     case Reason::kConnectTimeout:
-      return (policy.on & (RetryPolicy::kConnectFailure | RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError)) != 0;
+      return (policy.on & (RetryPolicy::kConnectFailure | RetryPolicy::kReset | RetryPolicy::k5xx |
+                           RetryPolicy::kGatewayError)) != 0;
     case Reason::kConnectionTerminated:
     case Reason::kUpstreamProtocol:
     case Reason::kPerTryTimeout:
-      return (policy.on & (RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError)) != 0;
+      return (policy.on & (RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError)) !=
+             0;
     default:
-      // An open breaker, an unknown name or a client that has gone do not get better by trying again.
+      // An open breaker, an unknown name or a client that has gone do not get better by trying
+      // again.
       return false;
   }
 }

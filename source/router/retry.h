@@ -1,4 +1,5 @@
-// Retry policy: which outcome of an attempt is worth another one, and how long to wait before it. Pure functions, any thread.
+// Retry policy: which outcome of an attempt is worth another one, and how long to wait before it.
+// Pure functions, any thread.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +25,14 @@ struct RetryPolicy {
   };
   uint32_t on = 0;
   uint32_t max_retries = 1;
-  Duration per_try_timeout{};                          // zero: none
+  Duration per_try_timeout{};  // zero: none
   Duration base_interval = std::chrono::milliseconds(25);
   Duration max_interval = std::chrono::milliseconds(250);
-  std::vector<uint32_t> status_codes;                  // for kRetriableStatusCodes
+  std::vector<uint32_t> status_codes;  // for kRetriableStatusCodes
 };
 
-/// The bits of a comma separated list such as "5xx,connect-failure". The first unknown word is put into `unknown`, if that is
-/// not null.
+/// The bits of a comma separated list such as "5xx,connect-failure". The first unknown word is put
+/// into `unknown`, if that is not null.
 uint32_t ParseRetryOn(std::string_view words, std::string* unknown);
 
 /// Whether an answer with that status is to be tried again.
@@ -39,7 +40,8 @@ bool IsRetriable(const RetryPolicy& policy, int status);
 /// Whether a failure before the answer is.
 bool IsRetriable(const RetryPolicy& policy, const absl::Status& failure);
 
-/// How long to wait before retry number `n` (from 1): anything in [0, (2^n - 1) * base), at most max_interval.
+/// How long to wait before retry number `n` (from 1): anything in [0, (2^n - 1) * base), at most
+/// max_interval.
 Duration RetryBackOff(const RetryPolicy& policy, uint32_t n, Rng& rng);
 
 }  // namespace sluice

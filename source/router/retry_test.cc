@@ -24,14 +24,22 @@ TEST_CASE("answers that are tried again", "[retry]") {
     bool again;
   };
   const Row rows[] = {
-      {"5xx", 500, true},           {"5xx", 599, true},
-      {"5xx", 499, false},          {"5xx", 200, false},
-      {"gateway-error", 502, true}, {"gateway-error", 504, true},
-      {"gateway-error", 500, false}, {"gateway-error", 505, false},
-      {"retriable-4xx", 409, true}, {"retriable-4xx", 404, false},
-      {"retriable-status-codes", 418, true}, {"retriable-status-codes", 500, false},
-      {"5xx, retriable-4xx", 409, true}, {"connect-failure", 503, false},
-      {"reset", 503, false},        {"refused-stream", 503, false},
+      {"5xx", 500, true},
+      {"5xx", 599, true},
+      {"5xx", 499, false},
+      {"5xx", 200, false},
+      {"gateway-error", 502, true},
+      {"gateway-error", 504, true},
+      {"gateway-error", 500, false},
+      {"gateway-error", 505, false},
+      {"retriable-4xx", 409, true},
+      {"retriable-4xx", 404, false},
+      {"retriable-status-codes", 418, true},
+      {"retriable-status-codes", 500, false},
+      {"5xx, retriable-4xx", 409, true},
+      {"connect-failure", 503, false},
+      {"reset", 503, false},
+      {"refused-stream", 503, false},
       {"", 503, false},
   };
   for (const Row& row : rows) {
@@ -88,7 +96,8 @@ TEST_CASE("pauses grow up to their limit and are spread over the whole range", "
     uint32_t n;
     Duration bound;
   };
-  for (const Row& row : {Row{1, milliseconds(25)}, Row{2, milliseconds(75)}, Row{3, milliseconds(175)}, Row{4, milliseconds(250)},
+  for (const Row& row : {Row{1, milliseconds(25)}, Row{2, milliseconds(75)},
+                         Row{3, milliseconds(175)}, Row{4, milliseconds(250)},
                          Row{40, milliseconds(250)}, Row{UINT32_MAX, milliseconds(250)}}) {
     CAPTURE(row.n);
     Duration least = Duration::max(), most{};

@@ -1,5 +1,5 @@
-// Route: what becomes of a request once it is matched, with everything computed that can be before a request comes. Immutable and
-// shared by all workers.
+// Route: what becomes of a request once it is matched, with everything computed that can be before
+// a request comes. Immutable and shared by all workers.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ struct DirectResponse {
   std::string body;
 };
 
-/// One route, or one weighted cluster of a route. Made by RouteTable, and the only kind of RouteBase there is.
+/// One route, or one weighted cluster of a route. Made by RouteTable, and the only kind of
+/// RouteBase there is.
 struct Route final : RouteBase {
   enum class Action : uint8_t { kForward, kRedirect, kDirectResponse };
   /// How the path was matched, for prefix_rewrite.
@@ -30,35 +31,39 @@ struct Route final : RouteBase {
 
   Action action = Action::kForward;
   Matched matched = Matched::kNothing;
-  size_t matched_prefix = 0;                          // kPrefix: its length
+  size_t matched_prefix = 0;  // kPrefix: its length
   std::string virtual_host;
 
   // kForward.
-  std::string cluster_header;                         // not empty: this request header names the cluster
+  std::string cluster_header;  // not empty: this request header names the cluster
   int cluster_not_found_status = 503;
-  bool high_priority = false;                         // priority: HIGH, of the circuit breakers
-  Duration timeout = std::chrono::seconds(15);        // from the end of the request to the end of the response; zero: none
-  std::string timeout_text = "15000";                 // in milliseconds
-  std::optional<Duration> idle_timeout;               // in place of the connection manager's stream_idle_timeout; zero: none
-  std::optional<Duration> max_stream_duration;        // in place of the connection manager's; zero: none
+  bool high_priority = false;  // priority: HIGH, of the circuit breakers
+  Duration timeout = std::chrono::seconds(
+      15);  // from the end of the request to the end of the response; zero: none
+  std::string timeout_text = "15000";  // in milliseconds
+  std::optional<Duration>
+      idle_timeout;  // in place of the connection manager's stream_idle_timeout; zero: none
+  std::optional<Duration> max_stream_duration;  // in place of the connection manager's; zero: none
   std::optional<PathRewrite> rewrite;
-  std::string host_literal;                           // host_rewrite_literal; empty: none
-  std::string host_header;                            // host_rewrite_header, in lower case; empty: none
-  bool auto_host = false;                             // auto_host_rewrite: done by the cluster, which knows the endpoint
+  std::string host_literal;  // host_rewrite_literal; empty: none
+  std::string host_header;   // host_rewrite_header, in lower case; empty: none
+  bool auto_host = false;    // auto_host_rewrite: done by the cluster, which knows the endpoint
   bool append_x_forwarded_host = false;
-  bool request_attempt_count = false;                 // VirtualHost.include_request_attempt_count
+  bool request_attempt_count = false;  // VirtualHost.include_request_attempt_count
   UpgradeSet upgrades;
-  bool terminates_connect = false;                    // upgrade CONNECT with a connect_config: the tunnel ends at the endpoint
-  std::shared_ptr<const RetryPolicy> retry;           // null: none
+  bool terminates_connect =
+      false;  // upgrade CONNECT with a connect_config: the tunnel ends at the endpoint
+  std::shared_ptr<const RetryPolicy> retry;  // null: none
 
-  std::shared_ptr<const Redirect> redirect;           // kRedirect
-  std::shared_ptr<const DirectResponse> direct;       // kDirectResponse
+  std::shared_ptr<const Redirect> redirect;      // kRedirect
+  std::shared_ptr<const DirectResponse> direct;  // kDirectResponse
 
   /// Edits in the order in which they are to be applied; none is empty.
   std::vector<std::shared_ptr<const HeaderEdits>> request_edits;
   std::vector<std::shared_ptr<const HeaderEdits>> response_edits;
 
-  /// The cluster for this request: `cluster_name`, or what the request's header says. Empty when that header is missing.
+  /// The cluster for this request: `cluster_name`, or what the request's header says. Empty when
+  /// that header is missing.
   std::string_view ClusterFor(const RequestHead& head) const;
   /// How many bytes at the start of the path the route's matcher took, for RewritePath.
   size_t MatchedLength(const RequestHead& head) const;

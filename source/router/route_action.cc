@@ -17,13 +17,14 @@ using config::ChildPath;
 using config::Diagnostics;
 using config::ElementPath;
 
-PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config, const std::string& path,
-                              Diagnostics& diagnostics) {
+PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config,
+                              const std::string& path, Diagnostics& diagnostics) {
   PathRewrite rewrite;
   rewrite.substitution = config.substitution();
   auto regex = CompileRegex(config.pattern().regex());
   if (!regex.ok()) {
-    diagnostics.Error(ChildPath(ChildPath(path, "pattern"), "regex"), Std(regex.status().message()));
+    diagnostics.Error(ChildPath(ChildPath(path, "pattern"), "regex"),
+                      Std(regex.status().message()));
     return rewrite;
   }
   rewrite.regex = *std::move(regex);
@@ -34,54 +35,69 @@ PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubst
   return rewrite;
 }
 
-std::shared_ptr<const RetryPolicy> BuildRetry(const v3::RetryPolicy& config, const std::string& path, Diagnostics& diagnostics) {
+std::shared_ptr<const RetryPolicy> BuildRetry(const v3::RetryPolicy& config,
+                                              const std::string& path, Diagnostics& diagnostics) {
   auto policy = std::make_shared<RetryPolicy>();
   std::string unknown;
   policy->on = ParseRetryOn(config.retry_on(), &unknown);
   if (!unknown.empty()) {
-    diagnostics.Error(ChildPath(path, "retry_on"), Cat("unknown or unsupported condition ", config::Quoted(unknown)),
-                      config::Nearest(unknown, {"5xx", "gateway-error", "reset", "connect-failure", "retriable-4xx",
-                                                "retriable-status-codes", "refused-stream"}));
+    diagnostics.Error(
+        ChildPath(path, "retry_on"),
+        Cat("unknown or unsupported condition ", config::Quoted(unknown)),
+        config::Nearest(unknown, {"5xx", "gateway-error", "reset", "connect-failure",
+                                  "retriable-4xx", "retriable-status-codes", "refused-stream"}));
   }
   if (config.has_num_retries()) policy->max_retries = config.num_retries().value();
   if (config.has_per_try_timeout()) policy->per_try_timeout = ToDuration(config.per_try_timeout());
-  policy->status_codes.assign(config.retriable_status_codes().begin(), config.retriable_status_codes().end());
+  policy->status_codes.assign(config.retriable_status_codes().begin(),
+                              config.retriable_status_codes().end());
   if (config.has_retry_back_off()) {
     const auto& back_off = config.retry_back_off();
     policy->base_interval = ToDuration(back_off.base_interval());
-    policy->max_interval = back_off.has_max_interval() ? ToDuration(back_off.max_interval()) : 10 * policy->base_interval;
+    policy->max_interval = back_off.has_max_interval() ? ToDuration(back_off.max_interval())
+                                                       : 10 * policy->base_interval;
     if (policy->max_interval < policy->base_interval) {
-      diagnostics.Error(ChildPath(ChildPath(path, "retry_back_off"), "max_interval"), "is shorter than base_interval");
+      diagnostics.Error(ChildPath(ChildPath(path, "retry_back_off"), "max_interval"),
+                        "is shorter than base_interval");
     }
   }
   return policy;
 }
 
-void BuildUpgrades(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics, Route* route) {
+void BuildUpgrades(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
+                   Route* route) {
   for (int i = 0; i < config.upgrade_configs_size(); ++i) {
     const auto& upgrade = config.upgrade_configs(i);
     const std::string element = ElementPath(ChildPath(path, "upgrade_configs"), i);
     const std::string protocol = ToLower(upgrade.upgrade_type());
-    const bool known = std::any_of(route->upgrades.begin(), route->upgrades.end(), [&](const auto& entry) { return entry.first == protocol; });
-    if (known) diagnostics.Error(ChildPath(element, "upgrade_type"), Cat("duplicate upgrade ", config::Quoted(upgrade.upgrade_type())));
+    const bool known = std::any_of(route->upgrades.begin(), route->upgrades.end(),
+                                   [&](const auto& entry) { return entry.first == protocol; });
+    if (known)
+      diagnostics.Error(ChildPath(element, "upgrade_type"),
+                        Cat("duplicate upgrade ", config::Quoted(upgrade.upgrade_type())));
     route->upgrades.emplace_back(protocol, !upgrade.has_enabled() || upgrade.enabled().value());
     if (!upgrade.has_connect_config()) continue;
     const std::string connect = ChildPath(element, "connect_config");
-    if (protocol != "connect") diagnostics.Error(connect, "only the upgrade CONNECT has a connect_config");
-    if (upgrade.connect_config().allow_post()) diagnostics.Error(ChildPath(connect, "allow_post"), "is not supported yet");
+    if (protocol != "connect")
+      diagnostics.Error(connect, "only the upgrade CONNECT has a connect_config");
+    if (upgrade.connect_config().allow_post())
+      diagnostics.Error(ChildPath(connect, "allow_post"), "is not supported yet");
     route->terminates_connect = true;
   }
 }
 
-void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics, Route* route) {
+void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
+                   Route* route) {
   if (!config.prefix_rewrite().empty()) {
     route->rewrite.emplace();
     route->rewrite->prefix = config.prefix_rewrite();
     if (config.has_regex_rewrite()) {
-      diagnostics.Error(ChildPath(path, "prefix_rewrite"), "prefix_rewrite and regex_rewrite exclude each other");
+      diagnostics.Error(ChildPath(path, "prefix_rewrite"),
+                        "prefix_rewrite and regex_rewrite exclude each other");
     }
   } else if (config.has_regex_rewrite()) {
-    route->rewrite = BuildRegexRewrite(config.regex_rewrite(), ChildPath(path, "regex_rewrite"), diagnostics);
+    route->rewrite =
+        BuildRegexRewrite(config.regex_rewrite(), ChildPath(path, "regex_rewrite"), diagnostics);
   }
   route->host_literal = config.host_rewrite_literal();
   route->host_header = ToLower(config.host_rewrite_header());
@@ -89,12 +105,15 @@ void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagn
   route->append_x_forwarded_host = config.append_x_forwarded_host();
 }
 
-std::string ReadSource(const envoy::config::core::v3::DataSource& source, const std::string& path, Diagnostics& diagnostics) {
+std::string ReadSource(const envoy::config::core::v3::DataSource& source, const std::string& path,
+                       Diagnostics& diagnostics) {
   using Source = envoy::config::core::v3::DataSource;
   switch (source.specifier_case()) {
     case Source::kFilename: {
       std::ifstream file(source.filename(), std::ios::binary);
-      if (!file) diagnostics.Error(ChildPath(path, "filename"), Cat("cannot read ", config::Quoted(source.filename())));
+      if (!file)
+        diagnostics.Error(ChildPath(path, "filename"),
+                          Cat("cannot read ", config::Quoted(source.filename())));
       return {std::istreambuf_iterator<char>(file), {}};
     }
     case Source::kInlineBytes:
@@ -104,8 +123,9 @@ std::string ReadSource(const envoy::config::core::v3::DataSource& source, const 
     case Source::kEnvironmentVariable: {
       const char* value = std::getenv(source.environment_variable().c_str());
       if (value != nullptr) return value;
-      diagnostics.Error(ChildPath(path, "environment_variable"),
-                        Cat("there is no environment variable ", config::Quoted(source.environment_variable())));
+      diagnostics.Error(
+          ChildPath(path, "environment_variable"),
+          Cat("there is no environment variable ", config::Quoted(source.environment_variable())));
       return {};
     }
     case Source::SPECIFIER_NOT_SET:
@@ -143,10 +163,12 @@ int StatusOf(v3::RouteAction::ClusterNotFoundResponseCode code) {
 }  // namespace
 
 Duration ToDuration(const google::protobuf::Duration& duration) {
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds(duration.seconds()) + std::chrono::nanoseconds(duration.nanos()));
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(duration.seconds()) +
+                                              std::chrono::nanoseconds(duration.nanos()));
 }
 
-void BuildForward(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics, Route* route) {
+void BuildForward(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
+                  Route* route) {
   route->action = Route::Action::kForward;
   route->cluster_not_found_status = StatusOf(config.cluster_not_found_response_code());
   route->high_priority = config.priority() == envoy::config::core::v3::HIGH;
@@ -156,18 +178,21 @@ void BuildForward(const v3::RouteAction& config, const std::string& path, Diagno
   if (config.max_stream_duration().has_max_stream_duration()) {
     route->max_stream_duration = ToDuration(config.max_stream_duration().max_stream_duration());
   }
-  if (config.has_retry_policy()) route->retry = BuildRetry(config.retry_policy(), ChildPath(path, "retry_policy"), diagnostics);
+  if (config.has_retry_policy())
+    route->retry = BuildRetry(config.retry_policy(), ChildPath(path, "retry_policy"), diagnostics);
   BuildRewrites(config, path, diagnostics, route);
   BuildUpgrades(config, path, diagnostics, route);
 }
 
-Redirect BuildRedirect(const v3::RedirectAction& config, const std::string& path, Diagnostics& diagnostics) {
+Redirect BuildRedirect(const v3::RedirectAction& config, const std::string& path,
+                       Diagnostics& diagnostics) {
   Redirect redirect;
   redirect.status = StatusOf(config.response_code());
   redirect.scheme = config.https_redirect() ? "https" : ToLower(config.scheme_redirect());
   redirect.host = config.host_redirect();
   redirect.port = config.port_redirect();
-  if (redirect.port > 65535) diagnostics.Error(ChildPath(path, "port_redirect"), "is no port: at most 65535");
+  if (redirect.port > 65535)
+    diagnostics.Error(ChildPath(path, "port_redirect"), "is no port: at most 65535");
   redirect.strip_query = config.strip_query();
   redirect.path = config.path_redirect();
   if (!redirect.path.empty() && redirect.path.front() != '/') redirect.path.insert(0, "/");
@@ -175,19 +200,22 @@ Redirect BuildRedirect(const v3::RedirectAction& config, const std::string& path
     redirect.rewrite.emplace();
     redirect.rewrite->prefix = config.prefix_rewrite();
   } else if (config.has_regex_rewrite()) {
-    redirect.rewrite = BuildRegexRewrite(config.regex_rewrite(), ChildPath(path, "regex_rewrite"), diagnostics);
+    redirect.rewrite =
+        BuildRegexRewrite(config.regex_rewrite(), ChildPath(path, "regex_rewrite"), diagnostics);
   }
   return redirect;
 }
 
-DirectResponse BuildDirectResponse(const v3::DirectResponseAction& config, size_t max_body, const std::string& path,
-                                   Diagnostics& diagnostics) {
+DirectResponse BuildDirectResponse(const v3::DirectResponseAction& config, size_t max_body,
+                                   const std::string& path, Diagnostics& diagnostics) {
   DirectResponse direct;
   direct.status = static_cast<int>(config.status());
-  if (config.has_body()) direct.body = ReadSource(config.body(), ChildPath(path, "body"), diagnostics);
+  if (config.has_body())
+    direct.body = ReadSource(config.body(), ChildPath(path, "body"), diagnostics);
   if (direct.body.size() > max_body) {
-    diagnostics.Error(ChildPath(path, "body"), Cat("is ", direct.body.size(), " bytes long, more than the ", max_body,
-                                                   " that max_direct_response_body_size_bytes allows"));
+    diagnostics.Error(ChildPath(path, "body"),
+                      Cat("is ", direct.body.size(), " bytes long, more than the ", max_body,
+                          " that max_direct_response_body_size_bytes allows"));
   }
   return direct;
 }

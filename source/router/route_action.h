@@ -1,5 +1,5 @@
-// Route actions: the parts of a Route that come from one action message, each turned into what the router uses, with its problems
-// reported by path. Main thread, while a configuration is loaded.
+// Route actions: the parts of a Route that come from one action message, each turned into what the
+// router uses, with its problems reported by path. Main thread, while a configuration is loaded.
 #pragma once
 
 #include <string>
@@ -17,14 +17,15 @@ namespace sluice {
 Duration ToDuration(const google::protobuf::Duration& duration);
 
 /// Everything of a RouteAction but its cluster.
-void BuildForward(const envoy::config::route::v3::RouteAction& config, const std::string& path, config::Diagnostics& diagnostics,
-                  Route* route);
+void BuildForward(const envoy::config::route::v3::RouteAction& config, const std::string& path,
+                  config::Diagnostics& diagnostics, Route* route);
 
-Redirect BuildRedirect(const envoy::config::route::v3::RedirectAction& config, const std::string& path,
-                       config::Diagnostics& diagnostics);
+Redirect BuildRedirect(const envoy::config::route::v3::RedirectAction& config,
+                       const std::string& path, config::Diagnostics& diagnostics);
 
 /// `max_body` is RouteConfiguration.max_direct_response_body_size_bytes.
-DirectResponse BuildDirectResponse(const envoy::config::route::v3::DirectResponseAction& config, size_t max_body,
-                                   const std::string& path, config::Diagnostics& diagnostics);
+DirectResponse BuildDirectResponse(const envoy::config::route::v3::DirectResponseAction& config,
+                                   size_t max_body, const std::string& path,
+                                   config::Diagnostics& diagnostics);
 
 }  // namespace sluice

@@ -26,18 +26,21 @@ class RouteTableBuilder {
  public:
   RouteTableBuilder(const v3::RouteConfiguration& config, const RouteBuildContext& context)
       : config_(config), context_(context), diagnostics_(context.diagnostics) {
-    if (config.has_max_direct_response_body_size_bytes()) max_direct_body_ = config.max_direct_response_body_size_bytes().value();
+    if (config.has_max_direct_response_body_size_bytes())
+      max_direct_body_ = config.max_direct_response_body_size_bytes().value();
   }
 
   std::shared_ptr<const RouteTable> Build() {
     const size_t errors = diagnostics_.errors();
-    if (context_.chain.size() > kMaxFilters) diagnostics_.Error(context_.path, "a chain has at most 64 filters");
+    if (context_.chain.size() > kMaxFilters)
+      diagnostics_.Error(context_.path, "a chain has at most 64 filters");
     table_.reset(new RouteTable());
     table_->name_ = config_.name();
     table_->domains_.set_ignore_port(config_.ignore_port_in_host_matching());
     levels_.push_back(BuildLevel(config_, context_.path));
     for (int i = 0; i < config_.virtual_hosts_size(); ++i) {
-      AddVirtualHost(config_.virtual_hosts(i), ElementPath(ChildPath(context_.path, "virtual_hosts"), i));
+      AddVirtualHost(config_.virtual_hosts(i),
+                     ElementPath(ChildPath(context_.path, "virtual_hosts"), i));
     }
     return diagnostics_.errors() == errors ? std::move(table_) : nullptr;
   }
@@ -49,10 +52,12 @@ class RouteTableBuilder {
       return edits.empty() ? nullptr : std::make_shared<const HeaderEdits>(std::move(edits));
     };
     RouteLevel level;
-    level.request = shared(HeaderEdits::Build(config.request_headers_to_add(), config.request_headers_to_remove(), path,
-                                              "request_headers_to_add", "request_headers_to_remove", diagnostics_));
-    level.response = shared(HeaderEdits::Build(config.response_headers_to_add(), config.response_headers_to_remove(), path,
-                                               "response_headers_to_add", "response_headers_to_remove", diagnostics_));
+    level.request = shared(HeaderEdits::Build(
+        config.request_headers_to_add(), config.request_headers_to_remove(), path,
+        "request_headers_to_add", "request_headers_to_remove", diagnostics_));
+    level.response = shared(HeaderEdits::Build(
+        config.response_headers_to_add(), config.response_headers_to_remove(), path,
+        "response_headers_to_add", "response_headers_to_remove", diagnostics_));
     level.filters = FilterLevel::Build(config.typed_per_filter_config(), path, context_);
     for (const auto& place : level.filters.places) {
       if (place.config != nullptr) table_->filter_configs_.push_back(place.config);
@@ -64,20 +69,24 @@ class RouteTableBuilder {
     const auto index = static_cast<uint32_t>(table_->hosts_.size());
     RouteTable::VirtualHost host;
     host.name = config.name();
-    if (config.domains().empty()) diagnostics_.Error(ChildPath(path, "domains"), "a virtual host needs at least one domain");
+    if (config.domains().empty())
+      diagnostics_.Error(ChildPath(path, "domains"), "a virtual host needs at least one domain");
     for (int i = 0; i < config.domains_size(); ++i) {
       const absl::Status added = table_->domains_.Add(config.domains(i), index);
-      if (!added.ok()) diagnostics_.Error(ElementPath(ChildPath(path, "domains"), i), Std(added.message()));
+      if (!added.ok())
+        diagnostics_.Error(ElementPath(ChildPath(path, "domains"), i), Std(added.message()));
     }
     levels_.push_back(BuildLevel(config, path));
     for (int i = 0; i < config.routes_size(); ++i) {
-      host.entries.push_back(BuildEntry(config.routes(i), config, ElementPath(ChildPath(path, "routes"), i)));
+      host.entries.push_back(
+          BuildEntry(config.routes(i), config, ElementPath(ChildPath(path, "routes"), i)));
     }
     levels_.pop_back();
     table_->hosts_.push_back(std::move(host));
   }
 
-  RouteTable::Entry BuildEntry(const v3::Route& config, const v3::VirtualHost& host, const std::string& path) {
+  RouteTable::Entry BuildEntry(const v3::Route& config, const v3::VirtualHost& host,
+                               const std::string& path) {
     RouteTable::Entry entry;
     entry.matcher = RouteMatcher::Build(config.match(), ChildPath(path, "match"), diagnostics_);
     levels_.push_back(BuildLevel(config, path));
@@ -94,13 +103,15 @@ class RouteTableBuilder {
         break;
       case v3::Route::kRedirect:
         route.action = Route::Action::kRedirect;
-        route.redirect = std::make_shared<Redirect>(BuildRedirect(config.redirect(), ChildPath(path, "redirect"), diagnostics_));
+        route.redirect = std::make_shared<Redirect>(
+            BuildRedirect(config.redirect(), ChildPath(path, "redirect"), diagnostics_));
         AddChoice(route, &entry);
         break;
       case v3::Route::kDirectResponse:
         route.action = Route::Action::kDirectResponse;
         route.direct = std::make_shared<DirectResponse>(
-            BuildDirectResponse(config.direct_response(), max_direct_body_, ChildPath(path, "direct_response"), diagnostics_));
+            BuildDirectResponse(config.direct_response(), max_direct_body_,
+                                ChildPath(path, "direct_response"), diagnostics_));
         AddChoice(route, &entry);
         break;
       case v3::Route::ACTION_NOT_SET:
@@ -111,7 +122,8 @@ class RouteTableBuilder {
     return entry;
   }
 
-  void AddClusters(const v3::RouteAction& config, const std::string& path, const Route& route, RouteTable::Entry* entry) {
+  void AddClusters(const v3::RouteAction& config, const std::string& path, const Route& route,
+                   RouteTable::Entry* entry) {
     Route choice = route;
     switch (config.cluster_specifier_case()) {
       case v3::RouteAction::kCluster:
@@ -122,13 +134,15 @@ class RouteTableBuilder {
         choice.cluster_header = ToLower(config.cluster_header());
         return AddChoice(std::move(choice), entry);
       case v3::RouteAction::kWeightedClusters:
-        return AddWeighted(config.weighted_clusters(), ChildPath(path, "weighted_clusters"), route, entry);
+        return AddWeighted(config.weighted_clusters(), ChildPath(path, "weighted_clusters"), route,
+                           entry);
       case v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
         diagnostics_.Error(path, "one of cluster, cluster_header, weighted_clusters is required");
     }
   }
 
-  void AddWeighted(const v3::WeightedCluster& config, const std::string& path, const Route& route, RouteTable::Entry* entry) {
+  void AddWeighted(const v3::WeightedCluster& config, const std::string& path, const Route& route,
+                   RouteTable::Entry* entry) {
     uint64_t sum = 0;
     for (int i = 0; i < config.clusters_size(); ++i) {
       const auto& weighted = config.clusters(i);
@@ -143,7 +157,8 @@ class RouteTableBuilder {
       entry->weights.push_back(sum);
     }
     if (sum == 0) diagnostics_.Error(ChildPath(path, "clusters"), "the weights add up to zero");
-    if (sum > UINT32_MAX) diagnostics_.Error(ChildPath(path, "clusters"), "the weights add up to more than 4294967295");
+    if (sum > UINT32_MAX)
+      diagnostics_.Error(ChildPath(path, "clusters"), "the weights add up to more than 4294967295");
   }
 
   void CheckCluster(const std::string& name, const std::string& path) {
@@ -178,7 +193,8 @@ class RouteTableBuilder {
   std::vector<RouteLevel> levels_;  // open ones, least specific first
 };
 
-std::shared_ptr<const RouteTable> RouteTable::Build(const v3::RouteConfiguration& config, const RouteBuildContext& context) {
+std::shared_ptr<const RouteTable> RouteTable::Build(const v3::RouteConfiguration& config,
+                                                    const RouteBuildContext& context) {
   return RouteTableBuilder(config, context).Build();
 }
 

@@ -9,21 +9,23 @@ namespace {
 using Config = envoy::config::route::v3::RouteMatch;
 
 template <class Matcher, class Configs>
-void BuildAll(const Configs& configs, std::string_view path, std::string_view field, config::Diagnostics& diagnostics,
-              std::vector<Matcher>* out) {
+void BuildAll(const Configs& configs, std::string_view path, std::string_view field,
+              config::Diagnostics& diagnostics, std::vector<Matcher>* out) {
   for (int i = 0; i < configs.size(); ++i) {
     auto matcher = Matcher::Build(configs[i]);
     if (matcher.ok()) {
       out->push_back(*std::move(matcher));
     } else {
-      diagnostics.Error(config::ElementPath(config::ChildPath(path, field), i), Std(matcher.status().message()));
+      diagnostics.Error(config::ElementPath(config::ChildPath(path, field), i),
+                        Std(matcher.status().message()));
     }
   }
 }
 
 }  // namespace
 
-RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path, config::Diagnostics& diagnostics) {
+RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path,
+                                 config::Diagnostics& diagnostics) {
   RouteMatcher matcher;
   matcher.ignore_case_ = config.has_case_sensitive() && !config.case_sensitive().value();
   switch (config.path_specifier_case()) {
@@ -48,12 +50,15 @@ RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path, co
       if (regex.ok()) {
         matcher.regex_ = *std::move(regex);
       } else {
-        diagnostics.Error(config::ChildPath(config::ChildPath(path, "safe_regex"), "regex"), Std(regex.status().message()));
+        diagnostics.Error(config::ChildPath(config::ChildPath(path, "safe_regex"), "regex"),
+                          Std(regex.status().message()));
       }
       break;
     }
     case Config::PATH_SPECIFIER_NOT_SET:
-      diagnostics.Error(path, "one of prefix, path, safe_regex, connect_matcher, path_separated_prefix is required");
+      diagnostics.Error(
+          path,
+          "one of prefix, path, safe_regex, connect_matcher, path_separated_prefix is required");
       break;
   }
   BuildAll(config.headers(), path, "headers", diagnostics, &matcher.headers_);

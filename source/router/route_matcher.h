@@ -16,8 +16,8 @@ namespace sluice {
 class RouteMatcher {
  public:
   /// Reports problems at and below `path`.
-  static RouteMatcher Build(const envoy::config::route::v3::RouteMatch& config, std::string_view path,
-                            config::Diagnostics& diagnostics);
+  static RouteMatcher Build(const envoy::config::route::v3::RouteMatch& config,
+                            std::string_view path, config::Diagnostics& diagnostics);
 
   /// `path_only` is head.PathOnly(), computed once for all routes.
   bool Matches(const RequestHead& head, std::string_view path_only) const;

@@ -56,7 +56,8 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, TimePoint star
   const TimePoint end = exchange.time.upstream_last_received;
   if (end < start) return;
   const TimePoint begin = std::max(start, exchange.time.request_received);
-  cluster.stats().upstream_rq_time.Record(static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0)));
+  cluster.stats().upstream_rq_time.Record(
+      static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0)));
 }
 
 }  // namespace sluice

@@ -9,7 +9,8 @@ namespace sluice {
 
 struct RouterStats;
 
-/// Runs out `timeout` after the last byte of the request has come from the client, and then interrupts what the exchange awaits.
+/// Runs out `timeout` after the last byte of the request has come from the client, and then
+/// interrupts what the exchange awaits.
 class RequestTimer final : public Timer {
  public:
   explicit RequestTimer(Exchange& exchange) : exchange_(exchange) {}
@@ -31,8 +32,8 @@ class RequestTimer final : public Timer {
   bool interrupts_ = true;
 };
 
-/// Made when a request is sent, filled when its answer comes. Its reads fail with kUpstreamTimeout once the timer has run out; its
-/// end records how long the answer took.
+/// Made when a request is sent, filled when its answer comes. Its reads fail with kUpstreamTimeout
+/// once the timer has run out; its end records how long the answer took.
 class RoutedBody final : public Body, public Pooled<RoutedBody> {
  public:
   RoutedBody(Exchange& exchange, const Cluster& cluster, const RouterStats& stats, TimePoint start)

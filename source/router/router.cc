@@ -11,25 +11,36 @@
 namespace sluice {
 namespace {
 
-Task<Response> Immediately(Response response) { co_return response; }
+Task<Response> Immediately(Response response) {
+  co_return response;
+}
 
-Priority PriorityOf(const Route& route) { return route.high_priority ? Priority::kHigh : Priority::kDefault; }
+Priority PriorityOf(const Route& route) {
+  return route.high_priority ? Priority::kHigh : Priority::kDefault;
+}
 
-// True for what is no exchange of messages but a stream of bytes, on which the route's timeout has no bearing.
-bool WantsTunnel(const RequestHead& head) { return head.is_connect() || !head.upgrade.empty(); }
+// True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
+// no bearing.
+bool WantsTunnel(const RequestHead& head) {
+  return head.is_connect() || !head.upgrade.empty();
+}
 
 // The tunnel ends at the endpoint: the answer is ours as soon as the connection stands.
-Task<absl::StatusOr<Response>> Terminate(Exchange& exchange, const Cluster& cluster, SendOptions options) {
+Task<absl::StatusOr<Response>> Terminate(Exchange& exchange, const Cluster& cluster,
+                                         SendOptions options) {
   auto stream = co_await cluster.Connect(exchange, options);
   if (!stream.ok()) co_return stream.status();
   co_return Response{std::make_unique<ResponseHead>(200), nullptr, *std::move(stream)};
 }
 
-Task<absl::StatusOr<Response>> SendOnce(Request& request, Exchange& exchange, const Route& route, const Cluster& cluster) {
-  const SendOptions options{.priority = PriorityOf(route),
-                            .auto_host_rewrite = route.auto_host,
-                            .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host};
-  if (route.terminates_connect && request.head->is_connect()) return Terminate(exchange, cluster, options);
+Task<absl::StatusOr<Response>> SendOnce(Request& request, Exchange& exchange, const Route& route,
+                                        const Cluster& cluster) {
+  const SendOptions options{
+      .priority = PriorityOf(route),
+      .auto_host_rewrite = route.auto_host,
+      .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host};
+  if (route.terminates_connect && request.head->is_connect())
+    return Terminate(exchange, cluster, options);
   return cluster.Send(request, exchange, options);
 }
 
@@ -52,21 +63,25 @@ void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {
 }
 
 void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start) {
-  const Duration taken = exchange.time.upstream_first_received - std::max(start, exchange.time.request_received);
+  const Duration taken =
+      exchange.time.upstream_first_received - std::max(start, exchange.time.request_received);
   char text[24];
-  const char* end = std::to_chars(text, text + sizeof(text), std::max<int64_t>(Milliseconds(taken), 0)).ptr;
+  const char* end =
+      std::to_chars(text, text + sizeof(text), std::max<int64_t>(Milliseconds(taken), 0)).ptr;
   headers.Set(HeaderId::kXEnvoyUpstreamServiceTime, {text, static_cast<size_t>(end - text)});
 }
 
 }  // namespace
 
-RouterStats::RouterStats(const stats::Scope& scope) {
+RouterStats::RouterStats(const stats::Scope& scope){
 #define SLUICE_INIT(kind, name) name = scope.counter(#name);
-  SLUICE_ROUTER_STATS(SLUICE_INIT)
+    SLUICE_ROUTER_STATS(SLUICE_INIT)
 #undef SLUICE_INIT
 }
 
-Router::Router(RouterSettings settings, const stats::Scope& scope) : settings_(std::move(settings)), stats_(scope) {}
+Router::Router(RouterSettings settings, const stats::Scope& scope)
+    : settings_(std::move(settings)), stats_(scope) {
+}
 
 Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   stats_.rq_total.Add();
@@ -77,8 +92,10 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     exchange.set_details("route_not_found");
     return Immediately(Reply(404));
   }
-  if (route->action != Route::Action::kForward) return Immediately(AnswerLocally(*route, *request.head, exchange));
-  const Cluster* cluster = settings_.find_cluster(route->ClusterFor(*request.head), exchange.worker());
+  if (route->action != Route::Action::kForward)
+    return Immediately(AnswerLocally(*route, *request.head, exchange));
+  const Cluster* cluster =
+      settings_.find_cluster(route->ClusterFor(*request.head), exchange.worker());
   if (cluster == nullptr) {
     stats_.no_cluster.Add();
     exchange.Note(ResponseFlag::kNoClusterFound);
@@ -89,12 +106,14 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   }
   exchange.upstream.cluster_name = cluster->name();
   const RequestWishes wishes = TakeWishes(*request.head);
-  const Duration timeout = WantsTunnel(*request.head) ? Duration::zero() : wishes.timeout.value_or(route->timeout);
+  const Duration timeout =
+      WantsTunnel(*request.head) ? Duration::zero() : wishes.timeout.value_or(route->timeout);
   PrepareRequest(*route, timeout, settings_.suppress_envoy_headers, *request.head, exchange);
   if (route->retry == nullptr && !wishes.wants_retries() && !wishes.per_try_timeout.has_value()) {
     return Forward(std::move(request), exchange, *route, *cluster, timeout);
   }
-  return ForwardWithRetries(std::move(request), exchange, *route, *cluster, timeout, WithWishes(route->retry.get(), wishes));
+  return ForwardWithRetries(std::move(request), exchange, *route, *cluster, timeout,
+                            WithWishes(route->retry.get(), wishes));
 }
 
 Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const {
@@ -103,7 +122,8 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
   if (route.action == Route::Action::kRedirect) {
     stats_.rq_redirect.Add();
     response = Reply(route.redirect->status);
-    response.head->headers.AddCopy(HeaderId::kLocation, RedirectLocation(*route.redirect, head, route.MatchedLength(head)));
+    response.head->headers.AddCopy(
+        HeaderId::kLocation, RedirectLocation(*route.redirect, head, route.MatchedLength(head)));
   } else {
     stats_.rq_direct_response.Add();
     response = Reply(route.direct->status);
@@ -117,7 +137,8 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
   return response;
 }
 
-Task<Response> Router::Forward(Request request, Exchange& exchange, const Route& route, const Cluster& cluster, Duration timeout) const {
+Task<Response> Router::Forward(Request request, Exchange& exchange, const Route& route,
+                               const Cluster& cluster, Duration timeout) const {
   const TimePoint start = Now();
   auto body = std::make_unique<RoutedBody>(exchange, cluster, stats_, start);
   body->timer().Start(timeout, request.body == nullptr);
@@ -130,19 +151,23 @@ Task<Response> Router::Forward(Request request, Exchange& exchange, const Route&
   co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);
 }
 
-Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, const Route& route, const Cluster& cluster,
-                                          Duration timeout, RetryPolicy policy) const {
+Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, const Route& route,
+                                          const Cluster& cluster, Duration timeout,
+                                          RetryPolicy policy) const {
   const TimePoint start = Now();
   const bool no_body = request.body == nullptr;
   auto body = std::make_unique<RoutedBody>(exchange, cluster, stats_, start);
   body->timer().Start(timeout, no_body);
   std::shared_ptr<RequestRecording> recording;
-  if (!no_body) recording = std::make_shared<RequestRecording>(std::move(request.body), cluster.settings().buffer_limit);
+  if (!no_body)
+    recording = std::make_shared<RequestRecording>(std::move(request.body),
+                                                   cluster.settings().buffer_limit);
   BreakerUnit unit;
   exchange.upstream.attempts = 0;
   while (true) {
     const uint32_t attempt = ++exchange.upstream.attempts;
-    if (route.request_attempt_count && attempt > 1) request.head->headers.Set(HeaderId::kXEnvoyAttemptCount, Cat(attempt));
+    if (route.request_attempt_count && attempt > 1)
+      request.head->headers.Set(HeaderId::kXEnvoyAttemptCount, Cat(attempt));
     if (recording != nullptr) request.body = recording->Play();
     absl::StatusOr<Response> outcome = absl::UnknownError("");
     {
@@ -152,13 +177,15 @@ Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, c
       const bool too_late = body->timer().fired();
       if (too_late || per_try.fired()) {
         co_await exchange.canceller().Recover();
-        outcome = Interrupted(exchange, too_late ? Reason::kUpstreamTimeout : Reason::kPerTryTimeout);
+        outcome =
+            Interrupted(exchange, too_late ? Reason::kUpstreamTimeout : Reason::kPerTryTimeout);
       }
     }
     if (!WillRetry(policy, outcome, recording.get(), route, cluster, exchange, &unit)) {
       co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);
     }
-    outcome = absl::UnknownError("");  // Lets the answer that is not wanted, and its connection, go.
+    outcome =
+        absl::UnknownError("");  // Lets the answer that is not wanted, and its connection, go.
     const bool waited = co_await Sleep(RetryBackOff(policy, attempt, exchange.worker().rng()));
     if (waited && !body->timer().fired()) continue;
     outcome = MakeError(Reason::kCancelled);
@@ -170,12 +197,15 @@ Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, c
   }
 }
 
-bool Router::WillRetry(const RetryPolicy& policy, const absl::StatusOr<Response>& outcome, const RequestRecording* recording,
-                       const Route& route, const Cluster& cluster, Exchange& exchange, BreakerUnit* unit) const {
+bool Router::WillRetry(const RetryPolicy& policy, const absl::StatusOr<Response>& outcome,
+                       const RequestRecording* recording, const Route& route,
+                       const Cluster& cluster, Exchange& exchange, BreakerUnit* unit) const {
   const ClusterStats& stats = cluster.stats();
   const uint32_t attempts = exchange.upstream.attempts;
-  if (!outcome.ok() && ReasonOf(outcome.status()) == Reason::kPerTryTimeout) stats.upstream_rq_per_try_timeout.Add();
-  const bool retriable = outcome.ok() ? IsRetriable(policy, outcome->head->status) : IsRetriable(policy, outcome.status());
+  if (!outcome.ok() && ReasonOf(outcome.status()) == Reason::kPerTryTimeout)
+    stats.upstream_rq_per_try_timeout.Add();
+  const bool retriable = outcome.ok() ? IsRetriable(policy, outcome->head->status)
+                                      : IsRetriable(policy, outcome.status());
   if (!retriable) {
     if (attempts > 1 && outcome.ok()) stats.upstream_rq_retry_success.Add();
     return false;
@@ -190,25 +220,29 @@ bool Router::WillRetry(const RetryPolicy& policy, const absl::StatusOr<Response>
     return false;
   }
   *unit = BreakerUnit();  // The retry before has ended.
-  *unit = BreakerUnit::Try(cluster.breaker(PriorityOf(route)), Resource::kRetries, exchange.worker().index());
+  *unit = BreakerUnit::Try(cluster.breaker(PriorityOf(route)), Resource::kRetries,
+                           exchange.worker().index());
   if (!*unit) {
     stats.upstream_rq_retry_overflow.Add();
     return false;
   }
   stats.upstream_rq_retry.Add();
   stats.upstream_rq_retry_backoff_exponential.Add();
-  stats.retry_codes.Count(outcome.ok() ? outcome->head->status : MeaningOf(ReasonOf(outcome.status())).status);
+  stats.retry_codes.Count(outcome.ok() ? outcome->head->status
+                                       : MeaningOf(ReasonOf(outcome.status())).status);
   return true;
 }
 
-Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body, const Route& route, const Cluster& cluster,
-                        Exchange& exchange, TimePoint start) const {
+Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
+                        const Route& route, const Cluster& cluster, Exchange& exchange,
+                        TimePoint start) const {
   if (!outcome.ok()) return Fail(outcome.status(), route, cluster, exchange);
   Response response = *std::move(outcome);
   CountAnswer(cluster, response.head->status, exchange);
   exchange.set_details("via_upstream");
   const bool ours = route.terminates_connect && response.tunnel != nullptr;
-  if (!settings_.suppress_envoy_headers && !ours) SetServiceTime(response.head->headers, exchange, start);
+  if (!settings_.suppress_envoy_headers && !ours)
+    SetServiceTime(response.head->headers, exchange, start);
   EditResponse(route, response, exchange);
   if (response.tunnel != nullptr) return response;
   if (response.body == nullptr) {
@@ -220,7 +254,8 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   return response;
 }
 
-Response Router::Fail(const absl::Status& error, const Route& route, const Cluster& cluster, Exchange& exchange) const {
+Response Router::Fail(const absl::Status& error, const Route& route, const Cluster& cluster,
+                      Exchange& exchange) const {
   const Reason reason = ReasonOf(error);
   if (reason == Reason::kUpstreamTimeout) cluster.stats().upstream_rq_timeout.Add();
   Response response = ErrorReply(error, exchange);

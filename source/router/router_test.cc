@@ -1,4 +1,5 @@
-// The router over a cluster whose picks are scripted: local answers, failures, timeouts and retries.
+// The router over a cluster whose picks are scripted: local answers, failures, timeouts and
+// retries.
 #include "source/router/router.h"
 
 #include <deque>
@@ -13,11 +14,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Fails each pick with the next status of the script; after its end a pick lasts until it is cancelled.
+// Fails each pick with the next status of the script; after its end a pick lasts until it is
+// cancelled.
 class ScriptedCluster final : public Cluster {
  public:
   ScriptedCluster(stats::Store& store, uint32_t max_retries)
-      : Cluster(Settings(), Config(max_retries), store.Root().Sub("cluster").Sub("c"), SocketDialer(), 1) {}
+      : Cluster(Settings(), Config(max_retries), store.Root().Sub("cluster").Sub("c"),
+                SocketDialer(), 1) {}
 
   Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions&, Exchange&) const override {
     ++picks;
@@ -45,7 +48,8 @@ class ScriptedCluster final : public Cluster {
   }
   static envoy::config::cluster::v3::Cluster Config(uint32_t max_retries) {
     envoy::config::cluster::v3::Cluster config;
-    config.mutable_circuit_breakers()->add_thresholds()->mutable_max_retries()->set_value(max_retries);
+    config.mutable_circuit_breakers()->add_thresholds()->mutable_max_retries()->set_value(
+        max_retries);
     return config;
   }
 };
@@ -79,7 +83,8 @@ struct Setting {
   Task<> Run() {
     Exchange& base = exchange;
     const FilterChain chain;
-    response = co_await router.Handle(Request{base.request_head(), std::move(body)}, base, Next(chain, base, 1));
+    response = co_await router.Handle(Request{base.request_head(), std::move(body)}, base,
+                                      Next(chain, base, 1));
     if (response.body != nullptr) {
       auto text = co_await ReadAll(response.body.get(), 1000);
       if (text.ok()) answer = *text;
@@ -94,8 +99,10 @@ struct Setting {
   ScriptedCluster cluster;
   Route route;
   testing::TestExchange exchange;
-  Router router{{.find_cluster = [this](std::string_view name, const Worker&) { return name == "c" ? &cluster : nullptr; }},
-                store.Root().Sub("http").Sub("p")};
+  Router router{
+      {.find_cluster = [this](std::string_view name,
+                              const Worker&) { return name == "c" ? &cluster : nullptr; }},
+      store.Root().Sub("http").Sub("p")};
   BodyPtr body;
   Response response;
   std::string answer;
@@ -186,7 +193,8 @@ TEST_CASE("retries until an attempt fails for good", "[router]") {
   Setting setting;
   setting.SetRetries("connect-failure", 3);
   setting.route.request_attempt_count = true;
-  setting.cluster.script = {Reason::kConnectRefused, Reason::kConnectTimeout, Reason::kNoHealthyUpstream};
+  setting.cluster.script = {Reason::kConnectRefused, Reason::kConnectTimeout,
+                            Reason::kNoHealthyUpstream};
   CHECK(setting.Handle().head->status == 503);
   CHECK(setting.cluster.picks == 3);
   CHECK(setting.exchange.upstream.attempts == 3);
@@ -203,7 +211,8 @@ TEST_CASE("retries until the limit", "[router]") {
   Setting setting;
   setting.SetRetries("5xx", 2);
   setting.body = TextBody("hello");
-  setting.cluster.script = {Reason::kConnectRefused, Reason::kConnectRefused, Reason::kConnectRefused, Reason::kConnectRefused};
+  setting.cluster.script = {Reason::kConnectRefused, Reason::kConnectRefused,
+                            Reason::kConnectRefused, Reason::kConnectRefused};
   CHECK(setting.Handle().head->status == 503);
   CHECK(setting.cluster.picks == 3);
   CHECK(setting.Has(ResponseFlag::kUpstreamRetryLimitExceeded));

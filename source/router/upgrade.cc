@@ -9,13 +9,16 @@ namespace sluice {
 namespace {
 
 const bool* Find(const UpgradeSet& set, std::string_view protocol) {
-  const auto found = std::find_if(set.begin(), set.end(), [&](const auto& entry) { return entry.first == protocol; });
+  const auto found = std::find_if(set.begin(), set.end(),
+                                  [&](const auto& entry) { return entry.first == protocol; });
   return found == set.end() ? nullptr : &found->second;
 }
 
 }  // namespace
 
-std::string_view WantedUpgrade(const RequestHead& head) { return head.is_connect() ? std::string_view("connect") : head.upgrade; }
+std::string_view WantedUpgrade(const RequestHead& head) {
+  return head.is_connect() ? std::string_view("connect") : head.upgrade;
+}
 
 bool UpgradeAllowed(const Route* route, const UpgradeSet& manager, const RequestHead& head) {
   const std::string_view wanted = WantedUpgrade(head);

@@ -40,8 +40,9 @@ bool TakeWish(std::string_view name, std::string_view value, RequestWishes* wish
   } else if (name == "retriable-status-codes") {
     wishes->status_codes = ParseCodes(value);
   } else {
-    static constexpr std::string_view kTaken[] = {"hedge-on-per-try-timeout", "retriable-header-names", "retry-grpc-on",
-                                                  "upstream-alt-stat-name", "upstream-rq-timeout-alt-response"};
+    static constexpr std::string_view kTaken[] = {
+        "hedge-on-per-try-timeout", "retriable-header-names", "retry-grpc-on",
+        "upstream-alt-stat-name", "upstream-rq-timeout-alt-response"};
     return std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken);
   }
   return true;
@@ -53,7 +54,8 @@ void RewriteHost(const Route& route, RequestHead& head) {
   if (host.empty()) return;
   if (route.append_x_forwarded_host) {
     const auto last = head.headers.Get(HeaderId::kXForwardedHost);
-    if (last.value_or("") != head.authority) head.headers.Append(HeaderId::kXForwardedHost, head.authority);
+    if (last.value_or("") != head.authority)
+      head.headers.Append(HeaderId::kXForwardedHost, head.authority);
   }
   // The header that named the host may go: the view is copied.
   head.authority = head.arena.Copy(host);
@@ -64,10 +66,13 @@ void RewriteHost(const Route& route, RequestHead& head) {
 RequestWishes TakeWishes(RequestHead& head) {
   RequestWishes wishes;
   const auto speaks_to_us = [](const Header& header) {
-    return header.id == HeaderId::kOther && header.name.size() > kPrefix.size() && header.name.starts_with(kPrefix);
+    return header.id == HeaderId::kOther && header.name.size() > kPrefix.size() &&
+           header.name.starts_with(kPrefix);
   };
   if (std::none_of(head.headers.begin(), head.headers.end(), speaks_to_us)) return wishes;
-  head.headers.RemoveIf([&](const Header& header) { return speaks_to_us(header) && TakeWish(header.name, header.value, &wishes); });
+  head.headers.RemoveIf([&](const Header& header) {
+    return speaks_to_us(header) && TakeWish(header.name, header.value, &wishes);
+  });
   if (head.headers.Get(HeaderId::kXEnvoyInternal) != "true") return {};
   return wishes;
 }
@@ -81,7 +86,8 @@ RetryPolicy WithWishes(const RetryPolicy* policy, const RequestWishes& wishes) {
   return effective;
 }
 
-void PrepareRequest(const Route& route, Duration timeout, bool suppress_envoy_headers, RequestHead& head, const Exchange& exchange) {
+void PrepareRequest(const Route& route, Duration timeout, bool suppress_envoy_headers,
+                    RequestHead& head, const Exchange& exchange) {
   if (!suppress_envoy_headers && timeout > Duration::zero()) {
     if (timeout == route.timeout) {
       head.headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, route.timeout_text);

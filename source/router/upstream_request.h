@@ -1,4 +1,5 @@
-// Upstream request: what the route and the client's x-envoy-* headers make of a request before it is sent. Worker thread only.
+// Upstream request: what the route and the client's x-envoy-* headers make of a request before it
+// is sent. Worker thread only.
 #pragma once
 
 #include <optional>
@@ -19,15 +20,18 @@ struct RequestWishes {
   bool wants_retries() const { return retry_on != 0; }
 };
 
-/// Takes the wishes out of the head. They are honoured only when the connection manager has marked the client as internal
-/// (x-envoy-internal: true), and removed in any case. Costs one look at the length of each header where there are none.
+/// Takes the wishes out of the head. They are honoured only when the connection manager has marked
+/// the client as internal (x-envoy-internal: true), and removed in any case. Costs one look at the
+/// length of each header where there are none.
 RequestWishes TakeWishes(RequestHead& head);
 
 /// The route's policy with the wishes on top of it.
 RetryPolicy WithWishes(const RetryPolicy* policy, const RequestWishes& wishes);
 
-/// Edits headers, then host, then path, as the route says; sets x-envoy-expected-rq-timeout-ms, x-envoy-attempt-count,
-/// x-envoy-original-path. `timeout` zero: none. Allocates nothing (beyond the arena) where there is nothing to rewrite.
-void PrepareRequest(const Route& route, Duration timeout, bool suppress_envoy_headers, RequestHead& head, const Exchange& exchange);
+/// Edits headers, then host, then path, as the route says; sets x-envoy-expected-rq-timeout-ms,
+/// x-envoy-attempt-count, x-envoy-original-path. `timeout` zero: none. Allocates nothing (beyond
+/// the arena) where there is nothing to rewrite.
+void PrepareRequest(const Route& route, Duration timeout, bool suppress_envoy_headers,
+                    RequestHead& head, const Exchange& exchange);
 
 }  // namespace sluice

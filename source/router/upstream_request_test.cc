@@ -75,7 +75,8 @@ TEST_CASE("a plain route leaves a request as it is", "[prepare]") {
   for (const bool suppress : {true, false}) {
     RequestHead other;
     Fill(other);
-    PrepareRequest(Route(), suppress ? Duration(milliseconds(15000)) : Duration::zero(), suppress, other, exchange);
+    PrepareRequest(Route(), suppress ? Duration(milliseconds(15000)) : Duration::zero(), suppress,
+                   other, exchange);
     CHECK(other.headers.empty());
   }
   RequestHead wished;
