@@ -1,4 +1,5 @@
-// The process's own log. Any thread writes; one mutex keeps lines whole and covers the file and the pattern.
+// The process's own log. Any thread writes; one mutex keeps lines whole and covers the file and the
+// pattern.
 #include "source/base/log.h"
 
 #include <fcntl.h>
@@ -33,7 +34,8 @@ constexpr std::string_view kComponentNames[] = {
     SLUICE_LOG_COMPONENTS(SLUICE_LOG_NAME)
 #undef SLUICE_LOG_NAME
 };
-constexpr std::string_view kLevelNames[] = {"trace", "debug", "info", "warning", "error", "critical", "off"};
+constexpr std::string_view kLevelNames[] = {"trace", "debug",    "info", "warning",
+                                            "error", "critical", "off"};
 
 // Where lines go. Never destroyed: threads may log until the process is gone.
 struct Sink {
@@ -51,12 +53,14 @@ Sink& TheSink() {
 
 absl::StatusOr<int> OpenLog(const std::string& path) {
   if (path.empty()) return STDERR_FILENO;
-  // Opened through /dev they would fail where they are sockets, as under systemd. A FIFO or a device must not block a worker.
+  // Opened through /dev they would fail where they are sockets, as under systemd. A FIFO or a
+  // device must not block a worker.
   int fd = -1;
   if (path == "/dev/stderr" || path == "/dev/stdout") {
     fd = fcntl(path == "/dev/stderr" ? STDERR_FILENO : STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
   } else {
-    fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    fd =
+        open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
   }
   if (fd < 0) return Invalid("--log-path: cannot open '", path, "': ", strerror(errno));
   return fd;
@@ -86,7 +90,8 @@ std::optional<size_t> FindComponent(std::string_view name) {
 
 std::string AllComponents() {
   std::string names;
-  for (const std::string_view name : kComponentNames) AppendTo(&names, names.empty() ? "" : ", ", name);
+  for (const std::string_view name : kComponentNames)
+    AppendTo(&names, names.empty() ? "" : ", ", name);
   return names;
 }
 
@@ -99,7 +104,9 @@ absl::Status ParseLevels(std::string_view list, Levels* levels) {
     const size_t colon = entry.find(':');
     if (colon == entry.npos) return Invalid("'", entry, "' is not of the form component:level");
     const std::optional<size_t> component = FindComponent(entry.substr(0, colon));
-    if (!component) return Invalid("unknown component '", entry.substr(0, colon), "'; there are ", AllComponents());
+    if (!component)
+      return Invalid("unknown component '", entry.substr(0, colon), "'; there are ",
+                     AllComponents());
     const std::optional<LogLevel> level = ParseLogLevel(entry.substr(colon + 1));
     if (!level) return Invalid("unknown level '", entry.substr(colon + 1), "'");
     (*levels)[*component] = *level;
@@ -108,14 +115,19 @@ absl::Status ParseLevels(std::string_view list, Levels* levels) {
 }
 
 void Apply(const Levels& levels) {
-  for (size_t i = 0; i < kComponents; ++i) log_internal::levels[i].store(levels[i], std::memory_order_relaxed);
+  for (size_t i = 0; i < kComponents; ++i)
+    log_internal::levels[i].store(levels[i], std::memory_order_relaxed);
 }
 
 }  // namespace
 
-std::string_view ToString(LogLevel level) { return kLevelNames[static_cast<size_t>(level)]; }
+std::string_view ToString(LogLevel level) {
+  return kLevelNames[static_cast<size_t>(level)];
+}
 
-std::string_view ToString(LogComponent component) { return kComponentNames[static_cast<size_t>(component)]; }
+std::string_view ToString(LogComponent component) {
+  return kComponentNames[static_cast<size_t>(component)];
+}
 
 std::optional<LogLevel> ParseLogLevel(std::string_view name) {
   if (name == "warn") return LogLevel::kWarning;
@@ -159,7 +171,8 @@ absl::Status ReopenLog() {
 std::vector<std::pair<std::string_view, LogLevel>> LogLevels() {
   std::vector<std::pair<std::string_view, LogLevel>> result;
   for (size_t i = 0; i < kComponents; ++i) {
-    result.emplace_back(kComponentNames[i], log_internal::levels[i].load(std::memory_order_relaxed));
+    result.emplace_back(kComponentNames[i],
+                        log_internal::levels[i].load(std::memory_order_relaxed));
   }
   return result;
 }
@@ -178,13 +191,15 @@ bool SetLogLevel(std::string_view component, LogLevel level) {
 
 absl::Status SetLogLevels(std::string_view list) {
   Levels levels;
-  for (size_t i = 0; i < kComponents; ++i) levels[i] = log_internal::levels[i].load(std::memory_order_relaxed);
+  for (size_t i = 0; i < kComponents; ++i)
+    levels[i] = log_internal::levels[i].load(std::memory_order_relaxed);
   const absl::Status parsed = ParseLevels(list, &levels);
   if (parsed.ok()) Apply(levels);
   return parsed;
 }
 
-void WriteLog(LogComponent component, LogLevel level, const char* file, int line, std::string_view text) {
+void WriteLog(LogComponent component, LogLevel level, const char* file, int line,
+              std::string_view text) {
   static thread_local const long thread = syscall(SYS_gettid);
   const LogRecord record{WallNow(), level, ToString(component), file, line, thread, text};
   Sink& sink = TheSink();
@@ -192,7 +207,8 @@ void WriteLog(LogComponent component, LogLevel level, const char* file, int line
   std::string out;
   if (sink.lost > 0) {
     const std::string lost = Cat(sink.lost, " lines before this one could not be written");
-    sink.pattern.Append({record.time, LogLevel::kWarning, "misc", __FILE__, __LINE__, thread, lost}, &out);
+    sink.pattern.Append({record.time, LogLevel::kWarning, "misc", __FILE__, __LINE__, thread, lost},
+                        &out);
     out.push_back('\n');
   }
   sink.pattern.Append(record, &out);

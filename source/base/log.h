@@ -1,5 +1,6 @@
-// The process's own log (not the access log): lines with a level and a component, written at once to standard error or a file.
-// One log a process; any thread writes, levels change at any time, Configure and Reopen belong to the main thread.
+// The process's own log (not the access log): lines with a level and a component, written at once
+// to standard error or a file. One log a process; any thread writes, levels change at any time,
+// Configure and Reopen belong to the main thread.
 #pragma once
 
 #include <array>
@@ -23,30 +24,31 @@ std::string_view ToString(LogLevel level);
 /// The level of that name ("warn" is "warning" too); nullopt for any other word.
 std::optional<LogLevel> ParseLogLevel(std::string_view name);
 
-// X(enumerator, name): the parts of the proxy that log, under the names that Envoy's users know. Sorted.
-#define SLUICE_LOG_COMPONENTS(X)   \
-  X(kAdmin, "admin")               \
-  X(kConfig, "config")             \
-  X(kConnection, "connection")     \
-  X(kDns, "dns")                   \
-  X(kFile, "file")                 \
-  X(kFilter, "filter")             \
+// X(enumerator, name): the parts of the proxy that log, under the names that Envoy's users know.
+// Sorted.
+#define SLUICE_LOG_COMPONENTS(X)    \
+  X(kAdmin, "admin")                \
+  X(kConfig, "config")              \
+  X(kConnection, "connection")      \
+  X(kDns, "dns")                    \
+  X(kFile, "file")                  \
+  X(kFilter, "filter")              \
   X(kForwardProxy, "forward_proxy") \
-  X(kHttp, "http")                 \
-  X(kMain, "main")                 \
-  X(kMisc, "misc")                 \
-  X(kPool, "pool")                 \
-  X(kRouter, "router")             \
-  X(kRuntime, "runtime")           \
-  X(kStats, "stats")               \
-  X(kTcp, "tcp")                   \
+  X(kHttp, "http")                  \
+  X(kMain, "main")                  \
+  X(kMisc, "misc")                  \
+  X(kPool, "pool")                  \
+  X(kRouter, "router")              \
+  X(kRuntime, "runtime")            \
+  X(kStats, "stats")                \
+  X(kTcp, "tcp")                    \
   X(kUpstream, "upstream")
 
 enum class LogComponent : uint8_t {
 #define SLUICE_LOG_ENUM(id, name) id,
   SLUICE_LOG_COMPONENTS(SLUICE_LOG_ENUM)
 #undef SLUICE_LOG_ENUM
-  kCount,
+      kCount,
 };
 
 std::string_view ToString(LogComponent component);
@@ -58,15 +60,16 @@ struct LogSettings {
   std::string path;              ///< --log-path; empty: standard error
   /// --log-format, a pattern of spdlog: the flags that log_pattern.h lists.
   std::string format = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v";
-  bool escape = false;           ///< --log-format-escaped: C escapes for control characters in the text
+  bool escape = false;  ///< --log-format-escaped: C escapes for control characters in the text
 };
 
-/// Sets up the log. Until then it writes to standard error at level info in the default format. InvalidArgument, which names the
-/// flag, for an unknown level, component or pattern and for a file that cannot be opened: nothing has changed then. May be called
-/// again.
+/// Sets up the log. Until then it writes to standard error at level info in the default format.
+/// InvalidArgument, which names the flag, for an unknown level, component or pattern and for a file
+/// that cannot be opened: nothing has changed then. May be called again.
 absl::Status ConfigureLog(const LogSettings& settings);
 
-/// Opens --log-path again under its name (SIGUSR1, after logrotate). On an error the log goes on into the old file.
+/// Opens --log-path again under its name (SIGUSR1, after logrotate). On an error the log goes on
+/// into the old file.
 absl::Status ReopenLog();
 
 /// The components with their levels, sorted by name.
@@ -79,25 +82,28 @@ absl::Status SetLogLevels(std::string_view list);
 
 /// The rest of this file is for SLUICE_LOG.
 namespace log_internal {
-extern constinit std::array<std::atomic<LogLevel>, static_cast<size_t>(LogComponent::kCount)> levels;
+extern constinit std::array<std::atomic<LogLevel>, static_cast<size_t>(LogComponent::kCount)>
+    levels;
 }
 
 /// Whether a line of that level would be written: one relaxed load.
 inline bool LogsAt(LogComponent component, LogLevel level) {
-  return level >= log_internal::levels[static_cast<size_t>(component)].load(std::memory_order_relaxed);
+  return level >=
+         log_internal::levels[static_cast<size_t>(component)].load(std::memory_order_relaxed);
 }
 
 /// Writes a line, whatever the level is set to. `file` outlives the call.
-void WriteLog(LogComponent component, LogLevel level, const char* file, int line, std::string_view text);
+void WriteLog(LogComponent component, LogLevel level, const char* file, int line,
+              std::string_view text);
 
-/// SLUICE_LOG(kInfo, kMain, "listening on ", address, " with ", 2, " workers"): the arguments are those of Cat(), and are not
-/// evaluated when the line is not wanted.
-#define SLUICE_LOG(level, component, ...)                                                                          \
-  do {                                                                                                             \
-    if (::sluice::LogsAt(::sluice::LogComponent::component, ::sluice::LogLevel::level)) {                          \
-      ::sluice::WriteLog(::sluice::LogComponent::component, ::sluice::LogLevel::level, __FILE__, __LINE__,         \
-                         ::sluice::Cat(__VA_ARGS__));                                                              \
-    }                                                                                                              \
+/// SLUICE_LOG(kInfo, kMain, "listening on ", address, " with ", 2, " workers"): the arguments are
+/// those of Cat(), and are not evaluated when the line is not wanted.
+#define SLUICE_LOG(level, component, ...)                                                        \
+  do {                                                                                           \
+    if (::sluice::LogsAt(::sluice::LogComponent::component, ::sluice::LogLevel::level)) {        \
+      ::sluice::WriteLog(::sluice::LogComponent::component, ::sluice::LogLevel::level, __FILE__, \
+                         __LINE__, ::sluice::Cat(__VA_ARGS__));                                  \
+    }                                                                                            \
   } while (false)
 
 }  // namespace sluice

@@ -11,11 +11,17 @@ namespace {
 constexpr std::string_view kFlags = "v_jnlLtPgs#@%YCymdbhBaAHIMSpcDxrRTXzefFE^$";
 constexpr size_t kMaxWidth = 64;
 
-// The length of the UTF-8 sequence at the start of `text` (RFC 3629), 0 when there is none. An overlong form or a surrogate
-// passes: it only has to survive a JSON parser's decoder, which replaces it.
+// The length of the UTF-8 sequence at the start of `text` (RFC 3629), 0 when there is none. An
+// overlong form or a surrogate passes: it only has to survive a JSON parser's decoder, which
+// replaces it.
 size_t SequenceLength(std::string_view text) {
   const auto first = static_cast<unsigned char>(text[0]);
-  const size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  const size_t length = first < 0x80   ? 1
+                        : first < 0xC2 ? 0
+                        : first < 0xE0 ? 2
+                        : first < 0xF0 ? 3
+                        : first < 0xF5 ? 4
+                                       : 0;
   if (length > text.size()) return 0;
   for (size_t i = 1; i < length; ++i) {
     if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
@@ -71,14 +77,24 @@ void AppendTime(const char* format, const tm& local, std::string* out) {
 
 // The flags of the clock that strftime does not have.
 bool AppendFraction(char flag, WallTime time, std::string* out) {
-  const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch());
+  const auto since_epoch =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch());
   const auto nanoseconds = static_cast<uint64_t>(since_epoch.count());
   switch (flag) {
-    case 'e': AppendPadded(nanoseconds / 1'000'000 % 1'000, 3, out); return true;
-    case 'f': AppendPadded(nanoseconds / 1'000 % 1'000'000, 6, out); return true;
-    case 'F': AppendPadded(nanoseconds % 1'000'000'000, 9, out); return true;
-    case 'E': AppendTo(out, nanoseconds / 1'000'000'000); return true;
-    default: return false;
+    case 'e':
+      AppendPadded(nanoseconds / 1'000'000 % 1'000, 3, out);
+      return true;
+    case 'f':
+      AppendPadded(nanoseconds / 1'000 % 1'000'000, 6, out);
+      return true;
+    case 'F':
+      AppendPadded(nanoseconds % 1'000'000'000, 9, out);
+      return true;
+    case 'E':
+      AppendTo(out, nanoseconds / 1'000'000'000);
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -90,8 +106,16 @@ void AppendDate(char flag, const tm& local, std::string* out) {
     out->append(offset);
     return;
   }
-  const char format[] = {'%', flag == 'C' ? 'y' : flag == 'x' ? 'D' : flag == 'X' ? 'T' : flag, '\0'};
-  AppendTime(flag == 'c' ? "%a %b %e %H:%M:%S %Y" : flag == 'r' ? "%I:%M:%S %p" : format, local, out);
+  const char format[] = {'%',
+                         flag == 'C'   ? 'y'
+                         : flag == 'x' ? 'D'
+                         : flag == 'X' ? 'T'
+                                       : flag,
+                         '\0'};
+  AppendTime(flag == 'c'   ? "%a %b %e %H:%M:%S %Y"
+             : flag == 'r' ? "%I:%M:%S %p"
+                           : format,
+             local, out);
 }
 
 }  // namespace
@@ -129,7 +153,8 @@ absl::StatusOr<LogPattern> LogPattern::Parse(std::string_view pattern, bool esca
     }
     const size_t position = static_cast<size_t>(rest.data() - pattern.data());
     rest.remove_prefix(1);
-    if (!ParseWidth(&rest, &piece)) return Invalid("bad width at position ", position, " of '", pattern, "'");
+    if (!ParseWidth(&rest, &piece))
+      return Invalid("bad width at position ", position, " of '", pattern, "'");
     if (rest.empty() || kFlags.find(rest.front()) == kFlags.npos) {
       return Invalid("unknown flag at position ", position, " of '", pattern, "'");
     }
@@ -141,31 +166,62 @@ absl::StatusOr<LogPattern> LogPattern::Parse(std::string_view pattern, bool esca
   return parsed;
 }
 
-void LogPattern::AppendPiece(const Piece& piece, const LogRecord& record, const tm& local, std::string* out) {
+void LogPattern::AppendPiece(const Piece& piece, const LogRecord& record, const tm& local,
+                             std::string* out) {
   switch (piece.flag) {
-    case 0: out->append(piece.literal); return;
-    case '%': out->push_back('%'); return;
+    case 0:
+      out->append(piece.literal);
+      return;
+    case '%':
+      out->push_back('%');
+      return;
     case '^':
-    case '$': return;
-    case 'v': out->append(record.text); return;
-    case '_': AppendEscaped(record.text, false, out); return;
-    case 'j': AppendEscaped(record.text, true, out); return;
-    case 'n': out->append(record.component); return;
-    case 'l': out->append(ToString(record.level)); return;
-    case 'L': out->push_back(static_cast<char>(ToString(record.level)[0] - 'a' + 'A')); return;
-    case 't': AppendTo(out, record.thread); return;
-    case 'P': AppendTo(out, getpid()); return;
-    case 'g': out->append(record.file); return;
-    case 's': out->append(record.file.substr(record.file.rfind('/') + 1)); return;
-    case '#': AppendTo(out, record.line); return;
-    case '@': AppendTo(out, record.file, ":", record.line); return;
+    case '$':
+      return;
+    case 'v':
+      out->append(record.text);
+      return;
+    case '_':
+      AppendEscaped(record.text, false, out);
+      return;
+    case 'j':
+      AppendEscaped(record.text, true, out);
+      return;
+    case 'n':
+      out->append(record.component);
+      return;
+    case 'l':
+      out->append(ToString(record.level));
+      return;
+    case 'L':
+      out->push_back(static_cast<char>(ToString(record.level)[0] - 'a' + 'A'));
+      return;
+    case 't':
+      AppendTo(out, record.thread);
+      return;
+    case 'P':
+      AppendTo(out, getpid());
+      return;
+    case 'g':
+      out->append(record.file);
+      return;
+    case 's':
+      out->append(record.file.substr(record.file.rfind('/') + 1));
+      return;
+    case '#':
+      AppendTo(out, record.line);
+      return;
+    case '@':
+      AppendTo(out, record.file, ":", record.line);
+      return;
     default:
       if (!AppendFraction(piece.flag, record.time, out)) AppendDate(piece.flag, local, out);
   }
 }
 
 void LogPattern::Append(const LogRecord& record, std::string* out) const {
-  const time_t seconds = WallClock::to_time_t(std::chrono::floor<std::chrono::seconds>(record.time));
+  const time_t seconds =
+      WallClock::to_time_t(std::chrono::floor<std::chrono::seconds>(record.time));
   tm local{};
   localtime_r(&seconds, &local);
   for (const Piece& piece : pieces_) {

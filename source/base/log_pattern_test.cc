@@ -17,7 +17,8 @@ std::string Line(std::string_view pattern, std::string_view text = "a\nb", bool 
   const auto parsed = LogPattern::Parse(pattern, escape);
   if (!parsed.ok()) return Cat("error: ", Std(parsed.status().message()));
   // 2026-11-23 03:04:05.007089001 UTC
-  const WallTime time = WallTime(std::chrono::seconds(1795403045) + std::chrono::nanoseconds(7'089'001));
+  const WallTime time =
+      WallTime(std::chrono::seconds(1795403045) + std::chrono::nanoseconds(7'089'001));
   std::string line;
   parsed->Append({time, LogLevel::kWarning, "dns", "source/net/dns.cc", 42, 17, text}, &line);
   return line;
@@ -28,7 +29,8 @@ TEST_CASE("Every flag") {
     std::string_view pattern, line;
   };
   const Row rows[] = {
-      {"[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v", "[2026-11-23 08:34:05.007][17][warning][dns] [source/net/dns.cc:42] a\nb"},
+      {"[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v",
+       "[2026-11-23 08:34:05.007][17][warning][dns] [source/net/dns.cc:42] a\nb"},
       {"%H %M %S %f %F %E", "08 34 05 007089 007089001 1795403045"},
       {"%I %p|%r|%R|%X", "08 AM|08:34:05 AM|08:34|08:34:05"},
       {"%y %C %D %x", "26 26 11/23/26 11/23/26"},

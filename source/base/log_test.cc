@@ -1,4 +1,5 @@
-// The process log: settings, levels, files. Changes the log of this process, hence one test case at a time.
+// The process log: settings, levels, files. Changes the log of this process, hence one test case at
+// a time.
 #include "source/base/log.h"
 
 #include <stdlib.h>
@@ -71,7 +72,8 @@ TEST_CASE("Levels decide what is written, by component") {
   CHECK(LogsAt(LogComponent::kHttp, LogLevel::kDebug));
   const auto levels = LogLevels();
   CHECK(std::is_sorted(levels.begin(), levels.end()));
-  CHECK(std::count(levels.begin(), levels.end(), std::pair<std::string_view, LogLevel>("http", LogLevel::kDebug)) == 1);
+  CHECK(std::count(levels.begin(), levels.end(),
+                   std::pair<std::string_view, LogLevel>("http", LogLevel::kDebug)) == 1);
 }
 
 TEST_CASE("A list of levels applies whole or not at all") {
@@ -80,7 +82,8 @@ TEST_CASE("A list of levels applies whole or not at all") {
   CHECK(SetLogLevels("http:debug,dns:error").ok());
   CHECK(LogsAt(LogComponent::kHttp, LogLevel::kDebug));
   CHECK_FALSE(LogsAt(LogComponent::kDns, LogLevel::kWarning));
-  for (const std::string_view bad : {"http:trace,nothing:info", "http:trace,dns:loud", "http:trace,dns", "http:trace,,dns:info"}) {
+  for (const std::string_view bad : {"http:trace,nothing:info", "http:trace,dns:loud",
+                                     "http:trace,dns", "http:trace,,dns:info"}) {
     INFO(bad);
     CHECK_FALSE(SetLogLevels(bad).ok());
     CHECK_FALSE(LogsAt(LogComponent::kHttp, LogLevel::kTrace));
@@ -99,8 +102,8 @@ TEST_CASE("Wrong settings name their flag and change nothing") {
   component.component_levels = "nothing:info";
   format.format = "%q";
   path.path = directory.Path("no/such/directory.log");
-  for (const Row& row : {Row{level, "--log-level"}, Row{component, "--component-log-level"}, Row{format, "--log-format"},
-                         Row{path, "--log-path"}}) {
+  for (const Row& row : {Row{level, "--log-level"}, Row{component, "--component-log-level"},
+                         Row{format, "--log-format"}, Row{path, "--log-path"}}) {
     const absl::Status status = ConfigureLog(row.settings);
     CHECK_FALSE(status.ok());
     CHECK(Std(status.message()).starts_with(row.flag));

@@ -37,11 +37,13 @@ bool IsLocalName(std::string_view host) {
   std::string_view name = HostName(host);
   if (Address::Ip(name, 0).ok()) return true;
   if (name.ends_with('.')) name.remove_suffix(1);
-  return name.find('.') == name.npos || EqualsIgnoreCase(name.substr(name.rfind('.') + 1), "localhost");
+  return name.find('.') == name.npos ||
+         EqualsIgnoreCase(name.substr(name.rfind('.') + 1), "localhost");
 }
 
 Response ToResponse(AdminReply reply) {
-  Response response{std::make_unique<ResponseHead>(reply.status), TextBody(std::move(reply.body)), nullptr};
+  Response response{std::make_unique<ResponseHead>(reply.status), TextBody(std::move(reply.body)),
+                    nullptr};
   Headers& headers = response.head->headers;
   headers.Add(HeaderId::kContentType, reply.content_type);
   headers.Add(HeaderId::kOther, "cache-control", "no-cache, max-age=0");
@@ -54,18 +56,23 @@ Response ToResponse(AdminReply reply) {
 
 bool IsForm(const RequestHead& head) {
   const auto type = head.Get("content-type");
-  return head.method == "POST" && type && EqualsIgnoreCase(Trim(type->substr(0, type->find(';'))), "application/x-www-form-urlencoded");
+  return head.method == "POST" && type &&
+         EqualsIgnoreCase(Trim(type->substr(0, type->find(';'))),
+                          "application/x-www-form-urlencoded");
 }
 
 std::string_view Refusal(const RequestHead& head, const Exchange& exchange) {
-  return RefusalOf(head.method, head.authority, head.Get("origin"), exchange.connection().local.is_loopback());
+  return RefusalOf(head.method, head.authority, head.Get("origin"),
+                   exchange.connection().local.is_loopback());
 }
 
 }  // namespace
 
-std::string_view RefusalOf(std::string_view method, std::string_view host, std::optional<std::string_view> origin, bool on_loopback) {
+std::string_view RefusalOf(std::string_view method, std::string_view host,
+                           std::optional<std::string_view> origin, bool on_loopback) {
   if (on_loopback && !host.empty() && !IsLocalName(host)) {
-    return "This admin listens on a loopback address: ask for it by an IP address, as localhost, or by a name without a dot.\n";
+    return "This admin listens on a loopback address: ask for it by an IP address, as localhost, "
+           "or by a name without a dot.\n";
   }
   if (method == "GET" || method == "HEAD" || !origin) return {};
   const size_t scheme = origin->find("://");
@@ -83,7 +90,8 @@ Admin::Counters::Counters(const stats::Scope& scope)
 Admin::Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs)
     : context_(std::move(context)),
       access_logs_(std::move(access_logs)),
-      counters_(context_.stats.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)) {}
+      counters_(
+          context_.stats.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)) {}
 
 Admin::~Admin() = default;
 
@@ -93,8 +101,9 @@ Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
   const RequestHead& head = *request.head;
   exchange.set_details(kDetails);
   if (const std::string_view refusal = Refusal(head, exchange); !refusal.empty()) {
-    SLUICE_LOG(kWarning, kAdmin, "refused ", head.method, " ", head.PathOnly(), " from ", exchange.connection().direct_remote.ToString(),
-               ": ", refusal.substr(0, refusal.size() - 1));
+    SLUICE_LOG(kWarning, kAdmin, "refused ", head.method, " ", head.PathOnly(), " from ",
+               exchange.connection().direct_remote.ToString(), ": ",
+               refusal.substr(0, refusal.size() - 1));
     co_return ToResponse({403, std::string(refusal)});
   }
 
@@ -110,7 +119,8 @@ Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
   }
   SLUICE_LOG(kDebug, kAdmin, page_request.method, " ", page_request.path);
   AdminReply reply = Answer(page_request, context_);
-  if (reply.after) exchange.set_filter_state(kAfterName, std::make_shared<After>(std::move(reply.after)));
+  if (reply.after)
+    exchange.set_filter_state(kAfterName, std::make_shared<After>(std::move(reply.after)));
   co_return ToResponse(std::move(reply));
 }
 

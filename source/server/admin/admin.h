@@ -1,4 +1,5 @@
-// Admin: answers the requests of the admin's listener, an ordinary HTTP/1.1 listener on the main thread. Main thread.
+// Admin: answers the requests of the admin's listener, an ordinary HTTP/1.1 listener on the main
+// thread. Main thread.
 #pragma once
 
 #include <memory>
@@ -14,16 +15,20 @@
 
 namespace sluice::admin {
 
-/// Why a request is refused before it reaches a page; empty when it is not. A browser that was lured to a page of somebody else
-/// must neither change nor read anything here: a POST with an Origin has to come from the admin's own Host (CSRF), and an admin
-/// bound to loopback does not answer under a foreign host name (DNS rebinding): an IP address, "localhost", a name without a dot
-/// or no Host at all is asked for. `origin` and `host` are header values; an absent host is empty.
-std::string_view RefusalOf(std::string_view method, std::string_view host, std::optional<std::string_view> origin, bool on_loopback);
+/// Why a request is refused before it reaches a page; empty when it is not. A browser that was
+/// lured to a page of somebody else must neither change nor read anything here: a POST with an
+/// Origin has to come from the admin's own Host (CSRF), and an admin bound to loopback does not
+/// answer under a foreign host name (DNS rebinding): an IP address, "localhost", a name without a
+/// dot or no Host at all is asked for. `origin` and `host` are header values; an absent host is
+/// empty.
+std::string_view RefusalOf(std::string_view method, std::string_view host,
+                           std::optional<std::string_view> origin, bool on_loopback);
 
 /// Hand one to the ServerSession of every admin connection.
 class Admin final : public ExchangeHandler {
  public:
-  /// Counts as http.admin.downstream_rq_* in context.stats. `access_logs` are those of Bootstrap.admin.access_log.
+  /// Counts as http.admin.downstream_rq_* in context.stats. `access_logs` are those of
+  /// Bootstrap.admin.access_log.
   Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs);
   ~Admin() override;
 

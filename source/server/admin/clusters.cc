@@ -24,7 +24,8 @@ void ForEachFigure(const HostStats& stats, Visitor visit) {
   visit("rq_total", false, Read(stats.rq_total));
 }
 
-void AppendThresholds(std::string_view cluster, std::string_view priority, const Thresholds& thresholds, std::string* out) {
+void AppendThresholds(std::string_view cluster, std::string_view priority,
+                      const Thresholds& thresholds, std::string* out) {
   const std::string prefix = Cat(cluster, "::", priority, "_priority::max_");
   AppendTo(out, prefix, "connections::", thresholds.max_connections, "\n");
   AppendTo(out, prefix, "pending_requests::", thresholds.max_pending_requests, "\n");
@@ -34,10 +35,13 @@ void AppendThresholds(std::string_view cluster, std::string_view priority, const
 
 void AppendHost(std::string_view cluster, const Cluster::HostView& host, std::string* out) {
   const std::string prefix = Cat(cluster, "::", host.address, "::");
-  ForEachFigure(*host.stats, [&](std::string_view name, bool, uint64_t value) { AppendTo(out, prefix, name, "::", value, "\n"); });
+  ForEachFigure(*host.stats, [&](std::string_view name, bool, uint64_t value) {
+    AppendTo(out, prefix, name, "::", value, "\n");
+  });
   const Endpoint::Settings& settings = host.settings;
   AppendTo(out, prefix, "hostname::", host.hostname, "\n");
-  AppendTo(out, prefix, "health_flags::", settings.healthy ? "healthy" : "/failed_eds_health", "\n");
+  AppendTo(out, prefix, "health_flags::", settings.healthy ? "healthy" : "/failed_eds_health",
+           "\n");
   AppendTo(out, prefix, "weight::", settings.weight, "\n");
   AppendTo(out, prefix, "region::", settings.region, "\n");
   AppendTo(out, prefix, "zone::", settings.zone, "\n");
@@ -60,7 +64,8 @@ std::string Text(const std::vector<ClusterView>& clusters) {
   return out;
 }
 
-void AddThresholds(const Thresholds& thresholds, core::RoutingPriority priority, api::ClusterStatus& status) {
+void AddThresholds(const Thresholds& thresholds, core::RoutingPriority priority,
+                   api::ClusterStatus& status) {
   auto& message = *status.mutable_circuit_breakers()->add_thresholds();
   message.set_priority(priority);
   message.mutable_max_connections()->set_value(thresholds.max_connections);
@@ -80,7 +85,8 @@ void AddHost(const Cluster::HostView& host, api::ClusterStatus& cluster) {
     metric.set_type(gauge ? api::SimpleMetric::GAUGE : api::SimpleMetric::COUNTER);
     metric.set_value(value);
   });
-  status.mutable_health_status()->set_eds_health_status(settings.healthy ? core::HEALTHY : core::UNHEALTHY);
+  status.mutable_health_status()->set_eds_health_status(settings.healthy ? core::HEALTHY
+                                                                         : core::UNHEALTHY);
   status.set_weight(settings.weight);
   status.set_hostname(host.hostname);
   status.mutable_locality()->set_region(settings.region);

@@ -67,7 +67,9 @@ class Dumper {
   Dump Endpoints(const std::vector<ClusterView>& clusters) const {
     auto dump = std::make_unique<api::EndpointsConfigDump>();
     for (const ClusterView& cluster : clusters) {
-      if (Wanted(cluster.config->name())) dump->add_static_endpoint_configs()->mutable_endpoint_config()->PackFrom(EndpointsOf(cluster));
+      if (Wanted(cluster.config->name()))
+        dump->add_static_endpoint_configs()->mutable_endpoint_config()->PackFrom(
+            EndpointsOf(cluster));
     }
     return dump;
   }
@@ -88,7 +90,8 @@ class Dumper {
     for (const ListenerView& listener : listeners) {
       if (listener.config == nullptr) continue;
       for (const FilterChain& chain : listener.config->filter_chains()) AddRoutes(chain, *dump);
-      if (listener.config->has_default_filter_chain()) AddRoutes(listener.config->default_filter_chain(), *dump);
+      if (listener.config->has_default_filter_chain())
+        AddRoutes(listener.config->default_filter_chain(), *dump);
     }
     return dump;
   }
@@ -122,7 +125,8 @@ bool IsKnownList(const std::string& type, const std::string& name) {
 }
 
 // ?resource=static_clusters: the elements of one list.
-AdminReply OneList(const std::vector<Dump>& dumps, const std::string& name, const std::string& mask_text) {
+AdminReply OneList(const std::vector<Dump>& dumps, const std::string& name,
+                   const std::string& mask_text) {
   const Mask mask = Mask::Parse(mask_text);
   api::ConfigDump result;
   for (const Dump& dump : dumps) {
@@ -131,11 +135,13 @@ AdminReply OneList(const std::vector<Dump>& dumps, const std::string& name, cons
       if (IsKnownList(dump->GetDescriptor()->full_name(), name)) return ReplyOf({});
       continue;
     }
-    if (!field->is_repeated()) return {400, Cat(name, " is not a list: use ?mask to see this field alone\n")};
+    if (!field->is_repeated())
+      return {400, Cat(name, " is not a list: use ?mask to see this field alone\n")};
     const pb::Reflection& reflection = *dump->GetReflection();
     for (int i = 0; i < reflection.FieldSize(*dump, field); ++i) {
       pb::Message* element = reflection.MutableRepeatedMessage(dump.get(), field, i);
-      if (!mask.Trim(element)) return {400, Cat("FieldMask ", mask_text, " could not be successfully used.\n")};
+      if (!mask.Trim(element))
+        return {400, Cat("FieldMask ", mask_text, " could not be successfully used.\n")};
       result.add_configs()->PackFrom(*element);
     }
     return ReplyOf(std::move(result));
@@ -150,7 +156,9 @@ AdminReply AllParts(const std::vector<Dump>& dumps, const std::string& mask_text
   for (const Dump& dump : dumps) {
     if (mask.Trim(dump.get())) result.add_configs()->PackFrom(*dump);
   }
-  if (result.configs_size() == 0) return {400, Cat("FieldMask ", mask_text, " could not be successfully applied to any configs.\n")};
+  if (result.configs_size() == 0)
+    return {400,
+            Cat("FieldMask ", mask_text, " could not be successfully applied to any configs.\n")};
   return ReplyOf(std::move(result));
 }
 

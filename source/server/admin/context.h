@@ -1,5 +1,5 @@
-// What the admin's pages are made from: views of the server, and the few things they can make it do.
-// Main thread.
+// What the admin's pages are made from: views of the server, and the few things they can make it
+// do. Main thread.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ std::string_view ToString(ServerState state);  // "LIVE"
 struct ListenerView {
   std::string name;
   std::vector<Address> addresses;  // those really bound: the port is never 0
-  const envoy::config::listener::v3::Listener* config = nullptr;  // outlives the page; null is left out of /config_dump
+  const envoy::config::listener::v3::Listener* config =
+      nullptr;  // outlives the page; null is left out of /config_dump
 };
 
 /// A cluster as it runs.
@@ -38,13 +39,13 @@ struct ClusterView {
   std::vector<Cluster::HostView> hosts;
 
   static ClusterView Of(const Cluster& cluster) {
-    return {&cluster.config(), cluster.breaker(Priority::kDefault).thresholds(), cluster.breaker(Priority::kHigh).thresholds(),
-            cluster.Hosts()};
+    return {&cluster.config(), cluster.breaker(Priority::kDefault).thresholds(),
+            cluster.breaker(Priority::kHigh).thresholds(), cluster.Hosts()};
   }
 };
 
-/// Filled by the server. References and what the functions refer to outlive the admin; every function is set and is called on the
-/// main thread.
+/// Filled by the server. References and what the functions refer to outlive the admin; every
+/// function is set and is called on the main thread.
 struct AdminContext {
   stats::Store& stats;
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap;
@@ -58,16 +59,20 @@ struct AdminContext {
   std::function<std::vector<ListenerView>()> listeners;
   /// In the order of the configuration, then those added later. Call ClusterView::Of on each.
   std::function<std::vector<ClusterView>()> clusters;
-  /// Brings up to date every gauge that is computed when somebody looks: Cluster::RefreshGauges and server.*.
+  /// Brings up to date every gauge that is computed when somebody looks: Cluster::RefreshGauges and
+  /// server.*.
   std::function<void()> refresh_gauges;
 
-  /// Ends the process as SIGTERM does. Called when the answer has been written, by the session itself: it must only start the end.
+  /// Ends the process as SIGTERM does. Called when the answer has been written, by the session
+  /// itself: it must only start the end.
   std::function<void()> quit;
   /// Access logs and ReopenLog(), as SIGUSR1 does.
   std::function<absl::Status()> reopen_logs;
-  /// /healthcheck/fail and /ok: false makes state() kDraining and has connections closed behind their answers.
+  /// /healthcheck/fail and /ok: false makes state() kDraining and has connections closed behind
+  /// their answers.
   std::function<void(bool healthy)> set_health;
-  /// Graceful: over --drain-time-s; else the listeners close at once. Requests in flight go on, the process stays.
+  /// Graceful: over --drain-time-s; else the listeners close at once. Requests in flight go on, the
+  /// process stays.
   std::function<void(bool graceful)> drain_listeners;
 };
 

@@ -4,7 +4,9 @@
 
 namespace sluice::admin {
 
-AdminReply QuitPage(const AdminRequest&, const AdminContext& context) { return {200, "OK\n", kText, context.quit}; }
+AdminReply QuitPage(const AdminRequest&, const AdminContext& context) {
+  return {200, "OK\n", kText, context.quit};
+}
 
 AdminReply HealthFailPage(const AdminRequest&, const AdminContext& context) {
   context.set_health(false);
@@ -19,7 +21,8 @@ AdminReply HealthOkPage(const AdminRequest&, const AdminContext& context) {
 AdminReply DrainListenersPage(const AdminRequest& request, const AdminContext& context) {
   // What Envoy would do differently for these, we cannot do: better nothing than something else.
   for (const char* unsupported : {"inboundonly", "skip_exit"}) {
-    if (request.Has(unsupported)) return {400, std::string(unsupported) + " is not supported yet\n"};
+    if (request.Has(unsupported))
+      return {400, std::string(unsupported) + " is not supported yet\n"};
   }
   context.drain_listeners(request.Has("graceful"));
   return {200, "OK\n"};

@@ -1,4 +1,5 @@
-// The admin's index, for people with a browser, and its list of commands. Pure but for the table of pages.
+// The admin's index, for people with a browser, and its list of commands. Pure but for the table of
+// pages.
 #include "source/base/strings.h"
 #include "source/server/admin/page.h"
 
@@ -6,9 +7,13 @@ namespace sluice::admin {
 namespace {
 
 constexpr std::string_view kHead =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Sluice admin</title>\n"
-    "<style>body{font:16px sans-serif;margin:2em}table{border-collapse:collapse}td{padding:.3em 1em .3em 0;vertical-align:top}"
-    "tr+tr{border-top:1px solid #ddd}form{margin:0}small{color:#555}</style>\n</head>\n<body>\n<h1>Sluice admin</h1>\n<table>\n";
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Sluice "
+    "admin</title>\n"
+    "<style>body{font:16px sans-serif;margin:2em}table{border-collapse:collapse}td{padding:.3em "
+    "1em .3em 0;vertical-align:top}"
+    "tr+tr{border-top:1px solid "
+    "#ddd}form{margin:0}small{color:#555}</style>\n</head>\n<body>\n<h1>Sluice "
+    "admin</h1>\n<table>\n";
 
 // "name: what; name: what", one call per part.
 template <class Visitor>
@@ -27,10 +32,12 @@ void AppendRow(const Page& page, std::string* out) {
   if (page.post_only) {
     AppendTo(out, "<form action=\"", name, "\" method=\"post\"><button>", name, "</button></form>");
   } else {
-    AppendTo(out, "<a href=\"", name.empty() ? "." : name, "\">", name.empty() ? "/" : name, "</a>");
+    AppendTo(out, "<a href=\"", name.empty() ? "." : name, "\">", name.empty() ? "/" : name,
+             "</a>");
   }
   AppendTo(out, "</td><td>", page.help);
-  ForEachParameter(page.parameters, [&](std::string_view one) { AppendTo(out, "<br><small>?", one, "</small>"); });
+  ForEachParameter(page.parameters,
+                   [&](std::string_view one) { AppendTo(out, "<br><small>?", one, "</small>"); });
   out->append("</td></tr>\n");
 }
 
@@ -40,12 +47,15 @@ std::string CommandList() {
   std::string list = "admin commands are:\n";
   for (const Page& page : Pages()) {
     AppendTo(&list, "  ", page.path, page.post_only ? " (POST)" : "", ": ", page.help, "\n");
-    ForEachParameter(page.parameters, [&](std::string_view one) { AppendTo(&list, "      ", one, "\n"); });
+    ForEachParameter(page.parameters,
+                     [&](std::string_view one) { AppendTo(&list, "      ", one, "\n"); });
   }
   return list;
 }
 
-AdminReply HelpPage(const AdminRequest&, const AdminContext&) { return {200, CommandList()}; }
+AdminReply HelpPage(const AdminRequest&, const AdminContext&) {
+  return {200, CommandList()};
+}
 
 AdminReply HomePage(const AdminRequest&, const AdminContext&) {
   std::string html(kHead);

@@ -11,7 +11,8 @@ AdminReply ListenersPage(const AdminRequest& request, const AdminContext& contex
   if (request.Get("format") != "json") {
     std::string text;
     for (const ListenerView& listener : listeners) {
-      for (const Address& address : listener.addresses) AppendTo(&text, listener.name, "::", address.ToString(), "\n");
+      for (const Address& address : listener.addresses)
+        AppendTo(&text, listener.name, "::", address.ToString(), "\n");
     }
     return {200, std::move(text)};
   }
@@ -20,7 +21,8 @@ AdminReply ListenersPage(const AdminRequest& request, const AdminContext& contex
     auto& status = *message.add_listener_statuses();
     status.set_name(listener.name);
     for (size_t i = 0; i < listener.addresses.size(); ++i) {
-      *(i == 0 ? status.mutable_local_address() : status.add_additional_local_addresses()) = ToProto(listener.addresses[i]);
+      *(i == 0 ? status.mutable_local_address() : status.add_additional_local_addresses()) =
+          ToProto(listener.addresses[i]);
     }
   }
   return JsonReply(message);

@@ -33,7 +33,8 @@ AdminReply LoggingPage(const AdminRequest& request, const AdminContext&) {
     if (!changed.ok()) return {400, Cat("error: ", Std(changed.message()), "\n", kUsage)};
   }
   std::string text = "active loggers:\n";
-  for (const auto& [name, level] : LogLevels()) AppendTo(&text, "  ", name, ": ", ToString(level), "\n");
+  for (const auto& [name, level] : LogLevels())
+    AppendTo(&text, "  ", name, ": ", ToString(level), "\n");
   return {200, std::move(text)};
 }
 

@@ -39,9 +39,11 @@ Mask Mask::Parse(std::string_view paths) {
 bool Mask::TrimAny(pb::Message* message) const {
   auto* any = static_cast<pb::Any*>(message);
   const std::string& url = any->type_url();
-  const pb::Descriptor* type = config::SupportedMessage(std::string_view(url).substr(url.rfind('/') + 1));
+  const pb::Descriptor* type =
+      config::SupportedMessage(std::string_view(url).substr(url.rfind('/') + 1));
   if (type == nullptr) return false;
-  const std::unique_ptr<pb::Message> content(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  const std::unique_ptr<pb::Message> content(
+      pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (!content->ParsePartialFromString(any->value()) || !Trim(content.get())) return false;
   any->set_value(content->SerializePartialAsString());
   return true;
@@ -56,8 +58,11 @@ bool Mask::Trim(pb::Message* message) const {
     const pb::FieldDescriptor* field = type.FindFieldByName(name);
     if (field == nullptr) return false;
     if (below.fields_.empty()) continue;
-    if (field->is_repeated() || field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) return false;
-    if (reflection.HasField(*message, field) && !below.Trim(reflection.MutableMessage(message, field))) return false;
+    if (field->is_repeated() || field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE)
+      return false;
+    if (reflection.HasField(*message, field) &&
+        !below.Trim(reflection.MutableMessage(message, field)))
+      return false;
   }
   std::vector<const pb::FieldDescriptor*> present;
   reflection.ListFields(*message, &present);

@@ -14,8 +14,9 @@ class Mask {
   /// "cluster.name,last_updated". A path and one that begins with it: the shorter counts.
   static Mask Parse(std::string_view paths);
 
-  /// Clears every field that is not named. A path may lead through an Any of a supported type, not through a list. False, and the
-  /// message is in no particular state, when a path does not fit the message.
+  /// Clears every field that is not named. A path may lead through an Any of a supported type, not
+  /// through a list. False, and the message is in no particular state, when a path does not fit the
+  /// message.
   bool Trim(google::protobuf::Message* message) const;
 
  private:

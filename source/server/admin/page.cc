@@ -13,9 +13,11 @@ constexpr Page kPages[] = {
     {"/certs", "the certificates in use", CertsPage},
     {"/clusters", "clusters and their hosts", ClustersPage, false, "format: json"},
     {"/config_dump", "the configuration in force, secrets left out", ConfigDumpPage, false,
-     "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; name_regex: resources of these names; "
+     "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; "
+     "name_regex: resources of these names; "
      "include_eds: also the endpoints"},
-    {"/drain_listeners", "close the listeners", DrainListenersPage, true, "graceful: only after the drain time"},
+    {"/drain_listeners", "close the listeners", DrainListenersPage, true,
+     "graceful: only after the drain time"},
     {"/healthcheck/fail", "report that this proxy is not healthy", HealthFailPage, true},
     {"/healthcheck/ok", "report that this proxy is healthy again", HealthOkPage, true},
     {"/help", "this list of commands", HelpPage},
@@ -32,10 +34,12 @@ constexpr Page kPages[] = {
     {"/runtime", "runtime values: there are none", RuntimePage},
     {"/server_info", "version, state, uptime and command line", ServerInfoPage},
     {"/stats", "statistics", StatsPage, false,
-     "usedonly: only what was ever counted; filter: a regular expression on names; format: json or prometheus; type: Counters, Gauges, "
+     "usedonly: only what was ever counted; filter: a regular expression on names; format: json or "
+     "prometheus; type: Counters, Gauges, "
      "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint or none"},
     {"/stats/prometheus", "statistics for Prometheus", PrometheusPage, false,
-     "usedonly: only what was ever counted; filter: a regular expression on names; text_readouts: also texts"},
+     "usedonly: only what was ever counted; filter: a regular expression on names; text_readouts: "
+     "also texts"},
 };
 
 int HexValue(char c) {
@@ -72,14 +76,18 @@ void ParseQuery(std::string_view text, AdminRequest* request) {
     text.remove_prefix(std::min(pair.size() + 1, text.size()));
     if (pair.empty()) continue;
     const size_t equals = pair.find('=');
-    request->query.emplace(Decode(pair.substr(0, equals)), equals == pair.npos ? "" : Decode(pair.substr(equals + 1)));
+    request->query.emplace(Decode(pair.substr(0, equals)),
+                           equals == pair.npos ? "" : Decode(pair.substr(equals + 1)));
   }
 }
 
-absl::Span<const Page> Pages() { return kPages; }
+absl::Span<const Page> Pages() {
+  return kPages;
+}
 
 AdminReply Answer(const AdminRequest& request, const AdminContext& context) {
-  const auto page = std::find_if(std::begin(kPages), std::end(kPages), [&](const Page& page) { return page.path == request.path; });
+  const auto page = std::find_if(std::begin(kPages), std::end(kPages),
+                                 [&](const Page& page) { return page.path == request.path; });
   if (page == std::end(kPages)) return {404, "invalid path. " + CommandList()};
   if (page->post_only && request.method != "POST") {
     return {405, Cat("Method ", request.method, " not allowed, POST required.")};

@@ -27,8 +27,8 @@ struct AdminRequest {
   std::string_view Get(std::string_view name) const;
 };
 
-/// Adds the parameters of `text` (application/x-www-form-urlencoded: %41 and + are decoded; a '%' without two hexadecimal digits
-/// stands for itself).
+/// Adds the parameters of `text` (application/x-www-form-urlencoded: %41 and + are decoded; a '%'
+/// without two hexadecimal digits stands for itself).
 void ParseQuery(std::string_view text, AdminRequest* request);
 
 struct AdminReply {
@@ -45,14 +45,16 @@ struct Page {
   std::string_view path;
   std::string_view help;
   PageFunction function;
-  bool post_only = false;       // it changes something
-  std::string_view parameters = {};  // what the query may say, for the help: "name: what; name: what"
+  bool post_only = false;  // it changes something
+  std::string_view parameters =
+      {};  // what the query may say, for the help: "name: what; name: what"
 };
 
 /// All pages, sorted by path.
 absl::Span<const Page> Pages();
 
-/// The reply to any request: finds the page; 404 with the list of commands, 405 for a page that wants POST.
+/// The reply to any request: finds the page; 404 with the list of commands, 405 for a page that
+/// wants POST.
 AdminReply Answer(const AdminRequest& request, const AdminContext& context);
 
 // home.cc

@@ -9,10 +9,13 @@ namespace {
 namespace endpoint = envoy::config::endpoint::v3;
 namespace core = envoy::config::core::v3;
 
-endpoint::LocalityLbEndpoints& GroupOf(const Endpoint::Settings& host, endpoint::ClusterLoadAssignment& assignment) {
+endpoint::LocalityLbEndpoints& GroupOf(const Endpoint::Settings& host,
+                                       endpoint::ClusterLoadAssignment& assignment) {
   for (endpoint::LocalityLbEndpoints& group : *assignment.mutable_endpoints()) {
     const core::Locality& locality = group.locality();
-    if (locality.region() == host.region && locality.zone() == host.zone && locality.sub_zone() == host.sub_zone) return group;
+    if (locality.region() == host.region && locality.zone() == host.zone &&
+        locality.sub_zone() == host.sub_zone)
+      return group;
   }
   endpoint::LocalityLbEndpoints& group = *assignment.add_endpoints();
   core::Locality& locality = *group.mutable_locality();
@@ -42,7 +45,8 @@ core::Address ToProto(const Address& address) {
 }
 
 google::protobuf::Timestamp ToProto(WallTime time) {
-  const int64_t milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  const int64_t milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
   google::protobuf::Timestamp message;
   message.set_seconds(milliseconds / 1000);
   message.set_nanos(static_cast<int32_t>(milliseconds % 1000 * 1'000'000));
@@ -54,7 +58,8 @@ endpoint::ClusterLoadAssignment EndpointsOf(const ClusterView& cluster) {
   assignment.set_cluster_name(cluster.config->name());
   for (const Cluster::HostView& host : cluster.hosts) {
     endpoint::LbEndpoint& one = *GroupOf(host.settings, assignment).add_lb_endpoints();
-    if (!host.settings.addresses.empty()) *one.mutable_endpoint()->mutable_address() = ToProto(host.settings.addresses.front());
+    if (!host.settings.addresses.empty())
+      *one.mutable_endpoint()->mutable_address() = ToProto(host.settings.addresses.front());
     one.mutable_endpoint()->set_hostname(host.hostname);
     one.set_health_status(host.settings.healthy ? core::HEALTHY : core::UNHEALTHY);
     one.mutable_load_balancing_weight()->set_value(host.settings.weight);

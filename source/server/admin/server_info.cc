@@ -21,14 +21,17 @@ api::CommandLineOptions CommandLine(const config::Options& options, uint32_t con
   out.set_use_dynamic_base_id(options.use_dynamic_base_id);
   out.set_concurrency(concurrency);
   out.set_config_path(options.config_path);
-  out.set_config_yaml(options.config_yaml.empty() ? "" : "[redacted]");  // it may hold secrets, and /config_dump shows it merged
+  out.set_config_yaml(options.config_yaml.empty()
+                          ? ""
+                          : "[redacted]");  // it may hold secrets, and /config_dump shows it merged
   out.set_allow_unknown_static_fields(options.allow_unknown_static_fields);
   out.set_reject_unknown_dynamic_fields(options.reject_unknown_dynamic_fields);
   out.set_ignore_unknown_dynamic_fields(options.ignore_unknown_dynamic_fields);
   out.set_skip_deprecated_logs(options.skip_deprecated_logs);
   out.set_admin_address_path(options.admin_address_path);
-  out.set_local_address_ip_version(options.local_address_ip_version == "v6" ? api::CommandLineOptions::v6
-                                                                            : api::CommandLineOptions::v4);
+  out.set_local_address_ip_version(options.local_address_ip_version == "v6"
+                                       ? api::CommandLineOptions::v6
+                                       : api::CommandLineOptions::v4);
   out.set_log_level(options.log_level);
   out.set_component_log_level(options.component_log_level);
   out.set_log_format(options.log_format);
@@ -38,12 +41,14 @@ api::CommandLineOptions CommandLine(const config::Options& options, uint32_t con
   out.set_service_node(options.service_node);
   out.set_service_zone(options.service_zone);
   out.mutable_file_flush_interval()->set_seconds(options.file_flush_interval_msec / 1000);
-  out.mutable_file_flush_interval()->set_nanos(static_cast<int32_t>(options.file_flush_interval_msec % 1000 * 1'000'000));
+  out.mutable_file_flush_interval()->set_nanos(
+      static_cast<int32_t>(options.file_flush_interval_msec % 1000 * 1'000'000));
   out.mutable_drain_time()->set_seconds(options.drain_time_s);
   out.set_drain_strategy(options.drain_strategy == "immediate" ? api::CommandLineOptions::Immediate
                                                                : api::CommandLineOptions::Gradual);
   out.mutable_parent_shutdown_time()->set_seconds(options.parent_shutdown_time_s);
-  out.set_mode(options.mode == config::Mode::kServe ? api::CommandLineOptions::Serve : api::CommandLineOptions::Validate);
+  out.set_mode(options.mode == config::Mode::kServe ? api::CommandLineOptions::Serve
+                                                    : api::CommandLineOptions::Validate);
   out.set_disable_hot_restart(options.disable_hot_restart);
   out.set_restart_epoch(options.restart_epoch);
   out.set_cpuset_threads(options.cpuset_threads);
@@ -64,10 +69,14 @@ uint64_t ResidentBytes() {
 
 std::string_view ToString(ServerState state) {
   switch (state) {
-    case ServerState::kLive: return "LIVE";
-    case ServerState::kDraining: return "DRAINING";
-    case ServerState::kPreInitializing: return "PRE_INITIALIZING";
-    case ServerState::kInitializing: return "INITIALIZING";
+    case ServerState::kLive:
+      return "LIVE";
+    case ServerState::kDraining:
+      return "DRAINING";
+    case ServerState::kPreInitializing:
+      return "PRE_INITIALIZING";
+    case ServerState::kInitializing:
+      return "INITIALIZING";
   }
   return "LIVE";
 }
@@ -99,22 +108,31 @@ AdminReply ServerInfoPage(const AdminRequest&, const AdminContext& context) {
 
 AdminReply MemoryPage(const AdminRequest&, const AdminContext&) {
   const struct mallinfo2 memory = mallinfo2();
-  // Under the names of envoy.admin.v3.Memory, whose 64-bit numbers are JSON strings; what glibc does not know is left out.
+  // Under the names of envoy.admin.v3.Memory, whose 64-bit numbers are JSON strings; what glibc
+  // does not know is left out.
   return {200,
-          Cat("{\n \"allocated\": \"", memory.uordblks + memory.hblkhd, "\",\n \"heap_size\": \"", memory.arena + memory.hblkhd,
-              "\",\n \"pageheap_free\": \"", memory.fordblks, "\",\n \"total_physical_bytes\": \"", ResidentBytes(), "\"\n}\n"),
+          Cat("{\n \"allocated\": \"", memory.uordblks + memory.hblkhd, "\",\n \"heap_size\": \"",
+              memory.arena + memory.hblkhd, "\",\n \"pageheap_free\": \"", memory.fordblks,
+              "\",\n \"total_physical_bytes\": \"", ResidentBytes(), "\"\n}\n"),
           kJson};
 }
 
-// There is no TLS yet, and no init manager or runtime: the pages say so in the shape that scripts expect.
-AdminReply CertsPage(const AdminRequest&, const AdminContext&) { return {200, "{\n \"certificates\": []\n}\n", kJson}; }
+// There is no TLS yet, and no init manager or runtime: the pages say so in the shape that scripts
+// expect.
+AdminReply CertsPage(const AdminRequest&, const AdminContext&) {
+  return {200, "{\n \"certificates\": []\n}\n", kJson};
+}
 
-AdminReply InitDumpPage(const AdminRequest&, const AdminContext&) { return {200, "{}\n", kJson}; }
+AdminReply InitDumpPage(const AdminRequest&, const AdminContext&) {
+  return {200, "{}\n", kJson};
+}
 
 AdminReply RuntimePage(const AdminRequest&, const AdminContext&) {
   return {200, "{\n \"layers\": [],\n \"entries\": {}\n}\n", kJson};
 }
 
-AdminReply HotRestartVersionPage(const AdminRequest&, const AdminContext&) { return {200, "disabled"}; }
+AdminReply HotRestartVersionPage(const AdminRequest&, const AdminContext&) {
+  return {200, "disabled"};
+}
 
 }  // namespace sluice::admin

@@ -25,7 +25,8 @@ AdminReply ReplyOf(absl::StatusOr<std::string> text, std::string_view content_ty
 AdminReply StatsPage(const AdminRequest& request, const AdminContext& context) {
   const std::string_view format = request.Get("format");
   if (format == "prometheus") return PrometheusPage(request, context);
-  if (format != "" && format != "text" && format != "json") return {400, "usage: /stats?format=(json|prometheus|text)\n"};
+  if (format != "" && format != "text" && format != "json")
+    return {400, "usage: /stats?format=(json|prometheus|text)\n"};
   context.refresh_gauges();
   const stats::StatsQuery query = QueryOf(request);
   if (format == "json") return ReplyOf(context.stats.StatsJson(query), kJson);
