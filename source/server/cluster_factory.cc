@@ -107,6 +107,10 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       using Health = envoy::config::core::v3::HealthStatus;
       const Health health = endpoint.health_status();
       host.settings.healthy = health == Health::UNKNOWN || health == Health::HEALTHY || health == Health::DEGRADED;
+      if (endpoint.endpoint().address().socket_address().protocol() != envoy::config::core::v3::SocketAddress::TCP) {
+        context.server.diagnostics.Error(host.path, "only TCP is supported here");
+        continue;
+      }
       if (endpoint.endpoint().address().has_pipe()) {
         auto address = AddressOf(endpoint.endpoint().address());
         if (address.ok()) host.settings.addresses = {*address};
@@ -186,6 +190,7 @@ ClusterPtr BuildExtension(ClusterFactoryContext& context) {
 
 absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config) {
   if (config.has_pipe()) return Address::Unix(config.pipe().path());
+  if (config.socket_address().protocol() != envoy::config::core::v3::SocketAddress::TCP) return Invalid("only TCP is supported here");
   return Address::Ip(config.socket_address().address(), static_cast<uint16_t>(config.socket_address().port_value()));
 }
 

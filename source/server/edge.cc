@@ -78,7 +78,8 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
     headers.RemoveIf(IsInternalHeader);
     if (client.is_ip()) headers.Set(HeaderId::kXEnvoyExternalAddress, client.IpString());
   }
-  if (internal) headers.Set(HeaderId::kXEnvoyInternal, "true");
+  headers.Remove(HeaderId::kXEnvoyInternal);  // Only our own word on it counts.
+  if (internal) headers.Add(HeaderId::kXEnvoyInternal, "true");
   if (!headers.Has(HeaderId::kXForwardedProto)) headers.Add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
   if (settings.append_x_forwarded_port && !headers.Has(HeaderId::kXForwardedPort)) {
     headers.AddCopy(HeaderId::kXForwardedPort, Cat(local.port()));

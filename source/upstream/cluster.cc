@@ -31,31 +31,31 @@ bool IsIdempotent(std::string_view method) {
 // Counts a request as active while it lives.
 class ActiveRequest {
  public:
-  ActiveRequest(const ClusterStats& stats, const Endpoint& endpoint, int worker) : stats_(stats), endpoint_(endpoint), worker_(worker) {
-    stats_.upstream_rq_total.Add();
-    stats_.upstream_rq_active.Add();
-    endpoint_.stats().rq_total.Add();
-    endpoint_.stats().rq_active.Add();
-    endpoint_.AddActive(worker_, 1);
+  ActiveRequest(const ClusterStats& stats, EndpointPtr endpoint, int worker)
+      : stats_(&stats), endpoint_(std::move(endpoint)), worker_(worker) {
+    Count(1);
   }
+  ActiveRequest(ActiveRequest&& other) noexcept = default;
   ~ActiveRequest() {
-    stats_.upstream_rq_active.Sub();
-    endpoint_.stats().rq_active.Sub();
-    endpoint_.AddActive(worker_, -1);
+    if (endpoint_ != nullptr) Count(-1);
   }
-  ActiveRequest(const ActiveRequest&) = delete;
 
  private:
-  const ClusterStats& stats_;
-  const Endpoint& endpoint_;
-  const int worker_;
+  void Count(int64_t n) {
+    stats_->upstream_rq_active.Add(n);
+    endpoint_->stats().rq_active.Add(n);
+    endpoint_->AddActive(worker_, n);
+  }
+  const ClusterStats* stats_;
+  EndpointPtr endpoint_;
+  int worker_;
 };
 
 // A response's body that keeps its request counted until it ends.
 class CountedBody final : public Body, public Pooled<CountedBody> {
  public:
-  CountedBody(BodyPtr body, EndpointPtr endpoint, BreakerUnit unit, const ClusterStats& stats, int worker)
-      : endpoint_(std::move(endpoint)), unit_(std::move(unit)), active_(stats, *endpoint_, worker), body_(std::move(body)) {}
+  CountedBody(BodyPtr body, ActiveRequest active, BreakerUnit unit)
+      : unit_(std::move(unit)), active_(std::move(active)), body_(std::move(body)) {}
 
   Task<absl::StatusOr<Chunk>> Read() override { return body_->Read(); }
   bool Ready() const override { return body_->Ready(); }
@@ -63,11 +63,17 @@ class CountedBody final : public Body, public Pooled<CountedBody> {
   Headers* trailers() override { return body_->trailers(); }
 
  private:
-  EndpointPtr endpoint_;
   BreakerUnit unit_;
   ActiveRequest active_;
   BodyPtr body_;
 };
+
+// auto_host_rewrite: the origin sees its own name.
+void RewriteHost(RequestHead& head, const Endpoint& endpoint, bool append_x_forwarded_host) {
+  if (endpoint.hostname().empty()) return;
+  if (append_x_forwarded_host) head.headers.Append(HeaderId::kXForwardedHost, head.authority);
+  head.authority = head.arena.Copy(endpoint.hostname());
+}
 
 }  // namespace
 
@@ -111,16 +117,15 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   }
   exchange.upstream.host_name = (*endpoint)->hostname();
   exchange.upstream.remote = (*endpoint)->address();
-  absl::StatusOr<Response> response = MakeError(Reason::kUnknown);
-  {
-    const ActiveRequest active(stats_, **endpoint, exchange.worker().index());
-    response = co_await Try(request, exchange, options, **endpoint);
-  }
-  const bool success = response.ok() && response->head->status < 500;
-  (success ? (*endpoint)->stats().rq_success : (*endpoint)->stats().rq_error).Add();
+  if (options.auto_host_rewrite) RewriteHost(*request.head, **endpoint, options.append_x_forwarded_host);
+  stats_.upstream_rq_total.Add();
+  const HostStats& host = (*endpoint)->stats();
+  host.rq_total.Add();
+  ActiveRequest active(stats_, *endpoint, exchange.worker().index());
+  absl::StatusOr<Response> response = co_await Try(request, exchange, options, **endpoint);
+  (response.ok() && response->head->status < 500 ? host.rq_success : host.rq_error).Add();
   if (response.ok() && response->body != nullptr) {
-    response->body = std::make_unique<CountedBody>(std::move(response->body), *std::move(endpoint), std::move(unit), stats_,
-                                                   exchange.worker().index());
+    response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active), std::move(unit));
   }
   co_return response;
 }

@@ -17,6 +17,8 @@
 
 namespace sluice {
 
+class DnsCache;
+
 enum class Priority : uint8_t { kDefault, kHigh };
 
 /// What the configuration says, in the units that the request path uses. A duration of zero: no limit.
@@ -58,6 +60,8 @@ class Cluster {
 
   /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such clusters only.
   virtual bool is_dynamic() const { return false; }
+  /// The cache of a dynamic cluster; null for others.
+  virtual DnsCache* dns_cache() const { return nullptr; }
 
   /// Main thread, before the workers run: begins what the cluster does in the background (DNS). `workers` outlive the cluster.
   virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
