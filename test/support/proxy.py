@@ -174,7 +174,7 @@ class Proxy:
         def busy():
             stats = self.stats("(downstream_cx_active|_rq_active|pending_active|upgrades_active)$")
             return {name: value for name, value in stats.items()
-                    if value and not name.startswith(("http.admin.", "listener.admin.", "listener_manager"))}
+                    if value and not name.startswith(("http.admin.", "listener.admin.", "listener_manager", "listener.127.0.0.1_%d." % self.admin_port))}
         try:
             wait_for(lambda: not busy(), 5 * SLOW)
         except AssertionError:
@@ -246,9 +246,11 @@ class ProxyTest(unittest.TestCase):
         with Client(self.proxy.port()) as client:
             return client.ask(method, target, host, headers, body)
 
+    def logs(self, count):
+        """The first `count` entries of the JSON access log and what else it has, by their start."""
+        entries = [json.loads(line) for line in self.proxy.lines(self.log_path, count)]
+        return sorted(entries, key=lambda entry: float(entry["start"]))
+
     def log(self, index=-1, count=1):
         """An entry of the JSON access log, once it has `count` lines."""
-        return json.loads(self.proxy.lines(self.log_path, count)[index])
-
-    def logs(self, count):
-        return [json.loads(line) for line in self.proxy.lines(self.log_path, count)]
+        return self.logs(count)[index]
