@@ -80,8 +80,6 @@ void BuildUpgrades(const v3::RouteAction& config, const std::string& path, Diagn
     const std::string connect = ChildPath(element, "connect_config");
     if (protocol != "connect")
       diagnostics.Error(connect, "only the upgrade CONNECT has a connect_config");
-    if (upgrade.connect_config().allow_post())
-      diagnostics.Error(ChildPath(connect, "allow_post"), "is not supported yet");
     route->terminates_connect = true;
   }
 }

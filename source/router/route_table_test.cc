@@ -366,8 +366,6 @@ TEST_CASE("mistakes are reported where they are", "[routes]") {
        at + ".route.upgrade_configs[1].upgrade_type", "duplicate"},
       {route("upgrade_configs { upgrade_type: 'websocket' connect_config {} }"),
        at + ".route.upgrade_configs[0].connect_config", "CONNECT"},
-      {route("upgrade_configs { upgrade_type: 'CONNECT' connect_config { allow_post: true } }"),
-       at + ".route.upgrade_configs[0].connect_config.allow_post", "not supported"},
       {Host("routes { match { prefix: '/' } redirect { port_redirect: 70000 } }"),
        at + ".redirect.port_redirect", "65535"},
       {Host("routes { match { prefix: '/' } direct_response { status: 200 body { filename: "

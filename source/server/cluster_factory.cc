@@ -34,7 +34,7 @@ void ReadSettings(ClusterFactoryContext& context) {
   ClusterSettings& settings = context.settings;
   settings.name = config.name();
   if (config.has_connect_timeout()) settings.connect_timeout = ToDuration(config.connect_timeout());
-  if (config.has_per_connection_buffer_limit_bytes()) settings.buffer_limit = config.per_connection_buffer_limit_bytes().value();
+  if (config.has_per_connection_buffer_limit_bytes()) settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
   if (config.upstream_connection_options().has_tcp_keepalive()) {
     const auto& keep_alive = config.upstream_connection_options().tcp_keepalive();
     DialOptions::KeepAlive& options = settings.dial.keep_alive.emplace();

@@ -154,6 +154,7 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   settings.server_header = static_cast<HcmSettings::ServerHeader>(config.server_header_transformation());
   settings.edge = BuildEdge(config, context);
   settings.path = BuildPath(config);
+  settings.default_host_http_10 = config.http_protocol_options().default_host_for_http_10();
   settings.strip_any_host_port = config.strip_any_host_port();
   settings.strip_matching_host_port = config.strip_matching_host_port();
   if (settings.strip_any_host_port && settings.strip_matching_host_port) {

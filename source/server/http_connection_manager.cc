@@ -46,7 +46,8 @@ HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stat
 
 Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const {
   const OpenConnection open(stats_);
-  ServerSession session(connection.worker, *connection.stream, connection.canceller, connection.facts, *this, settings_.session);
+  ServerSession session(connection.worker, *connection.stream, connection.canceller, connection.facts, *this, settings_.session,
+                        connection.buffer_limit);
   connection.on_drain = [&session] { session.Drain(); };
   if (connection.draining) session.Drain();
   co_await session.Run();
@@ -70,6 +71,7 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
 std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head, Exchange& exchange) const {
   const ConnectionFacts& connection = exchange.connection();
   if (auto refused = CheckTarget(head, exchange)) return refused;
+  if (head.version == HttpVersion::kHttp10 && head.authority.empty()) head.authority = settings_.default_host_http_10;
   StripHost(head, connection.local.port());
   exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local, connection.is_tls,
                                         exchange.worker().rng(), head));

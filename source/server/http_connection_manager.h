@@ -25,6 +25,7 @@ struct HcmSettings {
   ServerHeader server_header = ServerHeader::kOverwrite;
   EdgeSettings edge;
   PathSettings path;
+  std::string default_host_http_10;            // of HTTP/1.0 requests without a Host
   bool strip_any_host_port = false;
   bool strip_matching_host_port = false;
   bool strip_trailing_host_dot = false;

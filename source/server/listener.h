@@ -51,6 +51,8 @@ class Listener {
 
   /// Main thread: begins to accept, each worker on its own socket.
   void Start(const std::vector<Worker*>& workers);
+  /// Worker `index`, after Start: serves a connection that came some other way than through a socket of the listener.
+  void Adopt(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
   /// Main thread: stops accepting, at once on every worker. `drain`: tells the connections as well to end when they can.
   void Stop(bool drain);
 

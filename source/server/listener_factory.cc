@@ -72,7 +72,7 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   if (settings.name.empty() && !settings.addresses.empty()) settings.name = settings.addresses.front().ToString();
   settings.stat_prefix = config.stat_prefix();
   if (config.has_tcp_backlog_size()) settings.backlog = static_cast<int>(config.tcp_backlog_size().value());
-  if (config.has_per_connection_buffer_limit_bytes()) settings.buffer_limit = config.per_connection_buffer_limit_bytes().value();
+  if (config.has_per_connection_buffer_limit_bytes()) settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
   settings.reuse_port = !config.has_enable_reuse_port() || config.enable_reuse_port().value();
   if (config.has_max_connections_to_accept_per_socket_event()) {
     settings.accepts_per_event = config.max_connections_to_accept_per_socket_event().value();

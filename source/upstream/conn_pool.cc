@@ -22,7 +22,8 @@ uint64_t NextConnectionId(const Worker& worker) {
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id)
     : ClientSession(pool->worker(), std::move(stream),
-                    {pool->cluster().settings().max_response_headers, pool->cluster().settings().max_response_headers_bytes},
+                    {pool->cluster().settings().max_response_headers, pool->cluster().settings().max_response_headers_bytes,
+                     pool->cluster().settings().buffer_limit},
                     {pool->cluster().stats().upstream_cx_rx_bytes_total, pool->cluster().stats().upstream_cx_tx_bytes_total}),
       pool_(std::move(pool)),
       unit_(std::move(unit)),

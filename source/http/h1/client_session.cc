@@ -37,6 +37,7 @@ class UpstreamSource {
     return lease_->Failed(MakeError(Reason::kUpstreamProtocol, "the body ended early"));
   }
   absl::Status Malformed(std::string_view details) { return lease_->Failed(MakeError(Reason::kUpstreamProtocol, details)); }
+  size_t max_read() const { return lease_->limits_.max_read; }
   bool NeedsPrelude() const { return false; }
   Task<absl::Status> Prelude() { co_return absl::OkStatus(); }
 

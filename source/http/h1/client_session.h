@@ -38,6 +38,7 @@ class ClientSession {
   struct Limits {
     size_t max_headers = 100;
     size_t max_head_bytes = 60 * 1024;
+    size_t max_read = 1024 * 1024;
   };
   struct Meters {
     Counter received, sent;  // bytes

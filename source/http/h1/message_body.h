@@ -21,6 +21,7 @@ namespace sluice {
 ///   absl::Status Failed(absl::Status error);     // the stream failed; the error to report
 ///   absl::Status Truncated();                    // the peer ended the stream inside the body
 ///   absl::Status Malformed(std::string_view details);
+///   size_t max_read();                           // the most bytes to hold at a time
 ///   bool NeedsPrelude(); Task<absl::Status> Prelude();   // what must happen before the first read
 template <class Source>
 class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
@@ -44,7 +45,7 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
     if (*count == 0) co_return AtEndOfStream();
     source_.Received(*count);
     // A stream that fills what it is given is bulky: fewer, larger reads serve it better.
-    if (*count == size) size_ = BufferRef::kLarge;
+    if (*count == size) size_ = std::min(BufferRef::kLarge, source_.max_read());
     Took(*count);
     const char* data = target.data();
     co_return Chunk{std::move(target), {data, *count}};
@@ -76,7 +77,7 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
 
   Source source_;
   std::optional<uint64_t> left_;
-  size_t size_ = BufferRef::kSmall;
+  size_t size_ = std::min(BufferRef::kSmall, source_.max_read());
 };
 
 template <class Source>
@@ -98,7 +99,7 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
       if (*count == 0) co_return source_.Truncated();
       source_.buffer().Added(*count);
       source_.Received(*count);
-      if (*count == room.size()) least_ = BufferRef::kLarge / 2;
+      if (*count == room.size()) least_ = std::min(BufferRef::kLarge, source_.max_read()) / 2;
       Advance();
     }
     if (step_.state == ChunkedDecoder::Step::kError) co_return source_.Malformed(step_.details);

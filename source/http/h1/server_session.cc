@@ -38,6 +38,7 @@ class DownstreamSource {
   }
   absl::Status Truncated() const { return MakeError(Reason::kDownstreamClosed); }
   absl::Status Malformed(std::string_view details) const { return MakeError(Reason::kDownstreamProtocol, details); }
+  size_t max_read() const { return exchange_->session().max_read_; }
   bool NeedsPrelude() const { return exchange_->continue_wanted; }
   Task<absl::Status> Prelude() { return exchange_->SendInterim(std::make_unique<ResponseHead>(100)); }
 
@@ -60,8 +61,14 @@ class ServerSession::IdleTimer final : public Timer {
 };
 
 ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts,
-                             const ExchangeHandler& handler, const ServerSessionSettings& settings)
-    : worker_(worker), stream_(stream), canceller_(canceller), facts_(facts), handler_(handler), settings_(settings) {}
+                             const ExchangeHandler& handler, const ServerSessionSettings& settings, size_t max_read)
+    : worker_(worker),
+      stream_(stream),
+      canceller_(canceller),
+      facts_(facts),
+      handler_(handler),
+      settings_(settings),
+      max_read_(max_read) {}
 
 ServerSession::~ServerSession() = default;
 

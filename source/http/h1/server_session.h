@@ -50,9 +50,9 @@ class H1Exchange;
 
 class ServerSession {
  public:
-  /// All arguments outlive the session. `canceller` is that of the coroutine that runs Run().
+  /// All arguments outlive the session. `max_read`: the most bytes of a body to hold at a time. `canceller` is that of the coroutine that runs Run().
   ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts, const ExchangeHandler& handler,
-                const ServerSessionSettings& settings);
+                const ServerSessionSettings& settings, size_t max_read = 1024 * 1024);
   ~ServerSession();
 
   /// Serves the connection to its end and closes it.
@@ -84,6 +84,7 @@ class ServerSession {
   const ConnectionFacts& facts_;
   const ExchangeHandler& handler_;
   const ServerSessionSettings& settings_;
+  const size_t max_read_;
   const TimePoint opened_ = Now();
   ReadBuffer buffer_;
   RequestHeadParser parser_;
