@@ -1,7 +1,7 @@
 """The admin page."""
 import unittest
 
-from test.support import config
+from test.support import config, names
 from test.support.proxy import IS_ENVOY, ProxyTest
 
 
@@ -12,7 +12,7 @@ class Admin(ProxyTest):
         super().setUp()
         self.upstream = self.origin()
         self.start(config.forward_proxy(
-            self.names({"ok.t": ["127.0.0.1"]}), log=self.log_path,
+            self.names({"ok.t": names.address("127.0.0.1")}), log=self.log_path,
             cluster_fields=config.breakers(max_connections=40000, max_pending_requests=40000,
                                            max_requests=40000, max_retries=40000, track_remaining=True)))
         self.authority = "ok.t:%d" % self.upstream.port

@@ -6,6 +6,7 @@ from test.support import config, names
 from test.support.client import Client
 from test.support.origin import closed_port
 from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
 
 MIB = 1 << 20
 
@@ -20,7 +21,7 @@ class TunnelTest(ProxyTest):
     """A forward proxy with CONNECT."""
 
     def egress(self, routes=None, hcm=True, cluster_fields=None, cache=None, hosts=None, **fields):
-        settings = config.dns_cache(self.names({"ok.t": ["127.0.0.1"], "silent.t": names.SILENT}),
+        settings = config.dns_cache(self.names({"ok.t": names.address("127.0.0.1"), "silent.t": names.SILENT}),
                                     **(cache or {}))
         if hcm is not None:
             fields["upgrade_configs"] = [{"upgrade_type": "CONNECT", **({} if hcm else {"enabled": False})}]
@@ -325,7 +326,7 @@ class HalfClose(TunnelTest):
         client, finish = self.through(lambda wire: received.append(wire.rest()))
         client.send("data")
         self.proxy.wait_stat("http.ingress.downstream_cx_upgrades_active", 1)
-        names.wait_for(lambda: (self.proxy.stat("cluster.dfp.upstream_cx_tx_bytes_total") or 0) >= 4)
+        wait_for(lambda: (self.proxy.stat("cluster.dfp.upstream_cx_tx_bytes_total") or 0) >= 4)
         client.reset()
         finish()
         self.assertEqual([b"data"], received)

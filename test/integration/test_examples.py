@@ -6,7 +6,7 @@ import unittest
 
 import yaml
 
-from test.support import config
+from test.support import config, names
 from test.support.client import Client
 from test.support.origin import ok
 from test.support.proxy import BINARY, ROOT, ProxyTest
@@ -69,7 +69,7 @@ class Examples(ProxyTest):
     def test_egress(self):
         origin = self.origin()
         authority = "example.com:%d" % origin.port
-        self.example("egress.yaml", {"example.com": ["127.0.0.1"]})
+        self.example("egress.yaml", {"example.com": names.address("127.0.0.1")})
         self.run_example()
         self.assertEqual(b"hello", self.ask("GET", "http://%s/" % authority, authority).body)
         self.assertEqual(b"hello", self.ask("GET", "/", "gateway", [("x-rewrite-me", authority)]).body)
@@ -80,7 +80,7 @@ class Examples(ProxyTest):
     def test_gateway_host_header(self):
         origin = self.origin()
         authority = "example.com:%d" % origin.port
-        self.example("gateway_host_header.yaml", {"example.com": ["127.0.0.1"]})
+        self.example("gateway_host_header.yaml", {"example.com": names.address("127.0.0.1")})
         self.run_example()
         self.assertEqual(b"hello", self.ask("GET", "/", "gateway", [("x-rewrite-me", authority)]).body)
         self.assertIsNone(origin.requests[0].header("x-rewrite-me"))
@@ -102,7 +102,7 @@ class Examples(ProxyTest):
 
     def test_connect_allow_list(self):
         origin = self.origin()
-        self.example("connect_allow_list.yaml", {"build.example.net": ["127.0.0.1"]})
+        self.example("connect_allow_list.yaml", {"build.example.net": names.address("127.0.0.1")})
         self.run_example()
         self.assertEqual(b"hello", self.connect("build.example.net:%d" % origin.port))
         for target in ("example.org:443", "example.com:80", "other.example.net:443"):

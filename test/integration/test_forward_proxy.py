@@ -6,13 +6,14 @@ from test.support import config, names
 from test.support.client import Client
 from test.support.origin import closed_port, ok
 from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
 
 
 class ForwardProxy(ProxyTest):
     """One proxy with the usual zone."""
 
     def egress(self, zone=None, **keywords):
-        zone = {"ok.t": ["127.0.0.1"], "nodata.t": names.NO_DATA, "fail.t": names.SERVFAIL,
+        zone = {"ok.t": names.address("127.0.0.1"), "nodata.t": names.NO_DATA, "fail.t": names.SERVFAIL,
                 "silent.t": names.SILENT, **(zone or {})}
         self.server = self.names(zone)
         return self.start(config.forward_proxy(self.server, log=self.log_path, **keywords))
@@ -93,7 +94,7 @@ class ForwardProxy(ProxyTest):
         origin = self.origin()
         self.egress()
         self.assertEqual(200, self.ask("GET", "/", "127.0.0.1:%d" % origin.port).status)
-        self.assertEqual([], self.server.questions)
+        self.assertEqual(0, self.server.count())
         self.assertEqual(1, self.proxy.stat("dns_cache.cache.host_added"))
 
     def test_one_question_for_many_requests(self):
@@ -105,7 +106,7 @@ class ForwardProxy(ProxyTest):
 
     def test_second_address_is_tried(self):
         origin = self.origin()
-        self.egress({"two.t": ["127.0.0.2", "127.0.0.1"]})
+        self.egress({"two.t": names.address("127.0.0.2", "127.0.0.1")})
         self.assertEqual(200, self.ask("GET", "/", "two.t:%d" % origin.port).status)
 
     def test_nxdomain(self):
@@ -169,8 +170,7 @@ class ForwardProxy(ProxyTest):
 
     def test_concurrent_misses_are_one_question(self):
         origin = self.origin()
-        self.egress()
-        self.server.delay = 0.3
+        self.egress({"ok.t": names.address("127.0.0.1", delay=0.3)})
         statuses = []
         threads = [threading.Thread(target=lambda: statuses.append(
             self.ask("GET", "/", "ok.t:%d" % origin.port).status)) for _ in range(10)]
@@ -249,18 +249,18 @@ class ForwardProxy(ProxyTest):
 
     def test_an_address_outlives_failures(self):
         origin = self.origin()
-        self.egress(cache={"dns_min_refresh_rate": "1s", "dns_refresh_rate": "1s"})
-        self.server.ttl = 1
+        self.egress({"ok.t": names.address("127.0.0.1", ttl=1)},
+                    cache={"dns_min_refresh_rate": "1s", "dns_refresh_rate": "1s"})
         self.assertEqual(200, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
-        self.server.zone["ok.t"] = names.NXDOMAIN
-        names.wait_for(lambda: self.server.count("ok.t") >= 2, 5)
+        self.server.set("ok.t", names.NXDOMAIN)
+        wait_for(lambda: self.server.count("ok.t") >= 2, 5)
         self.proxy.wait_stat("dns_cache.cache.dns_query_success", 2)
         self.assertEqual(200, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
 
     def test_unused_host_is_forgotten(self):
         origin = self.origin()
-        self.egress(cache={"host_ttl": "0.5s", "dns_min_refresh_rate": "1s", "dns_refresh_rate": "1s"})
-        self.server.ttl = 1
+        self.egress({"ok.t": names.address("127.0.0.1", ttl=1)},
+                    cache={"host_ttl": "0.5s", "dns_min_refresh_rate": "1s", "dns_refresh_rate": "1s"})
         self.assertEqual(200, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
         self.proxy.wait_stat("dns_cache.cache.host_removed", 1, 6)
         self.assertEqual(0, self.proxy.stat("dns_cache.cache.num_hosts"))

@@ -1,10 +1,11 @@
 """HTTP/1.1 as clients and origins speak it: framing, reuse of connections, what ends them."""
 import unittest
 
-from test.support import config, names
+from test.support import config
 from test.support.client import Client
 from test.support.origin import ok
 from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
 
 
 class Http1(ProxyTest):
@@ -126,7 +127,7 @@ class Http1(ProxyTest):
         for _ in range(2):
             answer = self.ask("GET", "/", "h")
             self.assertEqual((200, b"hi"), (answer.status, answer.body))
-        names.wait_for(lambda: self.upstream.connections == 2)
+        wait_for(lambda: self.upstream.connections == 2)
 
     def test_expect_continue(self):
         self.gateway(lambda request: ok(request.body))

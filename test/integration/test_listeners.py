@@ -4,9 +4,10 @@ import socket
 import threading
 import unittest
 
-from test.support import config, names
+from test.support import config
 from test.support.client import Client
 from test.support.proxy import ProxyTest
+from test.support.wait import wait_for
 
 
 class Listeners(ProxyTest):
@@ -111,7 +112,7 @@ class TcpProxy(ProxyTest):
         sender.start()
         self.assertTrue(client.rest() == data)
         sender.join()
-        names.wait_for(lambda: results)
+        wait_for(lambda: results)
         self.assertEqual([True], results)
 
     def test_origin_refuses(self):

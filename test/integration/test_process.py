@@ -8,10 +8,11 @@ import subprocess
 import time
 import unittest
 
-from test.support import config, names
+from test.support import config
 from test.support.client import Client
 from test.support.origin import ok
 from test.support.proxy import BINARY, IS_ENVOY, SLOW, ProxyTest
+from test.support.wait import wait_for
 
 # What stands in a message of ours: file, line, column, path, what is wrong.
 PROBLEM = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?P<path>[^: ]*): (?P<what>.+)$")
@@ -249,7 +250,7 @@ class Signals(ProxyTest):
 
         def answer(request):
             self.began.append(request)
-            names.wait_for(lambda: self.go, 20, "the word to go")
+            wait_for(lambda: self.go, 20, "the word to go")
             return ok(b"at last")
         self.go = False
         origin = self.origin(answer)
@@ -258,7 +259,7 @@ class Signals(ProxyTest):
         self.addCleanup(setattr, self, "go", True)
         client = self.client()
         client.request("GET", "/", "h")
-        names.wait_for(lambda: self.began)
+        wait_for(lambda: self.began)
         return client
 
     @unittest.skipIf(IS_ENVOY, "Envoy cuts what is in flight")
@@ -276,7 +277,7 @@ class Signals(ProxyTest):
                         return False
                     except OSError:
                         return True
-                names.wait_for(refused, 5 * SLOW, "the listener to close")
+                wait_for(refused, 5 * SLOW, "the listener to close")
                 self.assertTrue(self.proxy.running())
                 self.go = True
                 answer = client.response()
@@ -290,7 +291,7 @@ class Signals(ProxyTest):
     def test_the_second_signal_ends_at_once(self):
         client = self.slow()
         self.proxy.signal(signal.SIGTERM)
-        names.wait_for(self.draining, 5 * SLOW, "draining")
+        wait_for(self.draining, 5 * SLOW, "draining")
         began = time.monotonic()
         self.proxy.signal(signal.SIGTERM)
         self.proxy.wait_exit()
@@ -312,7 +313,7 @@ class Signals(ProxyTest):
                    arguments=["--drain-time-s", "1"])
         client = self.client()
         client.request("GET", "/", "h")
-        names.wait_for(lambda: self.began)
+        wait_for(lambda: self.began)
         self.proxy.signal(signal.SIGTERM)
         self.assertEqual(0, self.proxy.wait_exit(5))
 
@@ -375,7 +376,7 @@ class FileDescriptors(ProxyTest):
         self.assertGreater(served, 10)
         for client in clients:
             client.close()
-        names.wait_for(self.serves, 5 * SLOW, "room for another client")
+        wait_for(self.serves, 5 * SLOW, "room for another client")
 
     def serves(self):
         try:

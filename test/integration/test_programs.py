@@ -10,6 +10,7 @@ import unittest
 from test.support import config, names
 from test.support.client import Client
 from test.support.proxy import SLOW, ProxyTest
+from test.support.wait import wait_for
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
@@ -27,7 +28,7 @@ class ProgramTest(ProxyTest):
     """Starts programs and ends them."""
 
     def egress(self, **fields):
-        self.start(config.forward_proxy(self.names({"ok.t": ["127.0.0.1"]}), log=self.log_path, **fields))
+        self.start(config.forward_proxy(self.names({"ok.t": names.address("127.0.0.1")}), log=self.log_path, **fields))
         self.through = "http://127.0.0.1:%d" % self.proxy.port()
 
     def curl(self, *arguments, code=0):
@@ -60,7 +61,7 @@ class ProgramTest(ProxyTest):
                 return True
             except OSError:
                 return False
-        names.wait_for(listens, 10 * SLOW, command[0])
+        wait_for(listens, 10 * SLOW, command[0])
         return process
 
     def free_port(self):
@@ -219,7 +220,7 @@ http {
             with open(os.path.join(self.files, "nginx", "pid"), encoding="ascii") as file:
                 pid = int(file.read())
             os.kill(pid, signal.SIGTERM)
-            names.wait_for(lambda: not self.answers(), 5, "nginx to end")
+            wait_for(lambda: not self.answers(), 5, "nginx to end")
             self.assertEqual(503, client.ask("GET", "/echo", self.authority).status)
 
     def answers(self):

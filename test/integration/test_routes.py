@@ -9,6 +9,7 @@ from test.support import config, names
 from test.support.client import Client
 from test.support.origin import ok
 from test.support.proxy import ProxyTest
+from test.support.wait import wait_for
 
 
 class Routes(ProxyTest):
@@ -142,7 +143,7 @@ class AccessLog(ProxyTest):
     UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
     def egress(self, loggers=None):
-        settings = config.dns_cache(self.names({"ok.t": ["127.0.0.1"]}))
+        settings = config.dns_cache(self.names({"ok.t": names.address("127.0.0.1")}))
         manager = config.http([config.connect(), config.forward()], filters=[config.dfp_filter(settings)],
                               log=loggers or [config.file_log(self.log_path)],
                               upgrade_configs=[{"upgrade_type": "CONNECT"}])
@@ -192,7 +193,7 @@ class AccessLog(ProxyTest):
                               log_format={"text_format_source": {"inline_string": "LINE %REQ(:PATH)%\n"}})
         self.egress([logger])
         self.ask("GET", "/seen", "nx.t")
-        names.wait_for(lambda: "LINE /seen\n" in self.proxy.log(), 15)
+        wait_for(lambda: "LINE /seen\n" in self.proxy.log(), 15)
 
     def test_status_filter(self):
         logger = config.file_log(self.log_path)
@@ -210,7 +211,7 @@ class AccessLog(ProxyTest):
         self.proxy.lines(self.log_path, 1)
         os.rename(self.log_path, self.log_path + ".1")
         self.proxy.signal(signal.SIGUSR1)
-        names.wait_for(lambda: os.path.exists(self.log_path), 10, "a new log file")
+        wait_for(lambda: os.path.exists(self.log_path), 10, "a new log file")
         self.ask("GET", "/second", "nx.t")
         self.assertIn("/second", self.proxy.lines(self.log_path, 1)[0])
         with open(self.log_path + ".1", encoding="utf-8") as file:

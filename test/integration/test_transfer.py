@@ -4,8 +4,9 @@ import os
 import threading
 import unittest
 
-from test.support import config, names
+from test.support import config
 from test.support.proxy import IS_ENVOY, SANITIZER, ProxyTest
+from test.support.wait import wait_for
 
 MIB = 1 << 20
 SIZE = (256 if SANITIZER else 1024) * MIB
@@ -148,7 +149,7 @@ class Transfer(ProxyTest):
             def stopped():
                 before, last[0] = last[0], sent[0]
                 return before == sent[0] and not self.done.wait(0.2)
-            names.wait_for(stopped, 10, "the origin to be stopped")
+            wait_for(stopped, 10, "the origin to be stopped")
             self.assertLess(sent[0], 32 * MIB)
         self.proxy.wait_stat("cluster.origin.upstream_rq_active", 0)
         self.check_memory()

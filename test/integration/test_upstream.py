@@ -7,6 +7,7 @@ from test.support import config, names
 from test.support.client import Client
 from test.support.origin import closed_port, ok
 from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
 
 CONNECT_ERROR = "upstream connect error or disconnect/reset before headers. reset reason: "
 BEFORE = "upstream_reset_before_response_started{%s}"
@@ -200,7 +201,7 @@ class Upstream(ProxyTest):
 
     def test_strict_dns(self):
         origin = self.origin()
-        server = self.names({"origin.t": ["127.0.0.1"]})
+        server = self.names({"origin.t": names.address("127.0.0.1")})
         cluster = config.cluster("origin", origin.port, address="origin.t", kind="STRICT_DNS",
                                  dns_lookup_family="V4_ONLY",
                                  typed_dns_resolver_config=config.resolver(server))
@@ -210,7 +211,7 @@ class Upstream(ProxyTest):
 
     def test_logical_dns(self):
         origin = self.origin()
-        server = self.names({"origin.t": ["127.0.0.1"]})
+        server = self.names({"origin.t": names.address("127.0.0.1")})
         cluster = config.cluster("origin", origin.port, address="origin.t", kind="LOGICAL_DNS",
                                  dns_lookup_family="V4_ONLY",
                                  typed_dns_resolver_config=config.resolver(server))
@@ -282,7 +283,7 @@ class Breakers(ProxyTest):
         with self.client() as first, self.client() as second:
             first.request("GET", "/", "h")
             self.proxy.wait_stat("cluster.origin.circuit_breakers.default.cx_open", 1)
-            names.wait_for(lambda: len(origin.requests) == 1)
+            wait_for(lambda: len(origin.requests) == 1)
             second.request("GET", "/", "h")
             self.proxy.wait_stat("cluster.origin.circuit_breakers.default.rq_pending_open", 1)
             self.overflow("upstream_rq_pending_overflow")

@@ -43,7 +43,7 @@ def router(**fields):
 
 
 def dns_cache(name_server, name="cache", **fields):
-    """A DnsCacheConfig that asks `name_server` (a NameServer, or None for the system's)."""
+    """A DnsCacheConfig that asks `name_server` (a DnsServer, or None for the system's)."""
     cache = {"name": name, "dns_lookup_family": "V4_ONLY", **fields}
     if name_server is not None:
         cache["typed_dns_resolver_config"] = resolver(name_server)

@@ -14,9 +14,10 @@ import tempfile
 import unittest
 from functools import lru_cache
 
-from test.support.names import NameServer, wait_for
 from test.support.client import Client
+from test.support.dns_server import DnsServer
 from test.support.origin import HttpOrigin, RawOrigin
+from test.support.wait import wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 BINARY = os.environ.get("SLUICE_BINARY", os.path.join(ROOT, "bazel-bin/source/main/sluice"))
@@ -174,7 +175,7 @@ class Proxy:
         def busy():
             stats = self.stats("(downstream_cx_active|_rq_active|pending_active|upgrades_active)$")
             return {name: value for name, value in stats.items()
-                    if value and not name.startswith(("http.admin.", "listener.admin.", "listener_manager", "listener.127.0.0.1_%d." % self.admin_port))}
+                    if value and not name.startswith(("http.admin.", "listener.admin.", "listener_manager"))}
         try:
             wait_for(lambda: not busy(), 5 * SLOW)
         except AssertionError:
@@ -221,9 +222,10 @@ class ProxyTest(unittest.TestCase):
         self.addCleanup(proxy.stop)
         return proxy
 
-    def names(self, zone=None, **keywords):
-        server = NameServer(zone, **keywords)
-        self.addCleanup(server.close)
+    def names(self, zone=None):
+        """A DNS server that knows `zone` (see names.py); other names do not exist."""
+        server = DnsServer(zone)
+        self.addCleanup(server.stop)
         return server
 
     def origin(self, answer=None, **keywords):
