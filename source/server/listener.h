@@ -10,6 +10,7 @@
 #include "api/envoy/config/listener/v3/listener.pb.h"
 #include "source/extension/network_filter.h"
 #include "source/net/address.h"
+#include "source/net/listen_socket.h"
 #include "source/observe/stats.h"
 
 namespace sluice {
@@ -17,13 +18,11 @@ namespace sluice {
 struct ListenerSettings {
   std::string name;
   std::vector<Address> addresses;
-  uint32_t unix_mode = 0;
+  ListenOptions options;
   std::string filter_chain_name;
   std::string stat_prefix;
-  int backlog = 4096;
   uint32_t accepts_per_event = 64;  // then open connections get their turn
   size_t buffer_limit = 1024 * 1024;
-  bool reuse_port = true;
 };
 
 /// Limits the connections of the whole process, so that descriptors for upstream connections and logs are left.
@@ -70,11 +69,9 @@ class Listener {
     Gauge cx_active;
     Histogram cx_length_ms;
   };
-  struct Door;      // a listening socket on its worker
-  struct PerWorker; // what one worker holds
+  struct PerWorker;  // what one worker holds
 
-  absl::StatusOr<int> Open(Address& address, size_t index);
-  static Task<> Accept(Listener& listener, Door& door);
+  static Task<> Accept(Listener& listener, PerWorker& local, ListenSocket& socket);
   static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
   void Welcome(PerWorker& local, StreamPtr stream);
 
