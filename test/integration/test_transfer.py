@@ -52,7 +52,7 @@ class Transfer(ProxyTest):
         view = memoryview(bytearray(MIB))
         position = 0
         rest = wire.buffer
-        wire.buffer = b""
+        wire.buffer = bytearray()
         for number in range(size // MIB):
             filled = min(len(rest), MIB)
             view[:filled] = rest[:filled]
@@ -65,7 +65,7 @@ class Transfer(ProxyTest):
             if view != block(number):
                 raise AssertionError("MiB %d differs" % number)
             position += MIB
-        wire.buffer = bytes(rest)
+        wire.buffer = bytearray(rest)
 
     def transmit(self, wire, size):
         for number in range(size // MIB):

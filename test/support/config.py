@@ -1,7 +1,7 @@
 """Writes the bootstraps of the integration tests: small functions that return parts of Envoy's v3 configuration.
 
 Everything that every test's configuration has in common stands here, so that a change of the
-defaults (an extension that allows loopback, say) is one line.
+defaults is one line. The fixture (proxy.py) opens loopback to the dynamic forward proxy.
 """
 
 TYPES = "type.googleapis.com/"
@@ -160,6 +160,25 @@ def tcp(cluster_name, prefix="tcp", log=None, **fields):
 def listener(network_filter, name="main", address=None, **fields):
     return {"name": name, "address": address or socket_address(),
             "filter_chains": [{"filters": [network_filter]}], **fields}
+
+
+def cidr(prefix, length):
+    return {"address_prefix": prefix, "prefix_len": length}
+
+
+def egress_guard(**fields):
+    """The process-wide egress guard, for `bootstrap_extensions`."""
+    return typed("sluice.bootstrap.egress_guard", "sluice.egress.v1.EgressGuard", **fields)
+
+
+LOOPBACK = [cidr("127.0.0.0", 8), cidr("::1", 128)]
+
+
+def with_origins_on_loopback(content):
+    """The same bootstrap with an egress guard that lets the origins of the tests be dialled, unless it says otherwise."""
+    if "bootstrap_extensions" in content:
+        return content
+    return {**content, "bootstrap_extensions": [egress_guard(allow_ranges=LOOPBACK)]}
 
 
 def bootstrap(listeners, clusters=(), **fields):

@@ -15,6 +15,7 @@ import unittest
 from functools import lru_cache
 
 from test.support.client import Client
+from test.support.config import with_origins_on_loopback
 from test.support.dns_server import DnsServer
 from test.support.origin import HttpOrigin, RawOrigin
 from test.support.wait import wait_for
@@ -36,15 +37,21 @@ def has_option(name):
 
 
 class Proxy:
-    """One running proxy. `files` is a folder of its own, for configuration, logs and sockets."""
+    """One running proxy. `files` is a folder of its own, for configuration, logs and sockets.
 
-    def __init__(self, config, arguments=(), open_files=None, files=None, concurrency=2):
+    The origins of the tests are on loopback, which our egress guard denies: a configuration that has no guard of its own gets
+    one that allows it, unless `open_loopback` is false.
+    """
+
+    def __init__(self, config, arguments=(), open_files=None, files=None, concurrency=2, open_loopback=True):
         self.files = files or tempfile.mkdtemp(prefix="sluice.")
         self.log_path = os.path.join(self.files, "proxy.log")
         self.config_path = os.path.join(self.files, "config.yaml")
         if isinstance(config, str):
             self.config_path = config
         else:
+            if open_loopback and not IS_ENVOY:
+                config = with_origins_on_loopback(config)
             with open(self.config_path, "w", encoding="utf-8") as file:
                 json.dump(config, file, indent=1)
         self._admin_path = os.path.join(self.files, "admin")

@@ -44,8 +44,8 @@ class Wire:
     def __init__(self, connection, timeout=10.0):
         connection.settimeout(timeout)
         self.socket = connection
-        self.buffer = b""
-        self.raw = b""
+        self.buffer = bytearray()
+        self._record = None  # what the message that is being read consists of
 
     def __enter__(self):
         return self
@@ -74,22 +74,24 @@ class Wire:
         return bool(data)
 
     def _take(self, count):
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
-        self.raw += data
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        if self._record is not None:
+            self._record += data
         return data
 
     def read(self, count):
         """Exactly `count` bytes."""
         while len(self.buffer) < count:
             if not self._fill():
-                raise EOFError("EOF after %r, wanted %d bytes" % (self.buffer, count))
+                raise EOFError("EOF after %r, wanted %d bytes" % (bytes(self.buffer), count))
         return self._take(count)
 
     def line(self):
         """The next line without its CRLF."""
         while CRLF not in self.buffer:
             if not self._fill():
-                raise EOFError("EOF in a line, after %r" % self.buffer)
+                raise EOFError("EOF in a line, after %r" % bytes(self.buffer))
         return self._take(self.buffer.index(CRLF) + 2)[:-2]
 
     def rest(self):
@@ -121,11 +123,12 @@ class Wire:
 
     def head(self):
         """A head only: start line and header fields."""
-        self.raw = b""
+        self._record = bytearray()
         message = Message()
         message.start = self.line()
         message.headers = self._fields()
-        message.raw = self.raw
+        message.raw = bytes(self._record)
+        self._record = None
         return message
 
     def message(self, is_response=False, to=b"GET"):
@@ -134,13 +137,15 @@ class Wire:
         if is_response and (to == b"HEAD" or message.status < 200 or message.status in (204, 304) or
                             (to == b"CONNECT" and message.status < 300)):
             return message
+        self._record = bytearray(message.raw)
         if "chunked" in (message.header("transfer-encoding") or ""):
             self._chunks(message)
         elif message.header("content-length") is not None:
             message.body = self.read(int(message.header("content-length")))
         elif is_response:
             message.body = self.rest()
-        message.raw = self.raw
+        message.raw = bytes(self._record)
+        self._record = None
         return message
 
     def _chunks(self, message):
