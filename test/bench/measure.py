@@ -90,52 +90,70 @@ def run_counted(bench, peer, head, **options):
     return result
 
 
-def callgrind_cost(out):
-    """(instructions in all, the file) of a dump of callgrind."""
-    with open(out, encoding="utf-8", errors="replace") as file:
-        found = re.findall(r"^(?:totals|summary): (\d+)", file.read(), re.M)
-    return int(found[-1])
+class Callgrind:
+    """A Sluice under callgrind, whose instructions can be counted over any stretch of time. A context manager."""
+
+    def __init__(self, bench, peer):
+        self.peer = peer
+        self.out = peer.path("callgrind.out")
+        # Valgrind 3.19 gives up on the DWARF 5 of clang-19: it gets the symbols only.
+        plain = peer.path("sluice")
+        objcopy = shutil.which("objcopy") or shutil.which("llvm-objcopy-19")
+        subprocess.run([objcopy, "--strip-debug", bench.sluice, plain], check=True)
+        peer.program_path = plain
+
+    @staticmethod
+    def present():
+        return bool(shutil.which("valgrind") and (shutil.which("objcopy") or shutil.which("llvm-objcopy-19")))
+
+    def __enter__(self):
+        self.peer.start(wrap=("valgrind", "--tool=callgrind", "--callgrind-out-file=" + self.out, "-q"))
+        return self
+
+    def __exit__(self, *unused):
+        self.peer.stop()
+
+    def _control(self, option):
+        subprocess.run(["callgrind_control", option, str(self.peer.process.pid)], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, timeout=30, check=True)
+
+    def zero(self):
+        """Counts from here on."""
+        self._control("-z")
+
+    def dump(self):
+        """(user instructions since zero(), the file that says where)."""
+        self._control("-d")
+        newest = max(glob.glob(self.out + ".*"), key=os.path.getmtime)
+        with open(newest, encoding="utf-8", errors="replace") as file:
+            return int(re.findall(r"^(?:totals|summary): (\d+)", file.read(), re.M)[-1]), newest
 
 
-def instructions(bench, peer, head, requests, warm=400, keep=None, **options):
+def instructions(bench, peer, head, requests, warm=2000, keep=None, **options):
     """User instructions per request, exactly, by callgrind; None where it is absent. Starts and stops `peer`."""
-    if not shutil.which("valgrind"):
+    if not Callgrind.present():
         return None
-    out = peer.path("callgrind.out")
-    # Valgrind 3.19 gives up on the DWARF 5 of clang-19: it gets the symbols only.
-    plain = peer.path("sluice")
-    subprocess.run(["objcopy", "--strip-debug", bench.sluice, plain], check=True)
-    peer.program_path = plain
-    peer.start(wrap=("valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, "--separate-threads=no", "-q"),
-               cores=(peers.PROXY_CORE,), extra_env={"MALLOC_ARENA_MAX": "1"})
-    try:
+    with Callgrind(bench, peer) as callgrind:
         load(bench, peer.port, head, **{**options, "requests": warm, "seconds": 60})
-        control = ["callgrind_control"]
-        pid = str(peer.process.pid)
-        subprocess.run(control + ["-z", pid], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=True)
+        callgrind.zero()
         load(bench, peer.port, head, **{**options, "requests": requests, "seconds": 90})
-        subprocess.run(control + ["-d", pid], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=True)
-        dumps = sorted(glob.glob(out + "*"), key=os.path.getmtime)
+        count, dump = callgrind.dump()
         if keep:
-            shutil.copy(dumps[-1], keep)
-        return callgrind_cost(dumps[-1]) / requests
-    finally:
-        peer.stop()
+            shutil.copy(dump, keep)
+        return count / requests
 
 
-def system_calls(bench, peer, head, requests, **options):
-    """System calls per request by name, by strace on a running peer; {} where it is absent or forbidden."""
-    if not shutil.which("strace"):
-        return {}
+def trace(bench, peer, head, requests, options):
+    """System calls of a running peer while it serves `requests`, by name; None where strace is forbidden."""
     out = peer.path("strace")
     attach = []
     for process in processes(peer.process.pid):
         attach += ["-p", str(process)]
     tracer = subprocess.Popen(["strace", "-c", "-f", "-q", "-o", out] + attach, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE)
-    time.sleep(0.5)
+                              stderr=subprocess.DEVNULL)
+    time.sleep(0.3)
     if tracer.poll() is not None:
-        return {}
+        return None
     load(bench, peer.port, head, **{**options, "requests": requests})
     time.sleep(0.05)
     tracer.send_signal(signal.SIGINT)
@@ -145,7 +163,20 @@ def system_calls(bench, peer, head, requests, **options):
         for line in file:
             fields = line.split()
             if len(fields) in (5, 6) and fields[3].isdigit() and fields[-1] != "total":
-                calls[fields[-1]] = int(fields[3]) / requests
+                calls[fields[-1]] = int(fields[3])
+    return calls
+
+
+def system_calls(bench, peer, head, requests, **options):
+    """System calls per request by name, in the steady state; {} where strace is absent or forbidden."""
+    if not shutil.which("strace"):
+        return {}
+    once = trace(bench, peer, head, requests, options)
+    thrice = trace(bench, peer, head, 3 * requests, options)
+    if once is None or thrice is None:
+        return {}
+    # The connections cost the same in both runs and cancel out.
+    calls = {name: (thrice.get(name, 0) - once.get(name, 0)) / (2 * requests) for name in thrice}
     return {name: round(count, 3) for name, count in sorted(calls.items(), key=lambda item: -item[1]) if count >= 0.005}
 
 

@@ -63,7 +63,7 @@ def interleave(bench, mode, head, requests, names=None, prepare=None, rounds=Non
 
 def counts(bench, result, mode, head, names=None, **options):
     """Adds system calls and allocations per request of all contenders, and our instructions, to a work's rows."""
-    requests = bench.scale(4000)
+    requests = bench.scale(3000)
     for kind in bench.contenders(mode, names):
         row = result["rows"][kind.name]
         with kind(bench, mode) as peer:
