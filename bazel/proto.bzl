@@ -10,13 +10,17 @@ def cc_proto_tree(name, srcs, root, visibility = None):
       visibility: of the cc_library.
     """
     package = native.package_name()
+
+    # Where the sources lie, seen from the root of the build: elsewhere when another workspace builds this one.
+    repository = native.repository_name()[1:]
+    folder = "external/%s/%s" % (repository, package) if repository else package
     headers = [src.replace(".proto", ".pb.h") for src in srcs]
     sources = [src.replace(".proto", ".pb.cc") for src in srcs]
     native.genrule(
         name = name + "_protoc",
         srcs = srcs,
         outs = headers + sources,
-        cmd = "protoc -I%s -I/usr/include --cpp_out=$(RULEDIR) $(SRCS) && " % package +
+        cmd = "protoc -I%s -I/usr/include --cpp_out=$(RULEDIR) $(SRCS) && " % folder +
               "sed -i -E 's@^#include \"(%s)/@#include \"%s/\\1/@' $(OUTS)" % ("|".join(root), package),
     )
     native.cc_library(
