@@ -3,8 +3,10 @@
 
 #include "extensions/access_loggers/file/file.h"
 #include "extensions/access_loggers/stream/stream.h"
+#include "extensions/bootstrap/egress_guard/egress_guard.h"
 #include "extensions/clusters/dynamic_forward_proxy/cluster.h"
 #include "extensions/filters/http/dynamic_forward_proxy/filter.h"
+#include "extensions/filters/http/egress_guard/filter.h"
 #include "extensions/filters/http/header_mutation/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "source/server/cluster_factory.h"
@@ -19,10 +21,13 @@ void RegisterBuiltinExtensions(Registry& registry) {
 
   RegisterRouter(registry);
   RegisterDynamicForwardProxyFilter(registry);
+  RegisterEgressGuardFilter(registry);
   RegisterHeaderMutation(registry);
 
   RegisterDynamicForwardProxyCluster(registry);
   RegisterBalancers(registry);
+
+  RegisterEgressGuard(registry);
 
   RegisterFileAccessLogger(registry);
   RegisterStreamAccessLoggers(registry);

@@ -13,6 +13,7 @@ namespace sluice {
 
 class ClusterManager;
 class DnsCacheManager;
+class Egress;
 class Registry;
 
 /// What belongs to the process; outlives every extension.
@@ -27,6 +28,7 @@ struct ServerContext {
   const Dialer& dialer;
   config::Diagnostics& diagnostics;
   Duration drain_time = std::chrono::seconds(600);
+  Egress* egress = nullptr;  // null: nothing is guarded, which is for tests without a server
 };
 
 struct FactoryContext {

@@ -58,6 +58,8 @@ class Category {
 using FilterPtr = std::unique_ptr<const Filter>;
 using NetworkFilterPtr = std::unique_ptr<const NetworkFilter>;
 using AccessLoggerPtr = std::shared_ptr<const AccessLogger>;
+/// What a bootstrap extension leaves behind; lives as long as the server.
+using BootstrapExtensionPtr = std::shared_ptr<const void>;
 
 class Registry {
  public:
@@ -99,12 +101,18 @@ class Registry {
   void AddCluster(std::string_view name, Create create) {
     clusters_.Add(MakeEntry<std::shared_ptr<Cluster>, Proto, ClusterFactoryContext>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
   }
+  /// A process-wide extension (Bootstrap.bootstrap_extensions); made before the clusters and listeners.
+  template <class Proto, class Create>
+  void AddBootstrapExtension(std::string_view name, Create create) {
+    bootstrap_extensions_.Add(MakeEntry<BootstrapExtensionPtr, Proto>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
+  }
 
   const Category<FilterPtr>& http_filters() const { return http_filters_; }
   const Category<NetworkFilterPtr>& network_filters() const { return network_filters_; }
   const Category<AccessLoggerPtr>& access_loggers() const { return access_loggers_; }
   const Category<std::unique_ptr<const Balancer>>& balancers() const { return balancers_; }
   const Category<std::shared_ptr<Cluster>, ClusterFactoryContext>& clusters() const { return clusters_; }
+  const Category<BootstrapExtensionPtr>& bootstrap_extensions() const { return bootstrap_extensions_; }
 
  private:
   template <class Product, class Proto, class Context, class Create>
@@ -129,6 +137,7 @@ class Registry {
   Category<AccessLoggerPtr> access_loggers_;
   Category<std::unique_ptr<const Balancer>> balancers_;
   Category<std::shared_ptr<Cluster>, ClusterFactoryContext> clusters_;
+  Category<BootstrapExtensionPtr> bootstrap_extensions_;
 };
 
 }  // namespace sluice

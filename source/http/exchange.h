@@ -25,6 +25,8 @@ class Struct;
 
 namespace sluice {
 
+class EgressGuard;
+
 /// What a route says to the layers below the router; router/route_table.h derives from it.
 struct RouteBase {
   virtual ~RouteBase() = default;
@@ -150,6 +152,9 @@ class Exchange {
   /// Dynamic metadata by namespace; null when unset.
   const google::protobuf::Struct* metadata(std::string_view name_space) const;
   void set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value);
+
+  /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h). Owned by the configuration.
+  const EgressGuard* egress_guard = nullptr;
 
   UpstreamFacts upstream;
   TimeMeter time;

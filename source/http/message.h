@@ -29,7 +29,7 @@ struct RequestHead final : Pooled<RequestHead> {
   std::string_view upgrade;    // protocol of an accepted Upgrade request, in lower case ("websocket"); empty otherwise
   HttpVersion version = HttpVersion::kHttp11;
   bool keep_alive = true;      // the client is willing to reuse its connection
-  bool expects_continue = false;
+  bool expects_continue = false;  // the client waits for a 100, and it is the origin's to give: forwarded as Expect
   uint32_t wire_bytes = 0;     // size of the head as received
   Headers headers;
 

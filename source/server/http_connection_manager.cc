@@ -52,6 +52,8 @@ Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const 
   if (connection.draining) session.Drain();
   co_await session.Run();
   connection.on_drain = nullptr;
+  (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote : stats_.downstream_cx_destroy_local).Add();
+  if (connection.draining) stats_.downstream_cx_drain_close.Add();
 }
 
 Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& exchange) const {

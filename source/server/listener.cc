@@ -1,29 +1,18 @@
 // Listening sockets and their connections. See listener.h for the threads.
 #include "source/server/listener.h"
 
-#include <netinet/tcp.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <list>
-
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 
 #include "source/base/log.h"
 #include "source/base/reason.h"
-#include "source/net/tcp_stream.h"
 
 namespace sluice {
 namespace {
 
 // How long a worker does not accept after the system refused it a descriptor: long enough not to spin, short enough not to be felt.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
-
-absl::Status SystemError(std::string_view what, const Address& address) {
-  return absl::UnavailableError(Cat("cannot ", what, " '", address.ToString(), "': ", std::strerror(errno)));
-}
 
 uint64_t NextConnectionId(const Worker& worker) {
   thread_local uint64_t last = 0;
@@ -40,18 +29,9 @@ Listener::Stats::Stats(const stats::Scope& scope)
       cx_active(scope.gauge("downstream_cx_active")),
       cx_length_ms(scope.histogram("downstream_cx_length_ms")) {}
 
-// An accept socket is waited for through Asio and accepted from by hand, so that running out of descriptors is seen as what it is.
-struct Listener::Door {
-  Door(PerWorker& local, Worker& worker, int fd, const Address& address)
-      : local(local), worker(worker), acceptor(worker.io(), asio::generic::stream_protocol(address.family(), 0), fd) {}
-  PerWorker& local;
-  Worker& worker;
-  asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor;
-};
-
 struct Listener::PerWorker {
   Worker* worker = nullptr;
-  std::list<Door> doors;
+  std::list<ListenSocket> sockets;
   std::list<Connection*> connections;
   bool stopped = false;
   bool draining = false;
@@ -70,40 +50,13 @@ Listener::~Listener() {
   }
 }
 
-absl::StatusOr<int> Listener::Open(Address& address, size_t index) {
-  const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return SystemError("open a socket for", address);
-  const int on = 1;
-  if (address.is_ip()) {
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (settings_.reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (address.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-  } else if (!address.ToString().starts_with('@')) {
-    // A socket file of an earlier run that nobody listens on any more must not stop this one.
-    ::unlink(address.ToString().c_str());
-  }
-  if (::bind(fd, address.data(), address.size()) != 0 || ::listen(fd, settings_.backlog) != 0) {
-    absl::Status status = SystemError("bind", address);
-    ::close(fd);
-    return status;
-  }
-  if (address.family() == AF_UNIX && settings_.unix_mode != 0) ::chmod(address.ToString().c_str(), settings_.unix_mode);
-  if (address.is_ip() && address.port() == 0) {
-    sockaddr_storage storage{};
-    socklen_t length = sizeof(storage);
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length);
-    address = Address::From(reinterpret_cast<sockaddr*>(&storage), length);
-  }
-  return fd;
-}
-
 absl::Status Listener::Bind(size_t workers) {
   sockets_.resize(workers);
   for (Address& address : settings_.addresses) {
-    const bool own_sockets = address.is_ip() && settings_.reuse_port;
+    const bool own_sockets = address.is_ip() && settings_.options.reuse_port;
     for (size_t i = 0; i < workers; ++i) {
       if (own_sockets || i == 0) {
-        auto fd = Open(address, i);
+        auto fd = ListenSocket::Open(address, settings_.options);
         if (!fd.ok()) return fd.status();
         sockets_[i].push_back(*fd);
       } else {
@@ -124,36 +77,27 @@ void Listener::Start(const std::vector<Worker*>& workers) {
     local.worker = workers[i];
     workers[i]->Post([this, &local, fds = sockets_[i]] {
       for (size_t k = 0; k < fds.size(); ++k) {
-        Door& door = local.doors.emplace_back(local, *local.worker, fds[k], settings_.addresses[k]);
-        local.worker->scope().Spawn(Accept(*this, door));
+        ListenSocket& socket = local.sockets.emplace_back(local.worker->io(), fds[k], settings_.addresses[k]);
+        local.worker->scope().Spawn(Accept(*this, local, socket));
       }
     });
   }
   sockets_.clear();
 }
 
-Task<> Listener::Accept(Listener& listener, Door& door) {
-  while (true) {
-    auto [error] = co_await door.acceptor.async_wait(asio::socket_base::wait_read, kAwait);
-    if (error || door.local.stopped) co_return;
+Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& socket) {
+  while (co_await socket.WaitReadable()) {
     // Several at a time, but not for ever: connections that are open want their turn.
-    for (uint32_t i = 0; i < listener.settings_.accepts_per_event && !door.local.stopped; ++i) {
-      sockaddr_storage storage{};
-      socklen_t length = sizeof(storage);
-      const int fd = ::accept4(door.acceptor.native_handle(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
-      if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-      if (fd < 0) {
+    for (uint32_t i = 0; i < listener.settings_.accepts_per_event && !local.stopped; ++i) {
+      auto stream = socket.Accept();
+      if (!stream.ok()) {
         listener.stats_->accept_failures.Add();
-        SLUICE_LOG(kWarning, kConnection, listener.name(), ": cannot accept: ", std::strerror(errno));
+        SLUICE_LOG(kWarning, kConnection, listener.name(), ": cannot accept: ", Std(stream.status().message()));
         if (!co_await Sleep(kAcceptPause)) co_return;
         break;
       }
-      const Address remote = Address::From(reinterpret_cast<sockaddr*>(&storage), length);
-      const int on = 1;
-      if (remote.is_ip()) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-      Socket socket(door.worker.io(), asio::generic::stream_protocol(remote.family(), 0), fd);
-      listener.Welcome(door.local, std::make_unique<TcpStream>(std::move(socket), remote));
+      if (*stream == nullptr) break;
+      listener.Welcome(local, *std::move(stream));
     }
   }
 }
@@ -202,10 +146,7 @@ void Listener::Stop(bool drain) {
   for (auto& local : locals_) {
     local->worker->Post([local = local.get(), drain] {
       local->stopped = true;
-      for (Door& door : local->doors) {
-        ErrorCode ignored;
-        door.acceptor.close(ignored);
-      }
+      for (ListenSocket& socket : local->sockets) socket.Close();
       if (!drain) return;
       local->draining = true;
       for (Connection* connection : local->connections) {

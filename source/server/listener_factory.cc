@@ -50,7 +50,7 @@ void ReadAddress(const envoy::config::core::v3::Address& config, const std::stri
                  ListenerSettings& settings) {
   auto address = AddressOf(config);
   if (!address.ok()) return server.diagnostics.Error(path, Std(address.status().message()));
-  if (config.has_pipe()) settings.unix_mode = config.pipe().mode();
+  if (config.has_pipe()) settings.options.unix_mode = config.pipe().mode();
   settings.addresses.push_back(*address);
 }
 
@@ -71,9 +71,9 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   settings.name = config.name();
   if (settings.name.empty() && !settings.addresses.empty()) settings.name = settings.addresses.front().ToString();
   settings.stat_prefix = config.stat_prefix();
-  if (config.has_tcp_backlog_size()) settings.backlog = static_cast<int>(config.tcp_backlog_size().value());
+  if (config.has_tcp_backlog_size()) settings.options.backlog = static_cast<int>(config.tcp_backlog_size().value());
   if (config.has_per_connection_buffer_limit_bytes()) settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
-  settings.reuse_port = !config.has_enable_reuse_port() || config.enable_reuse_port().value();
+  settings.options.reuse_port = !config.has_enable_reuse_port() || config.enable_reuse_port().value();
   if (config.has_max_connections_to_accept_per_socket_event()) {
     settings.accepts_per_event = config.max_connections_to_accept_per_socket_event().value();
   }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -56,11 +57,11 @@ Server::Server(const config::Options& options, const envoy::config::bootstrap::v
       access_logs_(stats_.Root(), {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
       dns_caches_(main_, concurrency_, stats_),
       clusters_(concurrency_, stats_.Root().Sub("cluster_manager")),
+      egress_(stats_.Root()),
       context_{main_,     concurrency_, stats_,           access_logs_, dns_caches_,
-               clusters_, registry,     SocketDialer(),   diagnostics,  std::chrono::seconds(options.drain_time_s)},
+               clusters_, registry,     SocketDialer(),   diagnostics,  std::chrono::seconds(options.drain_time_s), &egress_},
       budget_(ConnectionLimit()),
-      admin_budget_(1024),
-      signals_(main_.io()) {
+      admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i) workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), std::random_device()()));
 }
 
@@ -71,15 +72,28 @@ bool Server::Build() {
     const absl::Status status = dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
     if (!status.ok()) diagnostics_.Error("typed_dns_resolver_config", Std(status.message()));
   }
-  for (int i = 0; i < bootstrap_.bootstrap_extensions_size(); ++i) {
-    const auto& extension = bootstrap_.bootstrap_extensions(i);
-    diagnostics_.Error(Cat("bootstrap_extensions[", i, "]"), Cat("Didn't find a registered implementation for '", extension.name(),
-                                                                 "' with type URL: '", extension.typed_config().type_url(), "'"));
-  }
+  BuildExtensions();
   BuildClusters();
   BuildListeners();
   BuildAdmin();
   return diagnostics_.ok();
+}
+
+void Server::BuildExtensions() {
+  for (int i = 0; i < bootstrap_.bootstrap_extensions_size(); ++i) {
+    const auto& extension = bootstrap_.bootstrap_extensions(i);
+    const std::string path = Cat("bootstrap_extensions[", i, "]");
+    const auto* entry = registry_.bootstrap_extensions().Find(extension.name(), extension.typed_config().type_url());
+    if (entry == nullptr) {
+      diagnostics_.Error(path, Cat("Didn't find a registered implementation for '", extension.name(), "' with type URL: '",
+                                   extension.typed_config().type_url(), "'"));
+      continue;
+    }
+    FactoryContext context{context_, path + ".typed_config", stats_.Root()};
+    auto made = entry->create(extension.typed_config(), context);
+    if (made.ok()) extensions_.push_back(*std::move(made));
+    if (!made.ok()) context.Error("", Std(made.status().message()));
+  }
 }
 
 void Server::BuildClusters() {
@@ -109,8 +123,9 @@ void Server::BuildAdmin() {
   if (!address.ok()) return diagnostics_.Error("admin.address", Std(address.status().message()));
   ListenerSettings settings;
   settings.name = "admin";
+  settings.stat_prefix = "admin";  // listener.admin.*, Envoy's name for it
   settings.addresses = {*address};
-  settings.reuse_port = false;
+  settings.options.reuse_port = false;
   std::vector<std::unique_ptr<const NetworkFilter>> filters;
   filters.push_back(MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
   admin_listener_ = std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(), std::move(filters), stats_,
@@ -150,8 +165,12 @@ admin::ServerState Server::state() const {
 }
 
 absl::Status Server::BindAll() {
+  const auto own = [this](const Listener& listener) {
+    for (const Address& address : listener.addresses()) egress_.own().Add(address);
+  };
   if (admin_listener_ != nullptr) {
     if (absl::Status status = admin_listener_->Bind(1); !status.ok()) return status;
+    own(*admin_listener_);
   }
   for (const auto& listener : listeners_) {
     if (absl::Status status = listener->Bind(concurrency_); !status.ok()) {
@@ -159,6 +178,7 @@ absl::Status Server::BindAll() {
       return status;
     }
     server_stats_.listener_create_success.Add();
+    own(*listener);
   }
   if (!options_.admin_address_path.empty() && admin_listener_ != nullptr) {
     std::ofstream file(options_.admin_address_path);
@@ -173,13 +193,12 @@ int Server::Run() {
     SLUICE_LOG(kCritical, kMain, Std(status.message()));
     return 1;
   }
-  for (int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) signals_.add(signal);
-  main_.Post([this] { OnSignal(0); });
   dns_caches_.Start(workers_);
   clusters_.Start(workers_);
   for (const auto& worker : workers_) worker->Start();
   if (admin_listener_ != nullptr) admin_listener_->Start({&main_});
   main_.Post([this] {
+    main_.scope().Spawn(HandleSignals(*this));
     main_.scope().Spawn(FlushStats(stats_));
     main_.scope().Spawn(BecomeLive(*this));
   });
@@ -203,13 +222,21 @@ Task<> Server::BecomeLive(Server& server) {
       SLUICE_LOG(kInfo, kMain, "listener '", listener->name(), "' on ", address.ToString());
     }
   }
+  const auto& clusters = server.clusters_.ordered();
+  if (std::any_of(clusters.begin(), clusters.end(), [](const ClusterPtr& cluster) { return cluster->is_dynamic(); })) {
+    SLUICE_LOG(kInfo, kMain, server.egress_.Notice());
+  }
   server.live_ = true;
   const auto& admin = server.admin_listener_;
   SLUICE_LOG(kInfo, kMain, "serving with ", workers.size(), " workers",
              admin == nullptr ? "" : "; admin on " + admin->addresses().front().ToString());
 }
 
-// Waits for the next signal, having served the last one.
+Task<> Server::HandleSignals(Server& server) {
+  Signals signals(server.main_, {SIGTERM, SIGINT, SIGUSR1, SIGHUP});
+  while (const int signal = co_await signals.Next()) server.OnSignal(signal);
+}
+
 void Server::OnSignal(int signal) {
   if (signal == SIGTERM || signal == SIGINT) {
     if (draining_) {
@@ -221,9 +248,6 @@ void Server::OnSignal(int signal) {
   }
   if (signal == SIGUSR1) ReopenLogs();
   if (signal == SIGHUP) SLUICE_LOG(kWarning, kMain, "SIGHUP is ignored: the configuration is not reloaded");
-  signals_.async_wait([this](ErrorCode error, int next) {
-    if (!error) OnSignal(next);
-  });
 }
 
 void Server::ReopenLogs() {
@@ -250,8 +274,6 @@ Task<> Server::Drain(Server& server) {
     if (!co_await Sleep(kPoll)) co_return;
   } while (server.OpenConnections() > 0 && Now() < limit);
   server.StopWorkers();
-  ErrorCode ignored;
-  server.signals_.cancel(ignored);
   if (server.admin_listener_ != nullptr) server.admin_listener_->Stop(true);
   server.main_.Stop();
 }

@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/signal_set.hpp>
-
 #include "api/envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "source/async/signals.h"
 #include "source/config/diagnostics.h"
 #include "source/config/options.h"
 #include "source/extension/registry.h"
@@ -18,6 +17,7 @@
 #include "source/server/server_stats.h"
 #include "source/upstream/cluster_manager.h"
 #include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/egress_guard.h"
 
 namespace sluice {
 
@@ -35,11 +35,13 @@ class Server {
   int Run();
 
  private:
+  void BuildExtensions();
   void BuildClusters();
   void BuildListeners();
   void BuildAdmin();
   absl::Status BindAll();
   void ServeAdmin();
+  static Task<> HandleSignals(Server& server);
   void OnSignal(int signal);
   void BeginDrain();
   static Task<> Drain(Server& server);
@@ -66,12 +68,13 @@ class Server {
   AccessLogManager access_logs_;
   DnsCacheManager dns_caches_;
   ClusterManager clusters_;
+  Egress egress_;
+  std::vector<BootstrapExtensionPtr> extensions_;
   ServerContext context_;
   ConnectionBudget budget_;
   ConnectionBudget admin_budget_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unique_ptr<Listener> admin_listener_;
-  asio::basic_signal_set<Executor> signals_;
   bool live_ = false;
   bool healthy_ = true;
   bool draining_ = false;

@@ -112,14 +112,17 @@ constexpr Embedding kEmbeddings[] = {
 // bits 48 to 87 around the reserved octet (RFC 6052 section 2.2), or in the last 32 bits.
 constexpr Bytes16 kLocalNat64 = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01};
 
-AddressClass ClassOfLocalNat64(const uint8_t* b) {
-  const uint32_t candidates[] = {
+std::array<uint32_t, 4> LocalNat64Candidates(const uint8_t* b) {
+  return {
       Ip4(b[6], b[7], b[9], b[10]),    // /48
       Ip4(b[7], b[9], b[10], b[11]),   // /56
       Ip4(b[9], b[10], b[11], b[12]),  // /64
       Inner(b + 12),                   // /96
   };
-  for (const uint32_t candidate : candidates) {
+}
+
+AddressClass ClassOfLocalNat64(const uint8_t* b) {
+  for (const uint32_t candidate : LocalNat64Candidates(b)) {
     const AddressClass found = ClassOf4(candidate);
     // Positions that are not used hold zeros; any other special address decides.
     if (found != AddressClass::kGlobal && found != AddressClass::kUnspecified) return found;
@@ -167,6 +170,23 @@ AddressClass Classify(const Address& address) {
   if (address.family() == AF_INET) return ClassOf4(ntohl(address.v4().sin_addr.s_addr));
   if (address.family() == AF_INET6) return ClassOf6(address.v6().sin6_addr.s6_addr);
   return AddressClass::kNotIp;
+}
+
+std::vector<Address> Spellings(const Address& address) {
+  std::vector<Address> spellings = {address};
+  if (address.family() != AF_INET6) return spellings;
+  const uint8_t* b = address.v6().sin6_addr.s6_addr;
+  const auto add = [&](uint32_t ip) { spellings.push_back(Address::Ipv4(ip, address.port())); };
+  for (const Embedding& embedding : kEmbeddings) {
+    if (!HasPrefix(b, embedding.prefix.data(), embedding.length)) continue;
+    const uint32_t inner = Inner(b + embedding.offset);
+    add(embedding.flipped ? ~inner : inner);
+  }
+  if (HasPrefix(b, kLocalNat64.data(), 48)) {
+    for (const uint32_t inner : LocalNat64Candidates(b)) add(inner);
+  }
+  if (IsIsatap(b)) add(Inner(b + 12));
+  return spellings;
 }
 
 absl::StatusOr<CidrRange> CidrRange::Make(std::string_view prefix, uint32_t length) {

@@ -37,6 +37,9 @@ std::string_view NameOf(AddressClass address_class);
 /// (::ffff:0:0/96, ::/96, ::ffff:0:0:0/96, 64:ff9b::/96, 64:ff9b:1::/48, 2002::/16, Teredo's server and client, ISATAP).
 AddressClass Classify(const Address& address);
 
+/// `address` and every IPv4 address that it carries in one of these ways: the places where a packet to it may end.
+std::vector<Address> Spellings(const Address& address);
+
 /// An address prefix.
 class CidrRange {
  public:

@@ -27,7 +27,6 @@ struct ClusterSettings {
   Duration connect_timeout = std::chrono::seconds(5);
   Duration idle_timeout = std::chrono::hours(1);
   Duration max_connection_duration{};
-  Duration max_stream_duration{};
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   size_t max_response_headers = 100;
   size_t max_response_headers_bytes = 60 * 1024;

@@ -22,6 +22,8 @@
 namespace sluice::bench {
 namespace {
 
+constexpr int64_t kIdleAtOnce = 16;
+
 char g_buffer[256 * 1024];
 const std::string g_filler(256 * 1024, 'y');
 
@@ -77,7 +79,7 @@ class Load {
     connections_.resize(static_cast<size_t>(count));
     for (auto& c : connections_) {
       c = std::make_unique<Connection>();
-      // Idle connections come up one after the other, so that the upstream side needs only a few.
+      // Idle connections come up a few at a time, so that the upstream side needs only a few.
       if (!options_.idle) Open(c.get());
     }
     if (options_.idle) return Idle();
@@ -244,11 +246,12 @@ class Load {
   }
 
   int Idle() {
-    options_.requests = static_cast<int64_t>(connections_.size());
-    for (auto& c : connections_) {
-      const int64_t before = done_;
-      Open(c.get());
-      while (done_ == before && errors_ == 0 && NowNs() < give_up_) Turn();
+    const auto all = static_cast<int64_t>(connections_.size());
+    for (options_.requests = 0; options_.requests < all && errors_ == 0 && NowNs() < give_up_;) {
+      const int64_t from = options_.requests;
+      options_.requests = std::min(all, from + kIdleAtOnce);
+      for (int64_t i = from; i < options_.requests; ++i) Open(connections_[static_cast<size_t>(i)].get());
+      while (done_ < options_.requests && errors_ == 0 && NowNs() < give_up_) Turn();
     }
     std::printf("ready %lld %lld\n", static_cast<long long>(done_), static_cast<long long>(errors_));
     std::fflush(stdout);

@@ -8,14 +8,14 @@ from test.support.wire import Wire
 class RawOrigin:
     """Calls `serve(wire)` in a thread for every connection and closes it afterwards."""
 
-    def __init__(self, serve, address="127.0.0.1", context=None):
+    def __init__(self, serve, address="127.0.0.1", context=None, port=0):
         self.serve = serve
         self.connections = 0
         self.errors = []
         self._context = context
         self._open = set()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._listener = socket.create_server((address, 0), family=family, backlog=1024)
+        self._listener = socket.create_server((address, port), family=family, backlog=1024)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

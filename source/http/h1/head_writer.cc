@@ -152,6 +152,7 @@ size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, 
   } else if (has_te) {
     writer.Put("connection: te\r\n");  // RFC 9110 10.1.4
   }
+  if (head.expects_continue) writer.Put("expect: 100-continue\r\n");
   writer.Put("\r\n");
   return left_out;
 }

@@ -104,6 +104,7 @@ Task<bool> ServerSession::AwaitRequest() {
   idle_ = true;
   const absl::Status status = co_await stream_.WaitReadable();
   idle_ = false;
+  closed_by_peer_ = !status.ok() && ReasonOf(status) != Reason::kCancelled;
   if (deadline.fired()) {
     (limited && Now() - opened_ >= settings_.max_connection_duration ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
   }
@@ -128,6 +129,7 @@ Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head
     }
     if (!count.ok() || *count == 0) {
       const bool expired = co_await deadline.Expired();
+      closed_by_peer_ = !expired;
       result.state = HeadResult::kError;
       result.status = expired ? 408 : 0;
       if (expired) result.body = "request header timeout";
@@ -169,7 +171,8 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   head->wire_bytes = static_cast<uint32_t>(result.consumed);
   buffer_.Consume(result.consumed);
   exchange.head_complete = true;
-  exchange.continue_wanted = head->expects_continue && !settings_.proxy_100_continue;
+  // The client's wait for a 100 is ours to end, unless the origin is to decide.
+  if (!settings_.proxy_100_continue) exchange.continue_wanted = std::exchange(head->expects_continue, false);
   exchange.set_request_head(std::move(head));
   exchange.LimitIdle(settings_.stream_idle_timeout);
   if (settings_.max_stream_duration > Duration::zero()) exchange.LimitDuration(settings_.max_stream_duration);
@@ -249,7 +252,12 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   exchange.set_response_head(&head);
   if (!head.headers.Has(HeaderId::kDate)) head.headers.Add(HeaderId::kDate, HttpDate());
   const ResponseFraming framing = Decide(exchange, response);
-  if (framing.kind == ResponseFraming::kNone) response.body = nullptr;
+  if (framing.kind == ResponseFraming::kNone && response.body != nullptr) {
+    // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).
+    const auto length = response.body->Length();
+    if (length.has_value() && head.status != 204 && head.status != 304) head.headers.Set(HeaderId::kContentLength, Cat(*length));
+    response.body = nullptr;
+  }
 
   exchange.time.response_first_sent = Now();
   exchange.response_started = true;
@@ -270,6 +278,7 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   } else if (framing.connection == ResponseFraming::kClose || !exchange.request_done || !MayStay(exchange)) {
     after = exchange.request_done && buffer_.empty() ? After::kClose : After::kLinger;
   }
+  if (settings_.max_requests_per_connection != 0 && requests_ + 1 == settings_.max_requests_per_connection) settings_.request_limits.Add();
   exchange.keep_response(std::move(response.head));
   co_return after;
 }

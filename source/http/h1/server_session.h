@@ -58,6 +58,9 @@ class ServerSession {
   /// Serves the connection to its end and closes it.
   Task<> Run();
 
+  /// After Run(): the client ended the connection, not we.
+  bool closed_by_peer() const { return closed_by_peer_; }
+
   /// Take no further request: an idle connection ends now, a busy one after its response.
   void Drain();
 
@@ -92,6 +95,7 @@ class ServerSession {
   uint32_t requests_ = 0;
   bool idle_ = false;
   bool draining_ = false;
+  bool closed_by_peer_ = false;
 };
 
 }  // namespace sluice

@@ -1,0 +1,37 @@
+// ListenSocket: a socket that takes connections. Opened on the main thread, then used by one worker.
+#pragma once
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include "source/net/stream.h"
+
+namespace sluice {
+
+struct ListenOptions {
+  int backlog = 4096;
+  bool reuse_port = true;   // TCP: several sockets may share the address (SO_REUSEPORT)
+  uint32_t unix_mode = 0;   // permissions of a Unix socket's file; 0: the system's
+};
+
+class ListenSocket {
+ public:
+  /// Main thread: a listening descriptor. Port 0 of `address` becomes the real one; a socket file that is left from an earlier run is
+  /// replaced. Unavailable with the address and the system's words.
+  static absl::StatusOr<int> Open(Address& address, const ListenOptions& options);
+
+  /// Takes the descriptor over.
+  ListenSocket(asio::io_context& io, int fd, const Address& address);
+
+  /// False once the socket is closed or the wait cancelled.
+  Task<bool> WaitReadable();
+  /// The next waiting connection; null when none waits. Errors: what the system says when it cannot give one (no descriptors).
+  absl::StatusOr<StreamPtr> Accept();
+  void Close();
+
+ private:
+  asio::io_context& io_;
+  asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor_;
+};
+
+}  // namespace sluice
