@@ -218,8 +218,8 @@ def idle5k(bench):
 
 
 def idle20k(bench):
-    """20,000 idle connections, or as many as the limit of descriptors allows."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500
+    """20,000 idle connections, or as many as half the limit of descriptors allows (two for each proxied request)."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 100
     return idle(bench, min(20000, most))
 
 
