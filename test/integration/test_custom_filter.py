@@ -1,7 +1,7 @@
 """examples/custom_filter: a workspace of its own that embeds Sluice builds, and its filter works.
 
 Its objects are other files to Bazel than those of Sluice's own build, so the first build takes minutes; after
-that the disk cache, which all our builds share, has them.
+that the disk cache, which all our builds share, has them: later builds take seconds.
 """
 import glob
 import os
