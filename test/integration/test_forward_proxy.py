@@ -246,6 +246,8 @@ class ForwardProxy(ProxyTest):
         for host in ("OK.T", "ok.t."):
             self.assertEqual(200, self.ask("GET", "/", "%s:%d" % (host, origin.port)).status)
             self.assertEqual("%s:%d" % (host, origin.port), origin.requests[-1].header("host"))
+        if not IS_ENVOY:
+            self.assertEqual((1, 1), (self.server.count(), self.proxy.stat("dns_cache.cache.num_hosts")))
 
     def test_an_address_outlives_failures(self):
         origin = self.origin()

@@ -8,7 +8,7 @@ import unittest
 from test.support import config, names
 from test.support.client import Client
 from test.support.origin import ok
-from test.support.proxy import ProxyTest
+from test.support.proxy import IS_ENVOY, ProxyTest
 from test.support.wait import wait_for
 
 
@@ -77,10 +77,11 @@ class Routes(ProxyTest):
         self.gateway(hosts=[
             config.virtual_host([config.direct(200, name)], [domain], name)
             for name, domain in (("exact", "www.a.t"), ("suffix", "*.a.t"), ("longer", "*.b.a.t"),
-                                 ("prefix", "a.*"), ("port", "p.t:8080"))])
+                                 ("prefix", "a.*"), ("port", "p.t:8080"), ("any port", "*.q.t:*"))])
         for host, expected in (("www.a.t", "exact"), ("WWW.A.T", "exact"), ("x.a.t", "suffix"),
                                ("x.b.a.t", "longer"), ("a.t", "prefix"), ("a.org", "prefix"),
-                               ("p.t:8080", "port"), ("p.t", 404), ("other", 404)):
+                               ("p.t:8080", "port"), ("p.t", 404), ("other", 404),
+                               ("x.q.t:81", 404 if IS_ENVOY else "any port")):
             with self.subTest(host=host):
                 self.assertEqual(expected, self.body(host=host))
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 FOLDER = os.path.join(ROOT, "test", "integration")
+LONG_FILES = ("test_custom_filter.py", "test_transfer.py")
 FILE_SECONDS = int(os.environ.get("SLUICE_TEST_FILE_SECONDS", "600"))
 
 
@@ -110,8 +111,7 @@ def main():
     if not names:
         # Long files first, so that none is left to run alone at the end.
         files = [file for file in os.listdir(FOLDER) if file.startswith("test_") and file.endswith(".py")]
-        files.sort(key=lambda file: (file != "test_transfer.py",
-                                     -os.path.getsize(os.path.join(FOLDER, file))))
+        files.sort(key=lambda file: (file not in LONG_FILES, -os.path.getsize(os.path.join(FOLDER, file))))
         names = [file[:-3] for file in files]
     outcomes = {}
     with tempfile.TemporaryDirectory(prefix="sluice_report.") as directory, \
