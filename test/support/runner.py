@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 FOLDER = os.path.join(ROOT, "test", "integration")
 LONG_FILES = ("test_custom_filter.py", "test_transfer.py")
-FILE_SECONDS = int(os.environ.get("SLUICE_TEST_FILE_SECONDS", "600"))
+FILE_SECONDS = int(os.environ.get("SLUICE_TEST_FILE_SECONDS", "1800"))
 
 
 class Result(unittest.TextTestResult):

@@ -212,6 +212,8 @@ Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead&
       co_return head;
     }
     ++interims;
+    // A 100 answers an Expect that travelled on; otherwise the client had its 100 from us, or never asked.
+    if (head->status == 100 && !request.expects_continue) continue;
     if (absl::Status relayed = co_await exchange.SendInterim(std::move(head)); !relayed.ok()) co_return Failed(relayed);
   }
   co_return Failed(MakeError(Reason::kUpstreamProtocol, "too many interim responses"));
