@@ -86,18 +86,19 @@ class Target:
         return 6 if self.address is None else 20
 
     def check(self):
-        """Raises NotApplicable unless the proxy reaches an origin of ours."""
+        """Raises unless the proxy reaches an origin of ours: NotApplicable where the proxy is not ours."""
+        unreachable = AssertionError if self.address is None else NotApplicable
         origin = HttpOrigin(ok(b"here"), address=self.listen_address)
         try:
             with self.client() as client:
                 answer = client.ask("GET", "/", self.authority(origin))
         except (OSError, EOFError, ValueError) as error:
-            raise NotApplicable("no answer: %s" % error) from None
+            raise unreachable("no answer: %s" % error) from None
         finally:
             origin.close()
         if answer.status != 200:
-            raise NotApplicable("the proxy answers %d for an origin on %s: let it dial there, or give --origin-host" %
-                                (answer.status, self.origin_host))
+            raise unreachable("the proxy answers %d for an origin on %s: let it dial there, or give --origin-host" %
+                              (answer.status, self.origin_host))
 
     @property
     def listen_address(self):
@@ -115,6 +116,7 @@ class Outcome:
         self.closed = False
         self.garbage = b""
         self.requests = []
+        self.malformed = False
         self.honest = True
 
     @property
@@ -129,7 +131,7 @@ class Outcome:
         return "client %s%s%s, origin %s%s" % (self.statuses, " closed" if self.closed else " open",
                                                " and %r" % self.garbage[:60] if self.garbage else "",
                                                [request.start.decode("latin-1")[:80] for request in self.requests],
-                                               "" if self.honest else ", and an honest request failed afterwards")
+                                               (" and what is not HTTP" if self.malformed else "") + ("" if self.honest else ", and an honest request failed afterwards"))
 
 
 def refused(*statuses, requests=()):
@@ -170,7 +172,7 @@ class Row:
         if not good:
             self.problems.append(what)
 
-    def attempt(self, data, answer=echo, finish=False, wait=3.0, honest=True):
+    def attempt(self, data, answer=echo, finish=False, wait=3.0):
         """Sends `data` ({A} is the origin's authority) on a connection of its own and reads all that comes."""
         outcome = Outcome()
         origin = HttpOrigin(answer, address=self.target.listen_address)
@@ -184,12 +186,11 @@ class Row:
                 except OSError:
                     pass
                 self._collect(client, outcome)
-            outcome.requests = list(origin.requests)
-            if honest:
-                with self.target.client() as client:
-                    reply = client.ask("GET", "/honest", authority.decode())
-                    outcome.honest = (reply.status, reply.text()) == (200, "/honest")
-                outcome.requests = [request for request in origin.requests if request.target != "/honest"]
+            with self.target.client() as client:
+                reply = client.ask("GET", "/honest", authority.decode())
+                outcome.honest = (reply.status, reply.text()) == (200, "/honest")
+            outcome.malformed = any(isinstance(error, (ValueError, IndexError)) for error in origin.errors)
+            outcome.requests = [request for request in origin.requests if request.target != "/honest"]
         finally:
             origin.close()
         return outcome
@@ -210,7 +211,7 @@ class Row:
     def case(self, label, data, *judges, **keywords):
         """Holds if one of `judges` likes the outcome."""
         outcome = self.attempt(data, **keywords)
-        self.check(outcome.honest and any(judge(outcome) for judge in judges), "%s: %r" % (label, outcome))
+        self.check(outcome.honest and not outcome.malformed and any(judge(outcome) for judge in judges), "%s: %r" % (label, outcome))
         return outcome
 
     def answered(self, label, serve, judge, method="GET", body=None, again=True, wait=None):
@@ -249,6 +250,9 @@ def run(number, target):
     except NotApplicable as reason:
         if not current.cases:
             return "not applicable", str(reason)
+    except (AssertionError, OSError, EOFError, ValueError, IndexError) as error:
+        # An honest request that is not answered, a condition that does not come.
+        current.check(False, "%s: %s" % (type(error).__name__, error))
     if not current.cases:
         return "not applicable", "no case"
     if current.problems:

@@ -51,7 +51,8 @@ class RawOrigin:
         self._open.add(connection)
         try:
             self.serve(Wire(connection))
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError, IndexError) as error:
+            # The end came early, or what came is not HTTP.
             self.errors.append(error)
         finally:
             self._open.discard(connection)
@@ -62,6 +63,23 @@ def ok(body=b"hello", *headers):
     """The bytes of a plain 200."""
     lines = ["HTTP/1.1 200 OK", "content-length: %d" % len(body), *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def on_one_port(*makers, attempts=50):
+    """Origins on different addresses and the same port: each of `makers` is called with a port, the first one with 0."""
+    for attempt in range(attempts):
+        origins = [makers[0](0)]
+        try:
+            for make in makers[1:]:
+                origins.append(make(origins[0].port))
+            return origins
+        except OSError:
+            # Somebody else has that port on one of the addresses.
+            for origin in origins:
+                origin.close()
+            if attempt + 1 == attempts:
+                raise
+    return []
 
 
 class HttpOrigin(RawOrigin):
