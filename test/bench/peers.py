@@ -142,7 +142,8 @@ http {
   upstream origin { server 127.0.0.1:%(origin)d; keepalive 256; keepalive_requests 100000000; }
   server {
     listen 127.0.0.1:%(port)d reuseport backlog=4096;
-    location / { %(location)s proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }
+    location / { %(location)s proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
+                 proxy_request_buffering off; }
   }
 }
 """ % {"pid": self.path("pid"), "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1], "log": log, "server": server,

@@ -46,7 +46,9 @@ def interleave(bench, mode, head, requests, names=None, prepare=None, rounds=Non
             extra = prepare(peer) if prepare else {}
             peer.load_options = {**options, **extra}
             measure.load(bench, peer.port, head, **{**peer.load_options, "requests": max(200, requests // 10)})
-        for _ in range(rounds or bench.rounds):
+        for done in range(rounds or bench.rounds):
+            if done and bench.is_late():
+                break
             for peer in running:
                 rows.setdefault(peer.name, []).append(
                     measure.run_counted(bench, peer, head, **{**peer.load_options, "requests": requests}))
@@ -63,7 +65,7 @@ def interleave(bench, mode, head, requests, names=None, prepare=None, rounds=Non
 
 def counts(bench, result, mode, head, names=None, **options):
     """Adds system calls and allocations per request of all contenders, and our instructions, to a work's rows."""
-    requests = bench.scale(3000)
+    requests = bench.scale(2000)
     for kind in bench.contenders(mode, names):
         row = result["rows"][kind.name]
         with kind(bench, mode) as peer:
@@ -74,7 +76,7 @@ def counts(bench, result, mode, head, names=None, **options):
         if kind.name in ("sluice", "nginx", "haproxy"):
             row["mallocs"] = round(measure.allocations(bench, kind(bench, mode), head, requests, **options), 2)
     keep = os.path.join(bench.keep_profiles, "callgrind." + mode) if bench.keep_profiles else None
-    ours = measure.instructions(bench, peers.Sluice(bench, mode), head, bench.scale(5000), keep=keep, **options)
+    ours = measure.instructions(bench, peers.Sluice(bench, mode), head, bench.scale(3000), keep=keep, **options)
     if ours is not None:
         result["rows"]["sluice"]["instructions"] = round(ours)
     return result
@@ -82,20 +84,20 @@ def counts(bench, result, mode, head, names=None, **options):
 
 def get(bench):
     """Small GET, keep-alive, 64 connections, 8 headers: the default chain."""
-    rows = interleave(bench, "get", SMALL, bench.scale(40000))
+    rows = interleave(bench, "get", SMALL, bench.scale(30000))
     return counts(bench, summarise(rows, "cpu_us", ("user_us", "rate")), "get", SMALL)
 
 
 def features(bench):
     """The same with access log, rate limit, header mutation and an address rule."""
-    rows = interleave(bench, "features", SMALL, bench.scale(30000))
+    rows = interleave(bench, "features", SMALL, bench.scale(20000))
     result = counts(bench, summarise(rows, "cpu_us", ("user_us", "rate")), "features", SMALL)
     result["left_out"] = sorted(peers.Sluice.known.get("features", set()) - {"egress_guard"})
     return result
 
 
 def bodies(bench, size, upload):
-    count = bench.scale(max(1000, 500_000_000 // size))
+    count = bench.scale(max(400, 200_000_000 // size))
     head = GET % (0 if upload else size)
     options = {"connections": 16, "body": size if upload else 0}
     if upload:
