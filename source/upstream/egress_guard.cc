@@ -12,16 +12,20 @@ namespace sluice {
 namespace {
 
 // Names of metadata services that need not resolve to the address that is known for them.
-constexpr std::string_view kMetadataHosts[] = {"metadata.google.internal", "metadata.goog", "metadata", "instance-data",
+constexpr std::string_view kMetadataHosts[] = {"metadata.google.internal", "metadata.goog",
+                                               "metadata", "instance-data",
                                                "instance-data.ec2.internal"};
 
-constexpr std::string_view kKindNames[] = {"", "", "deny_range", "deny_host", "not_allowed_host", "metadata_host", "port", "own_listener"};
+constexpr std::string_view kKindNames[] = {
+    "", "", "deny_range", "deny_host", "not_allowed_host", "metadata_host", "port", "own_listener"};
 
 // The kernel treats a mapped address as the IPv4 one.
 Address Unmapped(const Address& address) {
-  if (address.family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address.v6().sin6_addr)) return address;
+  if (address.family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address.v6().sin6_addr))
+    return address;
   const uint8_t* b = address.v6().sin6_addr.s6_addr + 12;
-  return Address::Ipv4(uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3], address.port());
+  return Address::Ipv4(uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3],
+                       address.port());
 }
 
 bool SameIp(const Address& a, const Address& b) {
@@ -47,8 +51,9 @@ bool IsLocal(const Address& address) {
   return found;
 }
 
-absl::Status ReadRanges(const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& config, std::string_view field,
-                        std::vector<CidrRange>& ranges) {
+absl::Status ReadRanges(
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& config,
+    std::string_view field, std::vector<CidrRange>& ranges) {
   for (int i = 0; i < config.size(); ++i) {
     auto range = CidrRange::Make(config[i].address_prefix(), config[i].prefix_len().value());
     if (!range.ok()) return Invalid(field, "[", i, "]: ", Std(range.status().message()));
@@ -57,8 +62,9 @@ absl::Status ReadRanges(const google::protobuf::RepeatedPtrField<envoy::config::
   return absl::OkStatus();
 }
 
-absl::Status ReadHosts(const google::protobuf::RepeatedPtrField<envoy::type::matcher::v3::StringMatcher>& config, std::string_view field,
-                       std::vector<StringMatcher>& hosts) {
+absl::Status ReadHosts(
+    const google::protobuf::RepeatedPtrField<envoy::type::matcher::v3::StringMatcher>& config,
+    std::string_view field, std::vector<StringMatcher>& hosts) {
   for (int i = 0; i < config.size(); ++i) {
     auto matcher = StringMatcher::Build(config[i]);
     if (!matcher.ok()) return Invalid(field, "[", i, "]: ", Std(matcher.status().message()));
@@ -88,7 +94,8 @@ bool OwnListeners::Contains(const Address& address) const {
     // A connection to 0.0.0.0 or :: goes to loopback.
     if (target.is_any()) return own.is_any() || own.is_loopback();
     // A socket on :: as a rule takes IPv4 too.
-    return own.is_any() && (own.family() == target.family() || own.family() == AF_INET6) && IsLocal(target);
+    return own.is_any() && (own.family() == target.family() || own.family() == AF_INET6) &&
+           IsLocal(target);
   });
 }
 
@@ -108,10 +115,14 @@ std::string EgressRule::ToString() const {
 }
 
 EgressStats::EgressStats(const stats::Scope& scope)
-    : allowed(scope.counter("allowed")), denied(scope.counter("denied")), reported(scope.counter("reported")) {
+    : allowed(scope.counter("allowed")),
+      denied(scope.counter("denied")),
+      reported(scope.counter("reported")) {
   const stats::Scope reasons = scope.Sub("denied");
-  for (size_t i = EgressRule::kDenyRange; i < by_kind_.size(); ++i) by_kind_[i] = reasons.counter(kKindNames[i]);
-  for (size_t i = 1; i < by_class_.size(); ++i) by_class_[i] = reasons.counter(NameOf(static_cast<AddressClass>(i)));
+  for (size_t i = EgressRule::kDenyRange; i < by_kind_.size(); ++i)
+    by_kind_[i] = reasons.counter(kKindNames[i]);
+  for (size_t i = 1; i < by_class_.size(); ++i)
+    by_class_[i] = reasons.counter(NameOf(static_cast<AddressClass>(i)));
 }
 
 void EgressStats::CountDenied(const EgressRule& rule) const {
@@ -123,38 +134,47 @@ void EgressStats::CountDenied(const EgressRule& rule) const {
   }
 }
 
-absl::StatusOr<std::shared_ptr<const EgressGuard>> EgressGuard::Build(const Proto& config, const OwnListeners& own) {
+absl::StatusOr<std::shared_ptr<const EgressGuard>> EgressGuard::Build(const Proto& config,
+                                                                      const OwnListeners& own) {
   std::shared_ptr<EgressGuard> guard(new EgressGuard(own));
   guard->mode_ = config.mode();
-  for (const absl::Status& status : {ReadRanges(config.allow_ranges(), "allow_ranges", guard->allow_ranges_),
-                                     ReadRanges(config.deny_ranges(), "deny_ranges", guard->deny_ranges_),
-                                     ReadHosts(config.allow_hosts(), "allow_hosts", guard->allow_hosts_),
-                                     ReadHosts(config.deny_hosts(), "deny_hosts", guard->deny_hosts_)}) {
+  for (const absl::Status& status :
+       {ReadRanges(config.allow_ranges(), "allow_ranges", guard->allow_ranges_),
+        ReadRanges(config.deny_ranges(), "deny_ranges", guard->deny_ranges_),
+        ReadHosts(config.allow_hosts(), "allow_hosts", guard->allow_hosts_),
+        ReadHosts(config.deny_hosts(), "deny_hosts", guard->deny_hosts_)}) {
     if (!status.ok()) return status;
   }
   for (int i = 0; i < config.ports_size(); ++i) {
-    if (config.ports(i).start() >= config.ports(i).end()) return Invalid("ports[", i, "]: the end must be above the start");
+    if (config.ports(i).start() >= config.ports(i).end())
+      return Invalid("ports[", i, "]: the end must be above the start");
     guard->ports_.emplace_back(config.ports(i).start(), config.ports(i).end());
   }
   return guard;
 }
 
 std::string_view EgressGuard::mode_name() const {
-  return mode_ == Proto::ENFORCE ? "enforcing" : mode_ == Proto::REPORT ? "reporting only" : "disabled";
+  return mode_ == Proto::ENFORCE  ? "enforcing"
+         : mode_ == Proto::REPORT ? "reporting only"
+                                  : "disabled";
 }
 
 bool EgressGuard::HasPort(uint16_t port) const {
   if (port == 0) return false;
-  return ports_.empty() || std::any_of(ports_.begin(), ports_.end(), [&](const auto& range) { return port >= range.first && port < range.second; });
+  return ports_.empty() || std::any_of(ports_.begin(), ports_.end(), [&](const auto& range) {
+           return port >= range.first && port < range.second;
+         });
 }
 
 EgressRule EgressGuard::CheckHost(std::string_view host, uint16_t port) const {
   if (mode_ == Proto::DISABLED) return {};
   const auto matches = [&](const StringMatcher& matcher) { return matcher.Matches(host); };
-  if (const int denied = FirstMatch(deny_hosts_, matches); denied >= 0) return {EgressRule::kDenyHost, AddressClass::kGlobal, denied};
+  if (const int denied = FirstMatch(deny_hosts_, matches); denied >= 0)
+    return {EgressRule::kDenyHost, AddressClass::kGlobal, denied};
   const bool allowed = FirstMatch(allow_hosts_, matches) >= 0;
   if (!allow_hosts_.empty() && !allowed) return {EgressRule::kNotAllowed};
-  if (!allowed && std::find(std::begin(kMetadataHosts), std::end(kMetadataHosts), host) != std::end(kMetadataHosts)) {
+  if (!allowed && std::find(std::begin(kMetadataHosts), std::end(kMetadataHosts), host) !=
+                      std::end(kMetadataHosts)) {
     return {EgressRule::kMetadataHost};
   }
   if (!HasPort(port)) return {EgressRule::kPort};
@@ -167,17 +187,21 @@ EgressRule EgressGuard::CheckAddress(const Address& address) const {
   if (!deny_ranges_.empty()) {
     const std::vector<Address> spellings = Spellings(address);
     const int denied = FirstMatch(deny_ranges_, [&](const CidrRange& range) {
-      return std::any_of(spellings.begin(), spellings.end(), [&](const Address& spelling) { return range.Contains(spelling); });
+      return std::any_of(spellings.begin(), spellings.end(),
+                         [&](const Address& spelling) { return range.Contains(spelling); });
     });
     if (denied >= 0) return {EgressRule::kDenyRange, AddressClass::kGlobal, denied};
   }
   const AddressClass address_class = Classify(address);
   if (address_class == AddressClass::kGlobal) return {};
-  if (FirstMatch(allow_ranges_, [&](const CidrRange& range) { return range.Contains(address); }) >= 0) return {};
+  if (FirstMatch(allow_ranges_, [&](const CidrRange& range) { return range.Contains(address); }) >=
+      0)
+    return {};
   return {EgressRule::kClass, address_class};
 }
 
-EgressGuard::Decision EgressGuard::Decide(std::string_view host, uint16_t port, const std::vector<Address>& addresses) const {
+EgressGuard::Decision EgressGuard::Decide(std::string_view host, uint16_t port,
+                                          const std::vector<Address>& addresses) const {
   Decision decision;
   decision.rule = CheckHost(host, port);
   if (decision.rule.denies() && enforces()) {
@@ -188,7 +212,8 @@ EgressGuard::Decision EgressGuard::Decide(std::string_view host, uint16_t port, 
     const EgressRule rule = CheckAddress(address);
     if (rule.denies() && !decision.rule.denies()) decision.rule = rule;
     // Our own listeners are not for any mode to open.
-    if (!rule.denies() || (!enforces() && rule.kind != EgressRule::kOwnListener)) decision.addresses.push_back(address);
+    if (!rule.denies() || (!enforces() && rule.kind != EgressRule::kOwnListener))
+      decision.addresses.push_back(address);
   }
   if (decision.addresses.empty()) {
     decision.outcome = Decision::kDenied;
@@ -198,12 +223,16 @@ EgressGuard::Decision EgressGuard::Decide(std::string_view host, uint16_t port, 
   return decision;
 }
 
-absl::Status EgressGuard::Decision::status() const { return MakeError(Reason::kEgressDenied, rule.ToString()); }
+absl::Status EgressGuard::Decision::status() const {
+  return MakeError(Reason::kEgressDenied, rule.ToString());
+}
 
-Egress::Egress(const stats::Scope& root) : stats_(root.Sub("egress_guard")), guard_(*EgressGuard::Build({}, own_)) {}
+Egress::Egress(const stats::Scope& root)
+    : stats_(root.Sub("egress_guard")), guard_(*EgressGuard::Build({}, own_)) {}
 
 absl::Status Egress::SetGuard(std::shared_ptr<const EgressGuard> guard) {
-  if (std::exchange(is_configured_, true)) return absl::FailedPreconditionError("there can be one egress guard only");
+  if (std::exchange(is_configured_, true))
+    return absl::FailedPreconditionError("there can be one egress guard only");
   guard_ = std::move(guard);
   return absl::OkStatus();
 }
@@ -212,9 +241,12 @@ std::string Egress::Notice() const {
   std::string notice = Cat("egress guard: ", guard_->mode_name());
   if (is_configured_) return notice + ", as bootstrap_extensions says";
   return notice +
-         ": no loopback, private, link-local, metadata or other special-purpose address is dialled for a client; to open some: "
-         "--config-yaml '{bootstrap_extensions: [{name: sluice.bootstrap.egress_guard, typed_config: {\"@type\": "
-         "type.googleapis.com/sluice.egress.v1.EgressGuard, allow_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]}}]}'";
+         ": no loopback, private, link-local, metadata or other special-purpose address is dialled "
+         "for a client; to open some: "
+         "--config-yaml '{bootstrap_extensions: [{name: sluice.bootstrap.egress_guard, "
+         "typed_config: {\"@type\": "
+         "type.googleapis.com/sluice.egress.v1.EgressGuard, allow_ranges: [{address_prefix: "
+         "10.0.0.0, prefix_len: 8}]}}]}'";
 }
 
 }  // namespace sluice

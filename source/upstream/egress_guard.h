@@ -1,5 +1,6 @@
-// EgressGuard: the policy that says which hosts, ports and addresses the proxy dials for its clients. A policy is immutable and decides on
-// any thread; what belongs to the process (its default policy, its own listeners) is set on the main thread before the workers run.
+// EgressGuard: the policy that says which hosts, ports and addresses the proxy dials for its
+// clients. A policy is immutable and decides on any thread; what belongs to the process (its
+// default policy, its own listeners) is set on the main thread before the workers run.
 #pragma once
 
 #include <array>
@@ -21,10 +22,11 @@ namespace sluice {
 /// The addresses at which this process itself listens: to dial one would be a loop.
 class OwnListeners {
  public:
-  /// Main thread, before the workers run. A wildcard address stands for every address of the machine.
+  /// Main thread, before the workers run. A wildcard address stands for every address of the
+  /// machine.
   void Add(const Address& address);
-  /// True where a connection to `address` would come back to this process. Asks the system for its interfaces where a wildcard
-  /// listener has the port.
+  /// True where a connection to `address` would come back to this process. Asks the system for its
+  /// interfaces where a wildcard listener has the port.
   bool Contains(const Address& address) const;
 
  private:
@@ -69,9 +71,10 @@ class EgressGuard : public std::enable_shared_from_this<EgressGuard> {
  public:
   using Proto = ::sluice::egress::v1::EgressGuard;
 
-  /// The default Proto is the default policy: everything but global addresses is denied. Errors: a range or a matcher that cannot be
-  /// understood, with its field.
-  static absl::StatusOr<std::shared_ptr<const EgressGuard>> Build(const Proto& config, const OwnListeners& own);
+  /// The default Proto is the default policy: everything but global addresses is denied. Errors: a
+  /// range or a matcher that cannot be understood, with its field.
+  static absl::StatusOr<std::shared_ptr<const EgressGuard>> Build(const Proto& config,
+                                                                  const OwnListeners& own);
 
   /// What the policy makes of one host.
   struct Decision {
@@ -83,11 +86,13 @@ class EgressGuard : public std::enable_shared_from_this<EgressGuard> {
     /// Denied: kEgressDenied with the rule.
     absl::Status status() const;
   };
-  /// `host`: canonical, as requested (lower case, no final dot, an IPv6 literal without brackets). Denied addresses are left out; a host
-  /// that has no others is denied.
-  Decision Decide(std::string_view host, uint16_t port, const std::vector<Address>& addresses) const;
+  /// `host`: canonical, as requested (lower case, no final dot, an IPv6 literal without brackets).
+  /// Denied addresses are left out; a host that has no others is denied.
+  Decision Decide(std::string_view host, uint16_t port,
+                  const std::vector<Address>& addresses) const;
 
-  /// The part of it that needs no address: asked before a name is looked up, so that a denied name is not even asked for.
+  /// The part of it that needs no address: asked before a name is looked up, so that a denied name
+  /// is not even asked for.
   EgressRule CheckHost(std::string_view host, uint16_t port) const;
   EgressRule CheckAddress(const Address& address) const;
 

@@ -12,7 +12,9 @@ namespace {
 
 using Outcome = EgressGuard::Decision::Outcome;
 
-Address Ip(std::string_view literal, uint16_t port = 80) { return *Address::Ip(literal, port); }
+Address Ip(std::string_view literal, uint16_t port = 80) {
+  return *Address::Ip(literal, port);
+}
 
 struct Fixture {
   OwnListeners own;
@@ -25,7 +27,8 @@ struct Fixture {
     return *guard;
   }
   // "" when allowed.
-  static std::string Rule(const EgressGuard& guard, std::string_view host, std::string_view address, uint16_t port = 80) {
+  static std::string Rule(const EgressGuard& guard, std::string_view host, std::string_view address,
+                          uint16_t port = 80) {
     const auto decision = guard.Decide(host, port, {Ip(address, port)});
     CHECK((decision.outcome == Outcome::kDenied) == decision.addresses.empty());
     return decision.rule.ToString();
@@ -128,7 +131,8 @@ TEST_CASE("hosts and ports") {
 TEST_CASE("of a mixed answer only what is allowed is left") {
   Fixture fixture;
   const auto guard = fixture.Make("");
-  const auto decision = guard->Decide("mixed.example", 80, {Ip("127.0.0.1"), Ip("1.1.1.1"), Ip("::1"), Ip("2606:4700::1")});
+  const auto decision = guard->Decide(
+      "mixed.example", 80, {Ip("127.0.0.1"), Ip("1.1.1.1"), Ip("::1"), Ip("2606:4700::1")});
   CHECK(decision.outcome == Outcome::kAllowed);
   CHECK(decision.addresses == std::vector<Address>{Ip("1.1.1.1"), Ip("2606:4700::1")});
   const auto denied = guard->Decide("bad.example", 80, {Ip("127.0.0.1"), Ip("::1")});
@@ -143,11 +147,13 @@ TEST_CASE("our own listeners are dialled in no mode") {
   fixture.own.Add(Ip("0.0.0.0", 2000));
   fixture.own.Add(Ip("::", 3000));
   const std::pair<const char*, uint16_t> ours[] = {
-      {"127.0.0.1", 1000}, {"::ffff:127.0.0.1", 1000}, {"0.0.0.0", 1000}, {"127.0.0.1", 2000}, {"127.9.9.9", 2000},
-      {"0.0.0.0", 2000},   {"::1", 3000},              {"127.0.0.1", 3000}, {"::", 3000},
+      {"127.0.0.1", 1000}, {"::ffff:127.0.0.1", 1000}, {"0.0.0.0", 1000},
+      {"127.0.0.1", 2000}, {"127.9.9.9", 2000},        {"0.0.0.0", 2000},
+      {"::1", 3000},       {"127.0.0.1", 3000},        {"::", 3000},
   };
-  const std::pair<const char*, uint16_t> others[] = {
-      {"127.0.0.1", 1001}, {"127.0.0.2", 1000}, {"::1", 1000}, {"::1", 2000}, {"192.0.2.77", 2000}, {"2001:db8::77", 3000}};
+  const std::pair<const char*, uint16_t> others[] = {{"127.0.0.1", 1001},  {"127.0.0.2", 1000},
+                                                     {"::1", 1000},        {"::1", 2000},
+                                                     {"192.0.2.77", 2000}, {"2001:db8::77", 3000}};
   for (const char* policy : {"mode: DISABLED", "mode: REPORT",
                              "allow_ranges { address_prefix: '0.0.0.0' prefix_len { value: 0 } }"
                              "allow_ranges { address_prefix: '::' prefix_len { value: 0 } }"}) {

@@ -1,5 +1,6 @@
 """Rows 31 to 40: what the proxy can be talked into dialling, and tunnels."""
 import concurrent.futures
+import contextlib
 import time
 
 from test.hostile.rows import NotApplicable, row
@@ -218,6 +219,26 @@ def disagreement(run):
     run.check(status == 200 and origin.requests[-1].header("host") == good, "the absolute form does not win: %d" % status)
 
 
+@row(40, "credentials for the proxy")
+def credentials(_):
+    raise NotApplicable("there is no filter that asks for them yet")
+
+
+def many_tunnels(run, count=300):
+    """All open at once, and every one still gives its own bytes back."""
+    origin = run.target.keep(RawOrigin(lambda wire: wire.send(wire.read(8)), address=run.target.listen_address))
+    authority = run.target.authority(origin)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(run.target.client()) for _ in range(count)]
+        for client in clients:
+            client.request("CONNECT", authority, authority)
+        statuses = {client.head().status for client in clients}
+        for number, client in enumerate(clients):
+            client.send(b"%08d" % number)
+        wrong = [number for number, client in enumerate(clients) if client.rest() != b"%08d" % number]
+    run.check(statuses == {200} and not wrong, "%d tunnels: %s, wrong bytes in %s" % (count, statuses, wrong[:5]))
+
+
 @row(39, "tunnels")
 def tunnels(run):
     target = run.target
@@ -262,6 +283,7 @@ def tunnels(run):
         client.finish()
         wait_for(lambda: received, 5, "the origin's end")
         run.check((got, received) == (b"bye", [b"after"]), "half-close by the origin: %r %r" % (got, received))
+    many_tunnels(run)
     ends = []
 
     def wait_for_end(wire):

@@ -2,7 +2,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-from test.hostile.rows import LAST, dropped, echo, passed, refused, row
+from test.hostile.rows import LAST, NotApplicable, dropped, echo, passed, refused, row
 from test.support import config
 from test.support.client import Client
 from test.support.origin import HttpOrigin, ok
@@ -240,6 +240,11 @@ def forged(run):
                 request.header("x-forwarded-for", "").split(",")[-1].strip() != "6.6.6.6" and
                 request.header("x-forwarded-proto") in ("http", "https"))
     run.case("all of them", get(fields) + LAST, passed("/first", "/last", test=clean))
+
+
+@row(16, "HTTP/2 fields")
+def http2_fields(_):
+    raise NotApplicable("there is no HTTP/2 yet")
 
 
 @row(17, "upgrades")

@@ -1,4 +1,6 @@
 """Rows 46 to 48: origins that misbehave."""
+import contextlib
+import socket
 import threading
 import time
 
@@ -19,6 +21,7 @@ def absent(run):
     with holder, target.client() as client:
         status = client.ask("GET", "/", "%s:%d" % (target.origin_host, port)).status
         run.check(status in (502, 503), "refused: %d" % status)
+    black_hole(run)
     run.answered("reset when accepted", lambda wire: wire.reset(), refusing)
     run.answered("closed before the head", lambda wire: wire.message() and None, refusing)
     run.answered("closed in the head", reply(b"HTTP/1.1 200 OK\r\ncontent-le"), refusing)
@@ -42,6 +45,19 @@ def absent(run):
         with target.client() as client:
             answer = client.ask("POST", path, target.authority(origin), body=b"x")
             run.check(answer.status in (200, 503) and seen.count(path) <= 1, "POST %s: %d, seen %d times" % (path, answer.status, seen.count(path)))
+
+
+def black_hole(run):
+    """A port that takes no further connection and refuses none."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((run.target.listen_address, 0), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", listener.getsockname()[1]))
+        with run.target.client(run.target.patience) as client:
+            status = client.ask("GET", "/", "%s:%d" % (run.target.origin_host, listener.getsockname()[1])).status
+    run.check(status in (502, 503, 504), "black hole: %d" % status)
 
 
 @row(47, "responses without end, and too many")

@@ -13,6 +13,8 @@ class Hostile(unittest.TestCase):
     def run_row(self, number):
         with Target() as target:
             state, text = run(number, target)
+        if state == "not applicable":
+            self.skipTest(text)
         self.assertEqual("holds", state, text)
 
 

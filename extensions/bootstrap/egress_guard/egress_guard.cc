@@ -6,8 +6,10 @@
 namespace sluice {
 namespace {
 
-absl::StatusOr<BootstrapExtensionPtr> Create(const EgressGuard::Proto& config, FactoryContext& context) {
-  if (context.server.egress == nullptr) return absl::FailedPreconditionError("there is no process to guard here");
+absl::StatusOr<BootstrapExtensionPtr> Create(const EgressGuard::Proto& config,
+                                             FactoryContext& context) {
+  if (context.server.egress == nullptr)
+    return absl::FailedPreconditionError("there is no process to guard here");
   auto guard = EgressGuard::Build(config, context.server.egress->own());
   if (!guard.ok()) return guard.status();
   if (absl::Status status = context.server.egress->SetGuard(*guard); !status.ok()) return status;
@@ -16,6 +18,8 @@ absl::StatusOr<BootstrapExtensionPtr> Create(const EgressGuard::Proto& config, F
 
 }  // namespace
 
-void RegisterEgressGuard(Registry& registry) { registry.AddBootstrapExtension<EgressGuard::Proto>("sluice.bootstrap.egress_guard", Create); }
+void RegisterEgressGuard(Registry& registry) {
+  registry.AddBootstrapExtension<EgressGuard::Proto>("sluice.bootstrap.egress_guard", Create);
+}
 
 }  // namespace sluice

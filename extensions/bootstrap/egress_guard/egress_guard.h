@@ -1,4 +1,5 @@
-// sluice.bootstrap.egress_guard: the egress guard of the whole process. Main thread, while the configuration is loaded.
+// sluice.bootstrap.egress_guard: the egress guard of the whole process. Main thread, while the
+// configuration is loaded.
 #pragma once
 
 #include "source/extension/registry.h"

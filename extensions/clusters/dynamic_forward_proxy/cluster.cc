@@ -19,13 +19,20 @@ void DropPool(const Endpoint& endpoint, int worker) {
 
 }  // namespace
 
-DynamicCluster::DynamicCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-                               const Dialer& dialer, size_t workers, DnsCache& cache, const Egress* egress)
-    : Cluster(std::move(settings), config, scope, dialer, workers), cache_(cache), egress_(egress), locals_(workers) {}
+DynamicCluster::DynamicCluster(ClusterSettings settings,
+                               const envoy::config::cluster::v3::Cluster& config,
+                               const stats::Scope& scope, const Dialer& dialer, size_t workers,
+                               DnsCache& cache, const Egress* egress)
+    : Cluster(std::move(settings), config, scope, dialer, workers),
+      cache_(cache),
+      egress_(egress),
+      locals_(workers) {}
 
-Task<absl::StatusOr<EndpointPtr>> DynamicCluster::Pick(const SendOptions&, Exchange& exchange) const {
+Task<absl::StatusOr<EndpointPtr>> DynamicCluster::Pick(const SendOptions&,
+                                                       Exchange& exchange) const {
   const int worker = exchange.worker().index();
-  const std::string_view authority = exchange.request_head() == nullptr ? "" : exchange.request_head()->authority;
+  const std::string_view authority =
+      exchange.request_head() == nullptr ? "" : exchange.request_head()->authority;
   const uint16_t default_port = settings().is_tls ? 443 : 80;
   const EgressGuard* guard = GuardOf(exchange);
   const auto found = cache_.Find(worker, authority, default_port);
@@ -34,7 +41,8 @@ Task<absl::StatusOr<EndpointPtr>> DynamicCluster::Pick(const SendOptions&, Excha
   // What may not be dialled under any address is not looked up either.
   if (guard != nullptr && guard->enforces()) {
     const auto key = DnsKey::Parse(authority, default_port);
-    const EgressRule rule = key.has_value() ? guard->CheckHost(key->host(), key->port()) : EgressRule();
+    const EgressRule rule =
+        key.has_value() ? guard->CheckHost(key->host(), key->port()) : EgressRule();
     if (rule.denies()) co_return Denied(rule);
   }
   auto resolved = co_await cache_.Resolve(exchange.worker(), std::string(authority), default_port);
@@ -52,7 +60,8 @@ absl::Status DynamicCluster::Denied(const EgressRule& rule) const {
   return MakeError(Reason::kEgressDenied, rule.ToString());
 }
 
-absl::StatusOr<EndpointPtr> DynamicCluster::Choose(int worker, const HostRef& host, const EgressGuard* guard) const {
+absl::StatusOr<EndpointPtr> DynamicCluster::Choose(int worker, const HostRef& host,
+                                                   const EgressGuard* guard) const {
   const Checked& checked = Check(worker, host, guard);
   if (guard == nullptr) return checked.endpoint;
   if (checked.outcome == EgressGuard::Decision::kDenied) return Denied(checked.rule);
@@ -61,7 +70,8 @@ absl::StatusOr<EndpointPtr> DynamicCluster::Choose(int worker, const HostRef& ho
   return checked.endpoint;
 }
 
-const DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& host, const EgressGuard* guard) const {
+const DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& host,
+                                                     const EgressGuard* guard) const {
   std::vector<Local>& locals = locals_[worker];
   if (host->slot >= locals.size()) locals.resize(host->slot + 1);
   Local& local = locals[host->slot];
@@ -73,14 +83,18 @@ const DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& 
     if (checked.guard.get() == guard) return checked;
   }
   EgressGuard::Decision decision = Decide(*host, guard);
-  Checked checked{guard == nullptr ? nullptr : guard->shared_from_this(), decision.outcome, decision.rule, nullptr};
+  Checked checked{guard == nullptr ? nullptr : guard->shared_from_this(), decision.outcome,
+                  decision.rule, nullptr};
   if (decision.outcome == EgressGuard::Decision::kReported) {
-    SLUICE_LOG(kWarning, kForwardProxy, "egress guard: would deny ", host->key, ": ", decision.rule.ToString());
+    SLUICE_LOG(kWarning, kForwardProxy, "egress guard: would deny ", host->key, ": ",
+               decision.rule.ToString());
   } else if (decision.rule.denies()) {
-    SLUICE_LOG(kDebug, kForwardProxy, "egress guard: denies ", decision.addresses.empty() ? "" : "a part of ", host->key, ": ",
+    SLUICE_LOG(kDebug, kForwardProxy, "egress guard: denies ",
+               decision.addresses.empty() ? "" : "a part of ", host->key, ": ",
                decision.rule.ToString());
   }
-  if (decision.outcome != EgressGuard::Decision::kDenied) checked.endpoint = SharedEndpoint(*host, guard, std::move(decision.addresses));
+  if (decision.outcome != EgressGuard::Decision::kDenied)
+    checked.endpoint = SharedEndpoint(*host, guard, std::move(decision.addresses));
   return local.checked.emplace_back(std::move(checked));
 }
 
@@ -93,14 +107,19 @@ EgressGuard::Decision DynamicCluster::Decide(const ResolvedHost& host, const Egr
   return open;
 }
 
-EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const EgressGuard* guard, std::vector<Address> addresses) const {
+EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const EgressGuard* guard,
+                                           std::vector<Address> addresses) const {
   std::lock_guard lock(mutex_);
   std::vector<Shared>& list = shared_[host.key];
-  auto shared = std::find_if(list.begin(), list.end(), [&](const Shared& one) { return one.guard.get() == guard; });
+  auto shared = std::find_if(list.begin(), list.end(),
+                             [&](const Shared& one) { return one.guard.get() == guard; });
   if (shared != list.end() && shared->endpoint->addresses() == addresses) return shared->endpoint;
   // Figures are the host's: they survive a change of address.
-  std::shared_ptr<HostStats> stats = list.empty() ? std::make_shared<HostStats>() : list.front().endpoint->shared_stats();
-  if (shared == list.end()) shared = list.insert(list.end(), {guard == nullptr ? nullptr : guard->shared_from_this(), nullptr});
+  std::shared_ptr<HostStats> stats =
+      list.empty() ? std::make_shared<HostStats>() : list.front().endpoint->shared_stats();
+  if (shared == list.end())
+    shared =
+        list.insert(list.end(), {guard == nullptr ? nullptr : guard->shared_from_this(), nullptr});
   Endpoint::Settings settings;
   settings.hostname = host.key;
   settings.addresses = std::move(addresses);
@@ -133,10 +152,12 @@ void DynamicCluster::DropPools(int worker) const {
 
 // Null for a host that nobody may dial.
 EndpointPtr DynamicCluster::ShownEndpoint(const ResolvedHost& host) const {
-  std::shared_ptr<const EgressGuard> guard = egress_ == nullptr ? nullptr : egress_->guard().shared_from_this();
+  std::shared_ptr<const EgressGuard> guard =
+      egress_ == nullptr ? nullptr : egress_->guard().shared_from_this();
   {
     std::lock_guard lock(mutex_);
-    if (const auto used = shared_.find(host.key); used != shared_.end()) guard = used->second.front().guard;
+    if (const auto used = shared_.find(host.key); used != shared_.end())
+      guard = used->second.front().guard;
   }
   EgressGuard::Decision decision = Decide(host, guard.get());
   if (decision.addresses.empty()) return nullptr;
@@ -149,7 +170,8 @@ std::vector<Cluster::HostView> DynamicCluster::Hosts() const {
     if (host.host == nullptr || host.host->addresses.empty()) continue;
     const EndpointPtr endpoint = ShownEndpoint(*host.host);
     if (endpoint == nullptr) continue;
-    views.push_back({endpoint->address().ToString(), endpoint->hostname(), endpoint->shared_stats(), endpoint->settings()});
+    views.push_back({endpoint->address().ToString(), endpoint->hostname(), endpoint->shared_stats(),
+                     endpoint->settings()});
   }
   return views;
 }
@@ -158,20 +180,25 @@ namespace {
 
 using Proto = envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
 
-absl::StatusOr<std::shared_ptr<Cluster>> Create(const Proto& config, ClusterFactoryContext& context) {
+absl::StatusOr<std::shared_ptr<Cluster>> Create(const Proto& config,
+                                                ClusterFactoryContext& context) {
   if (context.config.lb_policy() != envoy::config::cluster::v3::Cluster::CLUSTER_PROVIDED) {
-    return Invalid("cluster manager: cluster provided LB not specified but cluster '", context.config.name(),
+    return Invalid("cluster manager: cluster provided LB not specified but cluster '",
+                   context.config.name(),
                    "' provided one. Check cluster documentation: set lb_policy: CLUSTER_PROVIDED");
   }
   if (!config.allow_insecure_cluster_options() && !context.auto_sni_and_san) {
-    return Invalid("dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless allow_insecure_cluster_options "
-                   "is set.");
+    return Invalid(
+        "dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless "
+        "allow_insecure_cluster_options "
+        "is set.");
   }
   if (!config.has_dns_cache_config()) return Invalid("needs a dns_cache_config");
   auto cache = context.server.dns_caches.GetCache(config.dns_cache_config());
   if (!cache.ok()) return cache.status();
-  auto cluster = std::make_shared<DynamicCluster>(context.settings, context.config, context.scope, context.server.dialer,
-                                                  context.server.workers, **cache, context.server.egress);
+  auto cluster = std::make_shared<DynamicCluster>(context.settings, context.config, context.scope,
+                                                  context.server.dialer, context.server.workers,
+                                                  **cache, context.server.egress);
   (*cache)->AddObserver(cluster);
   return cluster;
 }

@@ -1,6 +1,6 @@
-// envoy.clusters.dynamic_forward_proxy: a cluster whose endpoints are whatever names the requests ask for, resolved through a shared
-// DNS cache, as far as the egress guard lets them be dialled. Pick runs on worker threads; making an endpoint takes a mutex, once per
-// worker, host and policy.
+// envoy.clusters.dynamic_forward_proxy: a cluster whose endpoints are whatever names the requests
+// ask for, resolved through a shared DNS cache, as far as the egress guard lets them be dialled.
+// Pick runs on worker threads; making an endpoint takes a mutex, once per worker, host and policy.
 #pragma once
 
 #include <mutex>
@@ -14,15 +14,18 @@ namespace sluice {
 
 class DynamicCluster final : public Cluster, public DnsCacheObserver {
  public:
-  DynamicCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-                 const Dialer& dialer, size_t workers, DnsCache& cache, const Egress* egress);
+  DynamicCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config,
+                 const stats::Scope& scope, const Dialer& dialer, size_t workers, DnsCache& cache,
+                 const Egress* egress);
 
   bool is_dynamic() const override { return true; }
   DnsCache* dns_cache() const override { return &cache_; }
 
-  /// The endpoint of the request's authority (port 80 where it names none, 443 with TLS), with those addresses only that the egress guard
-  /// allows. Errors: kDnsFailure, kDnsCacheOverflow, kDnsPendingOverflow, kEmptyHost, kEgressDenied, kCancelled.
-  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange& exchange) const override;
+  /// The endpoint of the request's authority (port 80 where it names none, 443 with TLS), with
+  /// those addresses only that the egress guard allows. Errors: kDnsFailure, kDnsCacheOverflow,
+  /// kDnsPendingOverflow, kEmptyHost, kEgressDenied, kCancelled.
+  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
+                                         Exchange& exchange) const override;
   std::vector<HostView> Hosts() const override;
   void DropPools(int worker) const override;
 
@@ -30,36 +33,41 @@ class DynamicCluster final : public Cluster, public DnsCacheObserver {
   void OnWorkerDropped(int worker, const ResolvedHost& host, const ResolvedHost* next) override;
 
  private:
-  // What one policy made of one version of a host. It keeps the policy: as long as it stands here, its address means it.
+  // What one policy made of one version of a host. It keeps the policy: as long as it stands here,
+  // its address means it.
   struct Checked {
     std::shared_ptr<const EgressGuard> guard;  // null: none
     EgressGuard::Decision::Outcome outcome = EgressGuard::Decision::kAllowed;
     EgressRule rule;
-    EndpointPtr endpoint;                      // null when denied
+    EndpointPtr endpoint;  // null when denied
   };
   struct Local {
     HostRef host;                  // the version that was checked
     std::vector<Checked> checked;  // as a rule there is one policy
   };
-  // Endpoints of different policies are different: a connection that one of them allowed is none of another's.
+  // Endpoints of different policies are different: a connection that one of them allowed is none of
+  // another's.
   struct Shared {
     std::shared_ptr<const EgressGuard> guard;
     EndpointPtr endpoint;
   };
   const EgressGuard* GuardOf(const Exchange& exchange) const;
   absl::Status Denied(const EgressRule& rule) const;
-  absl::StatusOr<EndpointPtr> Choose(int worker, const HostRef& host, const EgressGuard* guard) const;
+  absl::StatusOr<EndpointPtr> Choose(int worker, const HostRef& host,
+                                     const EgressGuard* guard) const;
   const Checked& Check(int worker, const HostRef& host, const EgressGuard* guard) const;
   static EgressGuard::Decision Decide(const ResolvedHost& host, const EgressGuard* guard);
-  EndpointPtr SharedEndpoint(const ResolvedHost& host, const EgressGuard* guard, std::vector<Address> addresses) const;
+  EndpointPtr SharedEndpoint(const ResolvedHost& host, const EgressGuard* guard,
+                             std::vector<Address> addresses) const;
   EndpointPtr ShownEndpoint(const ResolvedHost& host) const;
   static void DropLocal(Local& local, int worker);
 
   DnsCache& cache_;
-  const Egress* const egress_;   // null: nothing is guarded
-  mutable std::vector<std::vector<Local>> locals_;  // by worker, then by the host's slot; each worker touches its own
+  const Egress* const egress_;  // null: nothing is guarded
+  mutable std::vector<std::vector<Local>>
+      locals_;  // by worker, then by the host's slot; each worker touches its own
   mutable std::mutex mutex_;
-  mutable StringMap<std::vector<Shared>> shared_;   // guarded by mutex_; by host key
+  mutable StringMap<std::vector<Shared>> shared_;  // guarded by mutex_; by host key
 };
 
 void RegisterDynamicForwardProxyCluster(Registry& registry);

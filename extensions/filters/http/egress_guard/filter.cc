@@ -10,13 +10,17 @@ Task<Response> EgressGuardFilter::Handle(Request request, Exchange& exchange, Ne
 }
 
 void RegisterEgressGuardFilter(Registry& registry) {
-  const auto build = [](const EgressGuard::Proto& config, FactoryContext& context) -> absl::StatusOr<std::shared_ptr<const EgressGuard>> {
-    if (context.server.egress == nullptr) return absl::FailedPreconditionError("there is no process to guard here");
+  const auto build =
+      [](const EgressGuard::Proto& config,
+         FactoryContext& context) -> absl::StatusOr<std::shared_ptr<const EgressGuard>> {
+    if (context.server.egress == nullptr)
+      return absl::FailedPreconditionError("there is no process to guard here");
     return EgressGuard::Build(config, context.server.egress->own());
   };
   registry.AddHttpFilter<EgressGuard::Proto, EgressGuard::Proto>(
       "sluice.filters.http.egress_guard", Posture::kRobustToUntrustedBoth,
-      [build](const EgressGuard::Proto& config, FactoryContext& context) -> absl::StatusOr<FilterPtr> {
+      [build](const EgressGuard::Proto& config,
+              FactoryContext& context) -> absl::StatusOr<FilterPtr> {
         auto guard = build(config, context);
         if (!guard.ok()) return guard.status();
         return std::make_unique<EgressGuardFilter>(*std::move(guard));
