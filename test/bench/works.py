@@ -148,7 +148,7 @@ def tunnel_small(bench):
 def forward(bench, names, chain=True):
     head = ("GET http://n{n}.bench.test:%d/128 HTTP/1.1\r\nhost: n{n}.bench.test:%d\r\n" %
             (bench.origin_port, bench.origin_port)) + HEADERS + "\r\n"
-    requests = max(2 * names, bench.scale(10000))
+    requests = max(names, bench.scale(10000))
 
     def prepare(peer):
         # Every name once, slowly enough for the name server: what is measured is the steady state.
