@@ -78,8 +78,8 @@ contender does the same work in turn; figures are medians of the rounds, ratios 
 round. `cpu_us`: CPU time per request of all threads (user and system, from /proc/PID/task/*/schedstat); `user_us`: its part in
 user mode, by ticks; `cpu_s_per_gb`: CPU seconds per GB of body; `syscalls`: per request, by strace; `mallocs`: allocations per
 request, by a preloaded counter, the cost of connections taken out; `instructions`: user instructions per request, by callgrind.
-Percentiles are from when a request was due (open loop). Memory is the proportional set size. Instructions, system calls and mallocs
-are exact; times depend on the machine and on what else it does: a difference below 5 % is none.
+Percentiles are from when a request was due (open loop). Memory is the proportional set size. Instructions and mallocs are exact,
+system calls nearly so (a read that finds nothing depends on who is faster); times depend on the machine and on what else it does: a difference below 5 % is none.
 """
 
 
