@@ -134,11 +134,12 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
 Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange, const SendOptions& options,
                                             const Endpoint& endpoint) const {
   const std::shared_ptr<ConnPool> pool = PoolFor(endpoint, exchange.worker()).shared_from_this();
-  // What may be repeated is sent at once; for anything else it pays to ask first whether the kept connection still lives.
+  // A kept connection is asked first whether it still lives and is silent: bytes that came since would be taken for the answer to this
+  // request. What may be repeated is sent again if the peer closes just after that.
   const bool repeatable = request.body == nullptr && IsIdempotent(request.head->method) && request.head->upgrade.empty();
   for (bool fresh = false;; fresh = true) {
     auto acquired = co_await pool->Acquire(exchange, options.priority, fresh);
-    while (acquired.ok() && acquired->reused && !repeatable && acquired->lease->IsStale()) {
+    while (acquired.ok() && acquired->reused && acquired->lease->IsStale()) {
       acquired = co_await pool->Acquire(exchange, options.priority, fresh);
     }
     if (!acquired.ok()) co_return acquired.status();

@@ -1,5 +1,6 @@
 """Rows 46 to 48: origins that misbehave."""
 import contextlib
+import itertools
 import socket
 import threading
 import time
@@ -85,23 +86,53 @@ def endless(run):
                  lambda outcome: outcome.statuses[-1:] in ([200], [502], [503]) and len(outcome.statuses) <= 1001)
     run.answered("101", reply(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + final), failed)
     surplus(run, "extra bytes", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+    for _ in range(5):
+        late_surplus(run)
     surplus(run, "after a chunked one", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil")
     surplus(run, "after 204", b"HTTP/1.1 204 No\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
     surplus(run, "after 304", b"HTTP/1.1 304 No\r\ncontent-length: 4\r\n\r\nevil")
     surplus(run, "after HEAD", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", method="HEAD")
 
 
-def surplus(run, label, answer, method="GET"):
-    """An origin that says more than it was asked: nobody hears the rest, and the connection is not used again."""
-    seen, lock = [], threading.Lock()
+def late_surplus(run):
+    """A second response comes while the connection waits in the pool: the next request must not get it for its answer."""
+    sent = threading.Event()
 
     def serve(wire):
         while True:
             if not wire.buffer and wire.at_eof():
                 return
+            if wire.message().target != "/first":
+                wire.send(ok(b"good"))
+                continue
+            wire.send(ok(b"first"))
+            go.wait(5)
+            wire.send(ok(b"evil"))
+            sent.set()
+    go = threading.Event()
+    origin = run.target.keep(RawOrigin(serve, address=run.target.listen_address))
+    authority = run.target.authority(origin)
+    with run.target.client() as client:
+        client.ask("GET", "/first", authority)
+        go.set()
+        sent.wait(5)
+        # On loopback the bytes are there when send() returns.
+        answers = [client.ask("GET", "/%d" % number, authority).body for number in range(3)]
+    run.check(answers == [b"good"] * 3, "a response that comes later: %r" % answers)
+
+
+def surplus(run, label, answer, method="GET"):
+    """An origin that says more than it was asked: nobody hears the rest, and the connection is not used again."""
+    seen, lock, numbers = [], threading.Lock(), itertools.count()
+
+    def serve(wire):
+        number = next(numbers)
+        while True:
+            if not wire.buffer and wire.at_eof():
+                return
             request = wire.message()
             with lock:
-                seen.append((id(wire), request.target))
+                seen.append((number, request.target))
             wire.send(answer if request.target == "/first" else ok(b"good"))
     origin = run.target.keep(RawOrigin(serve, address=run.target.listen_address))
     authority = run.target.authority(origin)
@@ -113,7 +144,7 @@ def surplus(run, label, answer, method="GET"):
         with run.target.client() as client:
             answer_after = client.ask("GET", "/after", authority)
             good = good and (answer_after.status, answer_after.body) == (200, b"good")
-    reused = [who for who, path in seen if path != "/first" and who == seen[0][0]]
+    reused = [number for number, path in seen if path != "/first" and number == seen[0][0]]
     run.check(good and not reused and b"evil" not in first.body,
               "%s: %r, then %r; used again: %s" % (label, first, second, bool(reused)))
 
