@@ -22,7 +22,7 @@ void Event::Set() {
 Task<bool> Event::WaitFor(Duration patience) {
   const TimePoint limit = patience == Duration::max() ? TimePoint::max() : Now() + patience;
   while (!set_) {
-    if (co_await IsCancelled()) co_return false;
+    if (Cancelled(co_await kCancelState)) co_return false;
     // Setting the time wakes other waiters: only where it changes.
     if (timer_.expiry() != limit) timer_.expires_at(limit);
     co_await timer_.async_wait(kAwait);
@@ -32,7 +32,7 @@ Task<bool> Event::WaitFor(Duration patience) {
 }
 
 Task<bool> Sleep(Duration duration) {
-  if (co_await IsCancelled()) co_return false;
+  if (Cancelled(co_await kCancelState)) co_return false;
   asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> timer(co_await asio::this_coro::executor, duration);
   auto [error] = co_await timer.async_wait(kAwait);
   co_return !error;

@@ -8,7 +8,7 @@ Signals::Signals(Worker& worker, std::initializer_list<int> numbers) : set_(work
 }
 
 Task<int> Signals::Next() {
-  if (co_await IsCancelled()) co_return 0;
+  if (Cancelled(co_await kCancelState)) co_return 0;
   auto [error, number] = co_await set_.async_wait(kAwait);
   co_return error ? 0 : number;
 }

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <new>
 
+#include "source/base/pooling.h"
+
 namespace sluice {
 
 class BufferPool {
@@ -28,7 +30,7 @@ class BufferPool {
 
   void Put(Block* block) {
     FreeList* list = closed_ ? nullptr : ListFor(block->size);
-    if (list == nullptr || list->size != block->size || list->count >= list->limit) return std::free(block);
+    if (list == nullptr || list->size != block->size || list->count >= list->limit || !kPooling) return std::free(block);
     block->next = std::exchange(list->head, block);
     ++list->count;
   }

@@ -7,6 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "source/base/pooling.h"
+
 namespace sluice {
 
 /// Derive as `struct Thing : Pooled<Thing>`; Thing must be final, so that all its objects have one size.
@@ -32,7 +34,7 @@ class Pooled {
   }
 
  private:
-  static constexpr size_t kKept = 512;  // What a burst took beyond it goes back to the system.
+  static constexpr size_t kKept = kPooling ? 512 : 0;  // What a burst took beyond it goes back to the system.
 
   struct Block {
     Block* next;

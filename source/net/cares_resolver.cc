@@ -121,7 +121,7 @@ Task<DnsAnswer> CaresResolver::Ask(std::string name, int family, TimePoint limit
 }
 
 Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std::string name, int family, TimePoint limit) {
-  if (co_await IsCancelled()) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
+  if (Cancelled(co_await kCancelState)) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
   if (channel == nullptr) co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
   const std::shared_ptr<CaresChannel::Query> query = channel->Ask(name, family);
   const Duration patience = limit == TimePoint::max() ? Duration::max() : std::max(limit - Now(), Duration::zero());

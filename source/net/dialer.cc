@@ -28,7 +28,7 @@ void SetKeepAlive(Socket& socket, const DialOptions::KeepAlive& keep_alive) {
 class SystemDialer final : public Dialer {
  public:
   Task<absl::StatusOr<StreamPtr>> Dial(Address address, DialOptions options) const override {
-    if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+    if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
     Socket socket(co_await asio::this_coro::executor);
     const asio::generic::stream_protocol protocol(address.family(), address.is_ip() ? IPPROTO_TCP : 0);
     ErrorCode error;

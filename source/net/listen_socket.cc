@@ -56,7 +56,7 @@ ListenSocket::ListenSocket(asio::io_context& io, int fd, const Address& address)
     : io_(io), acceptor_(io, asio::generic::stream_protocol(address.family(), 0), fd) {}
 
 Task<bool> ListenSocket::WaitReadable() {
-  if (co_await IsCancelled() || !acceptor_.is_open()) co_return false;
+  if (Cancelled(co_await kCancelState) || !acceptor_.is_open()) co_return false;
   auto [error] = co_await acceptor_.async_wait(asio::socket_base::wait_read, kAwait);
   co_return !error && acceptor_.is_open();
 }

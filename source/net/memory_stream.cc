@@ -65,7 +65,7 @@ class MemoryStream final : public Stream {
 
   Task<absl::Status> WaitReadable() override {
     const std::shared_ptr<Pair> keep = pair_;
-    if (co_await IsCancelled()) co_return Cancelled();
+    if (Cancelled(co_await kCancelState)) co_return Cancelled();
     while (!in_.HasNews()) {
       in_.readable.Clear();
       if (!co_await in_.readable.Wait()) co_return Cancelled();
@@ -148,7 +148,7 @@ std::pair<StreamPtr, StreamPtr> MemoryPair(Executor executor, const MemoryOption
 }
 
 Task<absl::StatusOr<StreamPtr>> MemoryNetwork::Dial(Address address, DialOptions) const {
-  if (co_await IsCancelled()) co_return Cancelled();
+  if (Cancelled(co_await kCancelState)) co_return Cancelled();
   const auto listener = listeners_.find(address);
   if (listener == listeners_.end()) co_return MakeError(Reason::kConnectRefused, "Connection refused");
   MemoryOptions options = options_;

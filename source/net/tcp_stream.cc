@@ -29,7 +29,7 @@ absl::Status SocketError(const ErrorCode& error) {
 TcpStream::TcpStream(Socket socket, Address remote) : socket_(std::move(socket)), remote_(remote) {}
 
 Task<absl::StatusOr<size_t>> TcpStream::ReadSome(absl::Span<char> buffer) {
-  if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+  if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
   auto [error, count] = co_await socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kAwait);
   if (error == asio::error::eof) co_return size_t{0};
   if (error) co_return SocketError(error);
@@ -47,7 +47,7 @@ absl::StatusOr<std::optional<size_t>> TcpStream::TryRead(absl::Span<char> buffer
 }
 
 Task<absl::Status> TcpStream::WaitReadable() {
-  if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+  if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
   auto [error] = co_await socket_.async_wait(Socket::wait_read, kAwait);
   if (error) co_return SocketError(error);
   co_return absl::OkStatus();
@@ -83,7 +83,7 @@ Task<absl::Status> TcpStream::Write(absl::Span<const std::string_view> parts) {
     }
     if (left.empty()) co_return absl::OkStatus();
     left.front().remove_prefix(*sent);
-    if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+    if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
     auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
     if (error) co_return SocketError(error);
   }

@@ -33,7 +33,7 @@ Task<absl::StatusOr<HostRef>> DnsCache::Resolve(Worker& worker, std::string auth
 }
 
 Task<absl::StatusOr<HostRef>> DnsCache::Await(Worker& worker, DnsKey key) {
-  if (co_await IsCancelled()) co_return MakeError(Reason::kCancelled);
+  if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
   Local& local = *locals_[worker.index()];
   Waiter waiter(worker.executor());
   auto [it, is_first] = local.waiters.try_emplace(std::string(key.text()));

@@ -141,7 +141,10 @@ Task<absl::Status> ClientSession::SendPart(bool chunked, Chunk chunk, Exchange& 
   const bool framed = chunked && !chunk.empty();
   if (framed) WriteChunkHeader(chunk.data.size(), &scratch);
   const size_t size = scratch.size() + chunk.data.size() + (framed ? 2 : 0);
-  absl::Status status = co_await WriteScratch(*stream_, scratch, chunk.data, framed ? "\r\n" : "");
+  const std::string_view tail = framed ? "\r\n" : "";
+  const auto gone = TryWriteScratch(*stream_, scratch, chunk.data, tail);
+  absl::Status status = gone.status();
+  if (gone.ok() && *gone < size) status = co_await WriteRest(*stream_, scratch, chunk.data, tail, *gone);
   if (status.ok()) {
     meters_.sent.Add(size);
     exchange.bytes.upstream_wire_sent += size;

@@ -29,7 +29,9 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   bytes.downstream_wire_sent += scratch.size();
   session_.settings_.sent.Add(scratch.size());
   Touch();
-  co_return co_await WriteScratch(session_.stream_, scratch, {}, {});
+  const auto gone = TryWriteScratch(session_.stream_, scratch, {}, {});
+  if (!gone.ok() || *gone == scratch.size()) co_return gone.status();
+  co_return co_await WriteRest(session_.stream_, scratch, {}, {}, *gone);
 }
 
 void H1Exchange::Settle() {

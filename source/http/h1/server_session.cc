@@ -196,7 +196,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     co_await exchange.own_scope().Join();
   }
   exchange.StopWatching();
-  co_await exchange.watch_scope_.Join();
+  if (!exchange.watch_scope_.empty()) co_await exchange.watch_scope_.Join();
   handler_.OnComplete(exchange);
   co_return after;
 }
@@ -286,7 +286,9 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
 Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view data, std::string_view tail) {
   std::string& scratch = worker_.scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
-  absl::Status status = co_await WriteScratch(stream_, scratch, data, tail);
+  const auto gone = TryWriteScratch(stream_, scratch, data, tail);
+  absl::Status status = gone.status();
+  if (gone.ok() && *gone < size) status = co_await WriteRest(stream_, scratch, data, tail, *gone);
   if (status.ok()) {
     settings_.sent.Add(size);
     exchange.bytes.downstream_wire_sent += size;

@@ -5,15 +5,12 @@
 
 namespace sluice {
 
-Task<absl::Status> WriteScratch(Stream& stream, std::string_view scratch, std::string_view data, std::string_view tail) {
+Task<absl::Status> WriteRest(Stream& stream, std::string_view scratch, std::string_view data, std::string_view tail, size_t gone) {
   std::string_view parts[] = {scratch, data, tail};
-  auto sent = stream.TryWrite(parts);
-  if (!sent.ok()) co_return sent.status();
-  if (*sent == scratch.size() + data.size() + tail.size()) co_return absl::OkStatus();
   for (std::string_view& part : parts) {
-    const size_t gone = std::min(*sent, part.size());
-    part.remove_prefix(gone);
-    *sent -= gone;
+    const size_t count = std::min(gone, part.size());
+    part.remove_prefix(count);
+    gone -= count;
   }
   const Chunk copy = Chunk::Copy(parts[0]);
   parts[0] = copy.data;
