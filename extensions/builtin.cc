@@ -1,4 +1,5 @@
-// THE list: what this binary can be configured with, one line each. A new extension adds its include and its line here.
+// THE list: what this binary can be configured with, one line each. A new extension adds its
+// include and its line here.
 #include "extensions/builtin.h"
 
 #include "extensions/access_loggers/file/file.h"

@@ -1,7 +1,9 @@
-// Cancellation: a Canceller stops one chain of awaits, and a Deadline does so when its time has come. Belongs to one worker.
+// Cancellation: a Canceller stops one chain of awaits, and a Deadline does so when its time has
+// come. Belongs to one worker.
 //
-// Cancelling wakes the innermost await, which returns kCancelled; every frame then returns in order. The frame that owns a Deadline
-// turns kCancelled into the deadline's own reason, so that an inner timeout is an ordinary error for the frames outside it.
+// Cancelling wakes the innermost await, which returns kCancelled; every frame then returns in
+// order. The frame that owns a Deadline turns kCancelled into the deadline's own reason, so that an
+// inner timeout is an ordinary error for the frames outside it.
 #pragma once
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -26,11 +28,12 @@ class Canceller {
   /// Stops only what runs now; the frame that asked for it goes on after Recover().
   void Interrupt() { signal_.emit(asio::cancellation_type::terminal); }
 
-  /// After an interrupt: lets this chain of awaits suspend again. Awaited by the frame that owns the interruption. Stays cancelled
-  /// when Cancel() was called as well.
+  /// After an interrupt: lets this chain of awaits suspend again. Awaited by the frame that owns
+  /// the interruption. Stays cancelled when Cancel() was called as well.
   Task<> Recover();
 
-  /// Takes a Cancel() back, for the frame that answers it (with an error response, say) and goes on.
+  /// Takes a Cancel() back, for the frame that answers it (with an error response, say) and goes
+  /// on.
   Task<> Reset();
 
   bool cancelled() const { return cancelled_; }
@@ -54,7 +57,8 @@ class Deadline final : public Timer {
     if (timeout > Duration::zero()) wheel.Arm(*this, timeout);
   }
 
-  /// Disarms. True when the time came before this call; the interruption is then over, unless the exchange itself was cancelled.
+  /// Disarms. True when the time came before this call; the interruption is then over, unless the
+  /// exchange itself was cancelled.
   Task<bool> Expired();
 
   bool fired() const { return fired_; }

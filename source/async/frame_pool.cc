@@ -11,8 +11,9 @@ namespace sluice {
 namespace {
 
 constexpr size_t kStep = 64;
-constexpr size_t kClasses = 64;   // Frames of up to 4 KiB.
-constexpr size_t kKept = kPooling ? 256 : 0;  // Per class; what a burst took beyond it goes back to the system.
+constexpr size_t kClasses = 64;  // Frames of up to 4 KiB.
+constexpr size_t kKept =
+    kPooling ? 256 : 0;  // Per class; what a burst took beyond it goes back to the system.
 
 struct Block {
   Block* next;
@@ -31,7 +32,9 @@ struct Lists {
 
 thread_local Lists lists;
 
-size_t ClassOf(size_t size) { return (size - 1) / kStep; }
+size_t ClassOf(size_t size) {
+  return (size - 1) / kStep;
+}
 
 }  // namespace
 

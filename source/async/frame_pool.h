@@ -1,6 +1,7 @@
-// FramePool: memory for coroutine frames from per-thread free lists by size. Asio's own recycling keeps no frame of more than 1,020
-// bytes and hands out the first block that fits; a request suspends in two dozen frames, so this is its largest single cost. A frame
-// may be freed on another thread than the one that made it.
+// FramePool: memory for coroutine frames from per-thread free lists by size. Asio's own recycling
+// keeps no frame of more than 1,020 bytes and hands out the first block that fits; a request
+// suspends in two dozen frames, so this is its largest single cost. A frame may be freed on another
+// thread than the one that made it.
 #pragma once
 
 #include <cstddef>

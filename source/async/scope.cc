@@ -33,12 +33,15 @@ Task<bool> Event::WaitFor(Duration patience) {
 
 Task<bool> Sleep(Duration duration) {
   if (Cancelled(co_await kCancelState)) co_return false;
-  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> timer(co_await asio::this_coro::executor, duration);
+  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> timer(
+      co_await asio::this_coro::executor, duration);
   auto [error] = co_await timer.async_wait(kAwait);
   co_return !error;
 }
 
-Scope::~Scope() { assert(running_ == 0 && "a scope died before its tasks"); }
+Scope::~Scope() {
+  assert(running_ == 0 && "a scope died before its tasks");
+}
 
 namespace {
 
@@ -65,11 +68,13 @@ void Scope::Spawn(Task<> task, Canceller& canceller) {
 void Scope::Start(Task<> task, std::list<Entry>::iterator entry) {
   ++running_;
   asio::co_spawn(executor_, Root(std::move(task)),
-                 asio::bind_cancellation_slot(entry->canceller->slot(), [this, entry](std::exception_ptr failure) {
-                   // Errors are values here: an exception that comes this far is a bug or an exhausted memory.
-                   if (failure) std::terminate();
-                   OnEnd(entry);
-                 }));
+                 asio::bind_cancellation_slot(entry->canceller->slot(),
+                                              [this, entry](std::exception_ptr failure) {
+                                                // Errors are values here: an exception that comes
+                                                // this far is a bug or an exhausted memory.
+                                                if (failure) std::terminate();
+                                                OnEnd(entry);
+                                              }));
   if (cancelled_) entry->canceller->Cancel(Reason::kCancelled);
 }
 
@@ -81,7 +86,8 @@ void Scope::OnEnd(std::list<Entry>::iterator entry) {
 
 void Scope::Cancel(Reason reason) {
   cancelled_ = true;
-  // A cancelled task may end, and so leave the list, while the list is walked: count on running_ order instead of iterators.
+  // A cancelled task may end, and so leave the list, while the list is walked: count on running_
+  // order instead of iterators.
   for (auto it = entries_.begin(); it != entries_.end();) {
     Canceller* canceller = (it++)->canceller;
     canceller->Cancel(reason);

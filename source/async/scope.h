@@ -1,5 +1,5 @@
-// Scope: the owner of spawned tasks. Whoever starts concurrent work holds the Scope, cancels it and joins it before it dies, so
-// that no coroutine outlives what it refers to. Belongs to one worker.
+// Scope: the owner of spawned tasks. Whoever starts concurrent work holds the Scope, cancels it and
+// joins it before it dies, so that no coroutine outlives what it refers to. Belongs to one worker.
 #pragma once
 
 #include <list>
@@ -47,7 +47,8 @@ class Scope {
   /// Cancels every task; new ones are cancelled at their first suspension.
   void Cancel(Reason reason = Reason::kCancelled);
 
-  /// Waits until no task is left. A cancellation does not interrupt it, and is forgotten: it is the last step of an unwinding.
+  /// Waits until no task is left. A cancellation does not interrupt it, and is forgotten: it is the
+  /// last step of an unwinding.
   Task<> Join();
 
   bool empty() const { return running_ == 0; }

@@ -1,5 +1,6 @@
-// Snapshot publishing: the main thread makes an immutable value and hands it to every worker by message; a worker reads its own
-// pointer. No lock and no shared cache line is touched when a request reads it.
+// Snapshot publishing: the main thread makes an immutable value and hands it to every worker by
+// message; a worker reads its own pointer. No lock and no shared cache line is touched when a
+// request reads it.
 #pragma once
 
 #include <memory>
@@ -51,10 +52,14 @@ class Published {
   void Initialize(const std::shared_ptr<const T>& value) {
     for (Slot& slot : slots_) slot.value = LocalRef<T>(value);
   }
-  /// Main thread: hands `value` to each worker; each sees it after it has served what was posted to it before.
-  void Publish(const std::vector<std::unique_ptr<Worker>>& workers, const std::shared_ptr<const T>& value) {
+  /// Main thread: hands `value` to each worker; each sees it after it has served what was posted to
+  /// it before.
+  void Publish(const std::vector<std::unique_ptr<Worker>>& workers,
+               const std::shared_ptr<const T>& value) {
     for (const auto& worker : workers) {
-      worker->Post([this, value, index = worker->index()]() mutable { slots_[index].value = LocalRef<T>(std::move(value)); });
+      worker->Post([this, value, index = worker->index()]() mutable {
+        slots_[index].value = LocalRef<T>(std::move(value));
+      });
     }
   }
   /// Worker thread: the value of now; keep a copy of the reference to keep the value.

@@ -1,4 +1,5 @@
-// The wheel's arithmetic: level L holds the timers whose tick differs from now in digit L (base 64) first. Worker thread only.
+// The wheel's arithmetic: level L holds the timers whose tick differs from now in digit L (base 64)
+// first. Worker thread only.
 #include "source/async/timer_wheel.h"
 
 #include <algorithm>
@@ -23,12 +24,15 @@ TimerWheel::~TimerWheel() {
   }
 }
 
-int64_t TimerWheel::TickAt(TimePoint time) const { return Milliseconds(time - start_) / kTickMs; }
+int64_t TimerWheel::TickAt(TimePoint time) const {
+  return Milliseconds(time - start_) / kTickMs;
+}
 
 void TimerWheel::Arm(Timer& timer, Duration delay) {
   timer.Disarm();
   constexpr int64_t kMaxTicks = (int64_t{1} << (kSlotBits * kLevels)) - kSlots;
-  const Duration bounded = std::clamp<Duration>(delay, Duration::zero(), std::chrono::milliseconds(kMaxTicks * kTickMs));
+  const Duration bounded =
+      std::clamp<Duration>(delay, Duration::zero(), std::chrono::milliseconds(kMaxTicks * kTickMs));
   timer.tick_ = std::max(TickAt(Now() + bounded), now_) + 1;
   Link(timer);
   if (timer.tick_ < scheduled_) Schedule();
@@ -98,7 +102,8 @@ void TimerWheel::Advance(int64_t to) {
       if ((previous >> shift) == (now_ >> shift)) continue;
       Collect(level, (now_ >> shift) & (kSlots - 1), &due);
     }
-    // A timer's callback may disarm or destroy any other: the list of due timers stays a proper list all the while.
+    // A timer's callback may disarm or destroy any other: the list of due timers stays a proper
+    // list all the while.
     if (due != nullptr) due->previous_ = &due;
     while (due != nullptr) {
       Timer& timer = *due;

@@ -1,5 +1,6 @@
-// A worker's timers: a hierarchical wheel with a tick of 8 ms, so that arming, re-arming and disarming a timeout per request is a
-// few loads and stores. Belongs to one worker; no other thread touches it.
+// A worker's timers: a hierarchical wheel with a tick of 8 ms, so that arming, re-arming and
+// disarming a timeout per request is a few loads and stores. Belongs to one worker; no other thread
+// touches it.
 #pragma once
 
 #include <array>
@@ -14,7 +15,8 @@ namespace sluice {
 
 class TimerWheel;
 
-/// A timeout that is embedded in its owner. Disarms itself when destroyed. May be re-armed from inside OnTimer.
+/// A timeout that is embedded in its owner. Disarms itself when destroyed. May be re-armed from
+/// inside OnTimer.
 class Timer {
  public:
   Timer() = default;
@@ -26,7 +28,8 @@ class Timer {
   bool armed() const { return previous_ != nullptr; }
 
  protected:
-  /// Called on the wheel's thread, disarmed, not before the deadline and at most about one tick after it.
+  /// Called on the wheel's thread, disarmed, not before the deadline and at most about one tick
+  /// after it.
   virtual void OnTimer() = 0;
 
  private:
@@ -50,7 +53,7 @@ class TimerWheel {
   void Stop();
 
  private:
-  static constexpr int kLevels = 5;       // 64^5 ticks are 99 days; longer delays are cut to that.
+  static constexpr int kLevels = 5;  // 64^5 ticks are 99 days; longer delays are cut to that.
   static constexpr int kSlotBits = 6;
   static constexpr int64_t kSlots = 1 << kSlotBits;
 
@@ -65,8 +68,8 @@ class TimerWheel {
   // State of the wheel's thread.
   asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> wakeup_;
   const TimePoint start_;
-  int64_t now_ = 0;                        // The last tick that was served.
-  int64_t scheduled_ = INT64_MAX;          // The tick for which wakeup_ is set.
+  int64_t now_ = 0;                // The last tick that was served.
+  int64_t scheduled_ = INT64_MAX;  // The tick for which wakeup_ is set.
   bool stopped_ = false;
   std::array<std::array<Timer*, kSlots>, kLevels> slots_{};
 };

@@ -3,9 +3,9 @@
 
 #include <bit>
 
+#include <pthread.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <pthread.h>
 
 namespace sluice {
 namespace {
@@ -46,13 +46,22 @@ uint64_t Rng::operator()() {
 }
 
 Worker::Worker(int index, uint64_t seed)
-    : index_(index), io_(1), work_(io_.get_executor()), wheel_(io_), rng_(seed + static_cast<uint64_t>(index)), scope_(io_.get_executor()) {
+    : index_(index),
+      io_(1),
+      work_(io_.get_executor()),
+      wheel_(io_),
+      rng_(seed + static_cast<uint64_t>(index)),
+      scope_(io_.get_executor()) {
   scratch_.reserve(16 * 1024);
 }
 
-Worker::~Worker() { Join(); }
+Worker::~Worker() {
+  Join();
+}
 
-Worker* Worker::Current() { return current; }
+Worker* Worker::Current() {
+  return current;
+}
 
 void Worker::Start() {
   thread_ = std::thread([this] {
@@ -68,13 +77,19 @@ void Worker::Run() {
 }
 
 void Worker::Stop() {
-  asio::post(io_, [this] { asio::co_spawn(io_, Finish(*this, work_), [](std::exception_ptr failure) { if (failure) std::terminate(); }); });
+  asio::post(io_, [this] {
+    asio::co_spawn(io_, Finish(*this, work_), [](std::exception_ptr failure) {
+      if (failure) std::terminate();
+    });
+  });
 }
 
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::Post(absl::AnyInvocable<void()> function) { asio::post(io_, std::move(function)); }
+void Worker::Post(absl::AnyInvocable<void()> function) {
+  asio::post(io_, std::move(function));
+}
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
-// Worker: one thread with one io_context that no other thread runs, and everything that a connection shares with the others of its
-// thread. Post() may be called from any thread, Start/Join from the one that owns the worker, all else from the worker's own thread.
+// Worker: one thread with one io_context that no other thread runs, and everything that a
+// connection shares with the others of its thread. Post() may be called from any thread, Start/Join
+// from the one that owns the worker, all else from the worker's own thread.
 #pragma once
 
 #include <array>
@@ -16,15 +17,20 @@
 
 namespace sluice {
 
-/// A small fast random generator (xoshiro256**): load balancing, jitter, sampling, request ids. Not for secrets.
+/// A small fast random generator (xoshiro256**): load balancing, jitter, sampling, request ids. Not
+/// for secrets.
 class Rng {
  public:
   explicit Rng(uint64_t seed);
   uint64_t operator()();
   /// Uniform in [0, bound); bound > 0.
-  uint64_t Below(uint64_t bound) { return static_cast<uint64_t>((static_cast<unsigned __int128>((*this)()) * bound) >> 64); }
+  uint64_t Below(uint64_t bound) {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>((*this)()) * bound) >> 64);
+  }
   /// True in `numerator` of `denominator` cases.
-  bool Chance(uint64_t numerator, uint64_t denominator) { return denominator != 0 && Below(denominator) < numerator; }
+  bool Chance(uint64_t numerator, uint64_t denominator) {
+    return denominator != 0 && Below(denominator) < numerator;
+  }
   static constexpr uint64_t min() { return 0; }
   static constexpr uint64_t max() { return UINT64_MAX; }
   using result_type = uint64_t;

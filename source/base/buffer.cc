@@ -30,7 +30,8 @@ class BufferPool {
 
   void Put(Block* block) {
     FreeList* list = closed_ ? nullptr : ListFor(block->size);
-    if (list == nullptr || list->size != block->size || list->count >= list->limit || !kPooling) return std::free(block);
+    if (list == nullptr || list->size != block->size || list->count >= list->limit || !kPooling)
+      return std::free(block);
     block->next = std::exchange(list->head, block);
     ++list->count;
   }
@@ -70,7 +71,9 @@ BufferRef BufferRef::Take(size_t size) {
   return BufferRef(block);
 }
 
-void BufferRef::Release(Block* block) { pool.Put(block); }
+void BufferRef::Release(Block* block) {
+  pool.Put(block);
+}
 
 Chunk Chunk::Copy(std::string_view bytes) {
   if (bytes.empty()) return {};

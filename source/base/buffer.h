@@ -1,5 +1,6 @@
-// Pooled byte buffers. A buffer belongs to the thread that took it: the pool, the reference count and the bytes are touched by
-// that worker only. The pool is last-in first-out, so that a busy worker reads and writes through the same warm memory.
+// Pooled byte buffers. A buffer belongs to the thread that took it: the pool, the reference count
+// and the bytes are touched by that worker only. The pool is last-in first-out, so that a busy
+// worker reads and writes through the same warm memory.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@ class BufferRef {
   static constexpr size_t kSmall = 16 * 1024;   // a head, a small body
   static constexpr size_t kLarge = 256 * 1024;  // a bulky body or tunnel
 
-  /// A buffer of at least `size` bytes from this thread's pool (kSmall and kLarge are kept, other sizes are not).
+  /// A buffer of at least `size` bytes from this thread's pool (kSmall and kLarge are kept, other
+  /// sizes are not).
   static BufferRef Take(size_t size);
 
   BufferRef() = default;
@@ -51,7 +53,8 @@ class BufferRef {
   Block* block_ = nullptr;
 };
 
-/// Bytes of a body together with the buffer that holds them. `buffer` is empty when the bytes outlive every request.
+/// Bytes of a body together with the buffer that holds them. `buffer` is empty when the bytes
+/// outlive every request.
 struct Chunk {
   BufferRef buffer;
   std::string_view data;

@@ -11,8 +11,12 @@ using Duration = Clock::duration;
 using WallClock = std::chrono::system_clock;
 using WallTime = WallClock::time_point;
 
-inline TimePoint Now() { return Clock::now(); }
-inline WallTime WallNow() { return WallClock::now(); }
+inline TimePoint Now() {
+  return Clock::now();
+}
+inline WallTime WallNow() {
+  return WallClock::now();
+}
 
 /// Whole milliseconds of a duration, rounded down.
 inline int64_t Milliseconds(Duration duration) {

@@ -1,5 +1,6 @@
-// The process-wide table behind metric.h: who has slots, which are free, and from what value each metric counts.
-// The table is guarded by its mutex; the slots themselves are written by their own thread only.
+// The process-wide table behind metric.h: who has slots, which are free, and from what value each
+// metric counts. The table is guarded by its mutex; the slots themselves are written by their own
+// thread only.
 #include "source/base/metric.h"
 
 #include <algorithm>
@@ -38,7 +39,8 @@ struct Place {
   uint32_t bin;
 };
 
-// Bins end at two significant digits and include their end: 101..110, 111..120, ..., 991..1000, 1001..1100.
+// Bins end at two significant digits and include their end: 101..110, 111..120, ..., 991..1000,
+// 1001..1100.
 Place PlaceOf(uint64_t value) {
   if (value <= 100) {
     return {0, static_cast<uint32_t>(value)};
@@ -87,7 +89,8 @@ struct Bins {
 
 namespace {
 
-// Everything that is shared. It is never destroyed: threads may still count while the process exits.
+// Everything that is shared. It is never destroyed: threads may still count while the process
+// exits.
 class Table {
  public:
   Table() { NewSlots(); }
@@ -200,14 +203,16 @@ class Table {
 
   // Every thread gets the chunk before the index is handed out.
   template <class T>
-  void Cover(uint32_t index, ChunkedTable<T> MetricSlots::*table) {
+  void Cover(uint32_t index, ChunkedTable<T> MetricSlots::* table) {
     const uint32_t chunk = index >> kChunkBits;
     uint32_t& chunks = ChunkCount(table);
     if (chunk < chunks) {
       return;
     }
     for (MetricSlots* slots : all_) {
-      (slots->*table).chunks[chunk].store(new std::atomic<T>[kChunkSize](), std::memory_order_release);
+      (slots->*table)
+          .chunks[chunk]
+          .store(new std::atomic<T>[kChunkSize](), std::memory_order_release);
     }
     chunks = chunk + 1;
   }
@@ -323,7 +328,8 @@ struct Lease {
 
 MetricSlots* Attach() {
   thread_slots = TheTable().Acquire();
-  // A thread that counts after this object's end attaches again and keeps those slots: rare, and no count is lost.
+  // A thread that counts after this object's end attaches again and keeps those slots: rare, and no
+  // count is lost.
   static thread_local Lease lease;
   (void)lease;
   return thread_slots;
@@ -388,7 +394,9 @@ HistogramSnapshot HistogramSnapshot::Since(const HistogramSnapshot& earlier) con
   return result;
 }
 
-void Gauge::Set(int64_t value) const { TheTable().SetPair(index, value); }
+void Gauge::Set(int64_t value) const {
+  TheTable().SetPair(index, value);
+}
 
 void Histogram::Record(uint64_t value) const {
   if (index == 0) {
@@ -403,19 +411,39 @@ void Histogram::Record(uint64_t value) const {
   bins->Record(value);
 }
 
-Counter NewCounter() { return {TheTable().NewValue()}; }
-Gauge NewGauge() { return {TheTable().NewPair()}; }
-Histogram NewHistogram() { return {TheTable().NewHistogram()}; }
+Counter NewCounter() {
+  return {TheTable().NewValue()};
+}
+Gauge NewGauge() {
+  return {TheTable().NewPair()};
+}
+Histogram NewHistogram() {
+  return {TheTable().NewHistogram()};
+}
 
-void Free(Counter counter) { TheTable().FreeValue(counter.index); }
-void Free(Gauge gauge) { TheTable().FreePair(gauge.index); }
-void Free(Histogram histogram) { TheTable().FreeHistogram(histogram.index); }
+void Free(Counter counter) {
+  TheTable().FreeValue(counter.index);
+}
+void Free(Gauge gauge) {
+  TheTable().FreePair(gauge.index);
+}
+void Free(Histogram histogram) {
+  TheTable().FreeHistogram(histogram.index);
+}
 
-uint64_t Read(Counter counter) { return TheTable().ReadValue(counter.index); }
-int64_t Read(Gauge gauge) { return TheTable().ReadPair(gauge.index); }
-HistogramSnapshot Read(Histogram histogram) { return TheTable().ReadHistogram(histogram.index); }
+uint64_t Read(Counter counter) {
+  return TheTable().ReadValue(counter.index);
+}
+int64_t Read(Gauge gauge) {
+  return TheTable().ReadPair(gauge.index);
+}
+HistogramSnapshot Read(Histogram histogram) {
+  return TheTable().ReadHistogram(histogram.index);
+}
 
-bool IsUsed(Gauge gauge) { return TheTable().IsPairUsed(gauge.index); }
+bool IsUsed(Gauge gauge) {
+  return TheTable().IsPairUsed(gauge.index);
+}
 
 void Reset(Counter counter) {
   if (counter.index != 0) {

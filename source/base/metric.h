@@ -1,5 +1,6 @@
-// Counters, gauges and histograms that are written without a shared cache line and summed when somebody reads.
-// Any thread writes (each into slots of its own); creating, reading and freeing take one process-wide mutex.
+// Counters, gauges and histograms that are written without a shared cache line and summed when
+// somebody reads. Any thread writes (each into slots of its own); creating, reading and freeing
+// take one process-wide mutex.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ struct ChunkedTable {
   }
 };
 
-// What one thread writes. It outlives the thread (its sums count for ever) and is handed to the next new thread.
+// What one thread writes. It outlives the thread (its sums count for ever) and is handed to the
+// next new thread.
 struct MetricSlots {
   ChunkedTable<uint64_t> values;
   ChunkedTable<Bins*> histograms;
@@ -65,19 +67,22 @@ struct HistogramSnapshot {
   uint64_t sum = 0;
   std::vector<Bin> bins;  // ascending, only those that are not empty
 
-  // The value below or at which `fraction` (0 to 1) of the values lie, within 5 % above 100 and exact up to it
-  // (a rank between two values is not interpolated there). NaN if there are no values.
+  // The value below or at which `fraction` (0 to 1) of the values lie, within 5 % above 100 and
+  // exact up to it (a rank between two values is not interpolated there). NaN if there are no
+  // values.
   double Quantile(double fraction) const;
 
-  // How many values are <= bound. Exact for whole bounds up to 100 and for those of two significant decimal digits
-  // (all of Envoy's default buckets); elsewhere a bin that straddles the bound does not count.
+  // How many values are <= bound. Exact for whole bounds up to 100 and for those of two significant
+  // decimal digits (all of Envoy's default buckets); elsewhere a bin that straddles the bound does
+  // not count.
   uint64_t CountAtMost(double bound) const;
 
   // The counts since `earlier`, an older snapshot of the same histogram.
   HistogramSnapshot Since(const HistogramSnapshot& earlier) const;
 };
 
-// A number that only rises. A handle: copy it freely; the default one writes to a slot that nobody reads.
+// A number that only rises. A handle: copy it freely; the default one writes to a slot that nobody
+// reads.
 struct Counter {
   // Any thread; no lock, no allocation after the thread's first call.
   void Add(uint64_t n = 1) const { metric_internal::AddToSlot(index, n); }
@@ -85,8 +90,9 @@ struct Counter {
   uint32_t index = 0;
 };
 
-// A number that rises and falls; what was added on one thread may be subtracted on another. A handle, as Counter.
-// It has two slots, one for what was added and one for what was taken off, so that "never used" is told from "0 again".
+// A number that rises and falls; what was added on one thread may be subtracted on another. A
+// handle, as Counter. It has two slots, one for what was added and one for what was taken off, so
+// that "never used" is told from "0 again".
 struct Gauge {
   // Any thread; no lock, no allocation after the thread's first call.
   void Add(int64_t n = 1) const {
@@ -98,13 +104,15 @@ struct Gauge {
   }
   void Sub(int64_t n = 1) const { Add(-n); }
 
-  // Makes the sum over all threads equal to `value`. Takes the mutex: for the control side, not for the request path.
+  // Makes the sum over all threads equal to `value`. Takes the mutex: for the control side, not for
+  // the request path.
   void Set(int64_t value) const;
 
   uint32_t index = 0;
 };
 
-// The distribution of a value, in whole units of what it measures (times: milliseconds). A handle, as Counter.
+// The distribution of a value, in whole units of what it measures (times: milliseconds). A handle,
+// as Counter.
 struct Histogram {
   // Any thread; no lock. Allocates once per thread and decade of values.
   void Record(uint64_t value) const;
@@ -112,17 +120,20 @@ struct Histogram {
   uint32_t index = 0;
 };
 
-// A new metric, valid on every thread at once. With 4 million in use already: the discard handle. Any thread.
+// A new metric, valid on every thread at once. With 4 million in use already: the discard handle.
+// Any thread.
 Counter NewCounter();
 Gauge NewGauge();
 Histogram NewHistogram();
 
-// Gives the metric back; its slots go to a later New...(). No handle of it may be in use any more, on any thread.
+// Gives the metric back; its slots go to a later New...(). No handle of it may be in use any more,
+// on any thread.
 void Free(Counter counter);
 void Free(Gauge gauge);
 void Free(Histogram histogram);
 
-// Sums over all threads since creation or the last Reset. The discard handle reads as 0. Any thread.
+// Sums over all threads since creation or the last Reset. The discard handle reads as 0. Any
+// thread.
 uint64_t Read(Counter counter);
 int64_t Read(Gauge gauge);
 HistogramSnapshot Read(Histogram histogram);

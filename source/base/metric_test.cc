@@ -72,7 +72,8 @@ TEST_CASE("a gauge falls on another thread, is set, and remembers that it was us
   std::thread([=] { gauge.Sub(2); }).join();
   CHECK(Read(gauge) == 0);
   CHECK(IsUsed(gauge));
-  for (const int64_t value : {int64_t{5}, int64_t{-3}, int64_t{0}, INT64_MAX, INT64_MIN, int64_t{12}}) {
+  for (const int64_t value :
+       {int64_t{5}, int64_t{-3}, int64_t{0}, INT64_MAX, INT64_MIN, int64_t{12}}) {
     gauge.Set(value);
     CHECK(Read(gauge) == value);
   }
@@ -150,7 +151,8 @@ TEST_CASE("more metrics than a chunk, used by a thread that came before and one 
 TEST_CASE("every value lies in its bin, and bins are narrow") {
   const Histogram histogram = NewHistogram();
   HistogramSnapshot before;
-  std::vector<uint64_t> values = {0, 1, 2, 9, 10, 11, 99, 100, 101, 110, 111, 999, 1000, 1001, 1100, 1101};
+  std::vector<uint64_t> values = {0,   1,   2,   9,   10,   11,   99,   100,
+                                  101, 110, 111, 999, 1000, 1001, 1100, 1101};
   for (uint64_t value = 1200; value < UINT64_MAX / 7; value = value * 7 + 13) {
     values.push_back(value);
   }
@@ -169,13 +171,14 @@ TEST_CASE("every value lies in its bin, and bins are narrow") {
     CHECK(delta.sum == value);
     CHECK((value == 0 ? bin.upper == 0 : bin.lower < value));
     CHECK(value <= bin.upper);
-    CHECK((value <= 100 ? bin.upper == value : static_cast<double>(bin.upper - bin.lower) <= 0.1 * value));
+    CHECK((value <= 100 ? bin.upper == value
+                        : static_cast<double>(bin.upper - bin.lower) <= 0.1 * value));
     before = now;
   }
 }
 
 TEST_CASE("Envoy's buckets are exact") {
-  const double kBounds[] = {0.5,  1,    5,    10,    25,    50,    100,    250,     500,    1000,
+  const double kBounds[] = {0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
                             2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
   for (const double bound : kBounds) {
     INFO(bound);

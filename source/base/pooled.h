@@ -1,5 +1,6 @@
-// Pooled: memory for objects that come and go with every request, from a per-thread list, so that the steady state allocates
-// nothing. An object may be freed on any thread; its memory then joins that thread's list.
+// Pooled: memory for objects that come and go with every request, from a per-thread list, so that
+// the steady state allocates nothing. An object may be freed on any thread; its memory then joins
+// that thread's list.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace sluice {
 
-/// Derive as `struct Thing : Pooled<Thing>`; Thing must be final, so that all its objects have one size.
+/// Derive as `struct Thing : Pooled<Thing>`; Thing must be final, so that all its objects have one
+/// size.
 template <class T>
 class Pooled {
  public:
@@ -34,7 +36,8 @@ class Pooled {
   }
 
  private:
-  static constexpr size_t kKept = kPooling ? 512 : 0;  // What a burst took beyond it goes back to the system.
+  static constexpr size_t kKept =
+      kPooling ? 512 : 0;  // What a burst took beyond it goes back to the system.
 
   struct Block {
     Block* next;

@@ -1,4 +1,5 @@
-// Whether freed objects are kept for reuse. Under AddressSanitizer they are not, so that it sees a use after free. Constant.
+// Whether freed objects are kept for reuse. Under AddressSanitizer they are not, so that it sees a
+// use after free. Constant.
 #pragma once
 
 namespace sluice {

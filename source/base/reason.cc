@@ -16,34 +16,44 @@ constexpr std::nullopt_t kNoFlag = std::nullopt;
 
 constexpr ReasonMeaning kMeanings[] = {
     {Reason::kUnknown, 500, kNoFlag, "internal error", "internal_error", "", false},
-    {Reason::kCancelled, 0, F::kDownstreamConnectionTermination, "", "downstream_remote_disconnect", "", false},
-    {Reason::kDownstreamClosed, 0, F::kDownstreamConnectionTermination, "", "downstream_remote_disconnect", "",
+    {Reason::kCancelled, 0, F::kDownstreamConnectionTermination, "", "downstream_remote_disconnect",
+     "", false},
+    {Reason::kDownstreamClosed, 0, F::kDownstreamConnectionTermination, "",
+     "downstream_remote_disconnect", "", false},
+    {Reason::kDownstreamProtocol, 400, F::kDownstreamProtocolError, "Bad Request",
+     "http1.codec_error", "", false},
+    {Reason::kRequestTimeout, 408, kNoFlag, "request timeout", "request_overall_timeout", "",
      false},
-    {Reason::kDownstreamProtocol, 400, F::kDownstreamProtocolError, "Bad Request", "http1.codec_error", "", false},
-    {Reason::kRequestTimeout, 408, kNoFlag, "request timeout", "request_overall_timeout", "", false},
-    {Reason::kStreamIdleTimeout, 504, F::kStreamIdleTimeout, "stream timeout", "stream_idle_timeout", "", false},
-    {Reason::kMaxStreamDuration, 408, F::kDurationTimeout, "downstream duration timeout", "max_duration_timeout", "",
+    {Reason::kStreamIdleTimeout, 504, F::kStreamIdleTimeout, "stream timeout",
+     "stream_idle_timeout", "", false},
+    {Reason::kMaxStreamDuration, 408, F::kDurationTimeout, "downstream duration timeout",
+     "max_duration_timeout", "", false},
+    {Reason::kRequestTooLarge, 413, kNoFlag, "Payload Too Large", "request_payload_too_large", "",
      false},
-    {Reason::kRequestTooLarge, 413, kNoFlag, "Payload Too Large", "request_payload_too_large", "", false},
-    {Reason::kConnectRefused, 503, F::kUpstreamConnectionFailure, SLUICE_RESET "remote connection failure",
+    {Reason::kConnectRefused, 503, F::kUpstreamConnectionFailure,
+     SLUICE_RESET "remote connection failure",
      "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_{}}",
      "remote_connection_failure", true},
     {Reason::kConnectTimeout, 503, F::kUpstreamConnectionFailure, SLUICE_RESET "connection timeout",
      "upstream_reset_before_response_started{connection_timeout}", "connection_timeout", true},
-    {Reason::kConnectionTerminated, 503, F::kUpstreamConnectionTermination, SLUICE_RESET "connection termination",
-     "upstream_reset_before_response_started{connection_termination}", "connection_termination", false},
+    {Reason::kConnectionTerminated, 503, F::kUpstreamConnectionTermination,
+     SLUICE_RESET "connection termination",
+     "upstream_reset_before_response_started{connection_termination}", "connection_termination",
+     false},
     {Reason::kUpstreamProtocol, 502, F::kUpstreamProtocolError, SLUICE_RESET "protocol error",
      "upstream_reset_before_response_started{protocol_error}", "protocol_error", false},
-    {Reason::kUpstreamTimeout, 504, F::kUpstreamRequestTimeout, "upstream request timeout", "response_timeout", "",
-     false},
+    {Reason::kUpstreamTimeout, 504, F::kUpstreamRequestTimeout, "upstream request timeout",
+     "response_timeout", "", false},
     {Reason::kPerTryTimeout, 504, F::kUpstreamRequestTimeout, "upstream request timeout",
      "upstream_per_try_timeout", "", false},
-    {Reason::kUpstreamIdleTimeout, 504, F::kStreamIdleTimeout, "stream timeout", "stream_idle_timeout", "", false},
+    {Reason::kUpstreamIdleTimeout, 504, F::kStreamIdleTimeout, "stream timeout",
+     "stream_idle_timeout", "", false},
     {Reason::kOverflow, 503, F::kUpstreamOverflow, SLUICE_RESET "overflow",
      "upstream_reset_before_response_started{overflow}", "overflow", true},
-    {Reason::kNoHealthyUpstream, 503, F::kNoHealthyUpstream, "no healthy upstream", "no_healthy_upstream", "", true},
-    {Reason::kDnsFailure, 503, F::kDnsResolutionFailed, "DNS resolution failure", "dns_resolution_failure{{}}", "",
-     true},
+    {Reason::kNoHealthyUpstream, 503, F::kNoHealthyUpstream, "no healthy upstream",
+     "no_healthy_upstream", "", true},
+    {Reason::kDnsFailure, 503, F::kDnsResolutionFailed, "DNS resolution failure",
+     "dns_resolution_failure{{}}", "", true},
     {Reason::kDnsCacheOverflow, 503, kNoFlag, "DNS cache overflow", "dns_cache_overflow", "", true},
     {Reason::kDnsPendingOverflow, 503, kNoFlag, "Dynamic forward proxy pending request overflow",
      "dynamic_forward_proxy_pending_request_overflow", "", true},
@@ -55,12 +65,15 @@ static_assert(std::size(kMeanings) == static_cast<size_t>(Reason::kCount));
 #undef SLUICE_RESET
 
 absl::StatusCode CodeOf(Reason reason) {
-  return reason == Reason::kCancelled ? absl::StatusCode::kCancelled : absl::StatusCode::kUnavailable;
+  return reason == Reason::kCancelled ? absl::StatusCode::kCancelled
+                                      : absl::StatusCode::kUnavailable;
 }
 
 }  // namespace
 
-const ReasonMeaning& MeaningOf(Reason reason) { return kMeanings[static_cast<size_t>(reason)]; }
+const ReasonMeaning& MeaningOf(Reason reason) {
+  return kMeanings[static_cast<size_t>(reason)];
+}
 
 absl::Status MakeError(Reason reason, std::string_view details) {
   absl::Status status(CodeOf(reason), Absl(details.empty() ? "-" : details));

@@ -1,6 +1,7 @@
-// Reasons: the closed list of ways in which a request can fail, and the one table that says what each means to a client, a log
-// and a dashboard. An absl::Status carries its reason as a payload, so that a failure keeps its meaning from where it happened
-// to where it is answered. Values, any thread.
+// Reasons: the closed list of ways in which a request can fail, and the one table that says what
+// each means to a client, a log and a dashboard. An absl::Status carries its reason as a payload,
+// so that a failure keeps its meaning from where it happened to where it is answered. Values, any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -16,28 +17,28 @@ namespace sluice {
 enum class Reason : uint8_t {
   kUnknown,
   // The downstream side.
-  kCancelled,            // The exchange was cancelled: nobody waits for an answer any more.
-  kDownstreamClosed,     // The client closed or reset its connection.
-  kDownstreamProtocol,   // The client broke the protocol while sending its body.
-  kRequestTimeout,       // request_timeout
-  kStreamIdleTimeout,    // stream_idle_timeout
-  kMaxStreamDuration,    // max_stream_duration
-  kRequestTooLarge,      // a body over a configured limit
+  kCancelled,           // The exchange was cancelled: nobody waits for an answer any more.
+  kDownstreamClosed,    // The client closed or reset its connection.
+  kDownstreamProtocol,  // The client broke the protocol while sending its body.
+  kRequestTimeout,      // request_timeout
+  kStreamIdleTimeout,   // stream_idle_timeout
+  kMaxStreamDuration,   // max_stream_duration
+  kRequestTooLarge,     // a body over a configured limit
   // The upstream side.
-  kConnectRefused,       // connect() failed; details carry the error
-  kConnectTimeout,       // connect_timeout
-  kConnectionTerminated, // closed before or while answering
-  kUpstreamProtocol,     // not HTTP, or framed wrongly
-  kUpstreamTimeout,      // route timeout
+  kConnectRefused,        // connect() failed; details carry the error
+  kConnectTimeout,        // connect_timeout
+  kConnectionTerminated,  // closed before or while answering
+  kUpstreamProtocol,      // not HTTP, or framed wrongly
+  kUpstreamTimeout,       // route timeout
   kPerTryTimeout,
   kUpstreamIdleTimeout,
-  kOverflow,             // a circuit breaker is open
+  kOverflow,  // a circuit breaker is open
   kNoHealthyUpstream,
-  kDnsFailure,           // details carry the resolver's words
+  kDnsFailure,  // details carry the resolver's words
   kDnsCacheOverflow,
   kDnsPendingOverflow,
   kEmptyHost,
-  kEgressDenied,         // details carry the rule
+  kEgressDenied,  // details carry the rule
   kInternal,
   kCount,
 };
@@ -45,12 +46,13 @@ enum class Reason : uint8_t {
 /// What a reason means outside. `body` and `details` are Envoy's words, on which scripts depend.
 struct ReasonMeaning {
   Reason reason;
-  int status;                               // HTTP status of the local reply; 0: no reply is possible
+  int status;  // HTTP status of the local reply; 0: no reply is possible
   std::optional<ResponseFlag> flag;
-  std::string_view body;                    // of the local reply
-  std::string_view details;                 // %RESPONSE_CODE_DETAILS%; "{}" stands for the status's own details, in braces
-  std::string_view reset;                   // name inside upstream_reset_before_response_started{...}, or empty
-  bool retryable;                           // nothing of the request can have been processed
+  std::string_view body;  // of the local reply
+  std::string_view
+      details;  // %RESPONSE_CODE_DETAILS%; "{}" stands for the status's own details, in braces
+  std::string_view reset;  // name inside upstream_reset_before_response_started{...}, or empty
+  bool retryable;          // nothing of the request can have been processed
 };
 
 const ReasonMeaning& MeaningOf(Reason reason);
@@ -61,7 +63,8 @@ absl::Status MakeError(Reason reason, std::string_view details = {});
 /// The reason a status carries; kUnknown when it carries none.
 Reason ReasonOf(const absl::Status& status);
 
-/// %RESPONSE_CODE_DETAILS% of a failure: the meaning's details with the status's text filled in, blanks replaced by '_'.
+/// %RESPONSE_CODE_DETAILS% of a failure: the meaning's details with the status's text filled in,
+/// blanks replaced by '_'.
 std::string DetailsOf(const absl::Status& status);
 
 }  // namespace sluice

@@ -41,6 +41,8 @@ static_assert(std::size(kNames) == static_cast<size_t>(F::kCount));
 
 }  // namespace
 
-absl::Span<const ResponseFlagName> ResponseFlagNames() { return kNames; }
+absl::Span<const ResponseFlagName> ResponseFlagNames() {
+  return kNames;
+}
 
 }  // namespace sluice

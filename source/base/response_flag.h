@@ -1,4 +1,5 @@
-// Response flags: why a request ended as it did, under Envoy's short names (%RESPONSE_FLAGS%). Plain values, any thread.
+// Response flags: why a request ended as it did, under Envoy's short names (%RESPONSE_FLAGS%).
+// Plain values, any thread.
 #pragma once
 
 #include <cstdint>

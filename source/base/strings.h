@@ -1,5 +1,6 @@
-// Strings: std::string_view everywhere in Sluice, adapted to Abseil in this one place. Debian builds Abseil as C++14, where
-// absl::string_view is a type of its own that does not convert from std::string_view. Values, any thread.
+// Strings: std::string_view everywhere in Sluice, adapted to Abseil in this one place. Debian
+// builds Abseil as C++14, where absl::string_view is a type of its own that does not convert from
+// std::string_view. Values, any thread.
 #pragma once
 
 #include <charconv>
@@ -19,14 +20,24 @@
 namespace sluice {
 
 /// The same bytes as Abseil's type, for a call of Abseil's functions.
-inline absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
+inline absl::string_view Absl(std::string_view text) {
+  return {text.data(), text.size()};
+}
 /// And back.
-inline std::string_view Std(absl::string_view text) { return {text.data(), text.size()}; }
+inline std::string_view Std(absl::string_view text) {
+  return {text.data(), text.size()};
+}
 
 namespace strings_internal {
-inline absl::string_view Adapt(std::string_view text) { return Absl(text); }
-inline absl::string_view Adapt(const std::string& text) { return text; }
-inline absl::string_view Adapt(const char* text) { return text; }
+inline absl::string_view Adapt(std::string_view text) {
+  return Absl(text);
+}
+inline absl::string_view Adapt(const std::string& text) {
+  return text;
+}
+inline absl::string_view Adapt(const char* text) {
+  return text;
+}
 template <class T>
   requires(!std::is_convertible_v<const T&, std::string_view>)
 const T& Adapt(const T& value) {
@@ -51,11 +62,14 @@ absl::Status Invalid(const Args&... args) {
 }
 
 /// ASCII only; every other byte stays as it is.
-inline char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+inline char ToLower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
 std::string ToLower(std::string_view text);
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
-/// Decimal digits only, the whole text, no sign, no blank; nullopt on anything else and on overflow.
+/// Decimal digits only, the whole text, no sign, no blank; nullopt on anything else and on
+/// overflow.
 template <class Int>
 std::optional<Int> ParseDecimal(std::string_view text) {
   Int value{};
@@ -68,10 +82,13 @@ std::optional<Int> ParseDecimal(std::string_view text) {
 /// Without leading and trailing blanks and tabs (RFC 9110 5.6.3 OWS).
 std::string_view Trim(std::string_view text);
 
-/// Hash and equality that let maps with std::string keys be searched by std::string_view without a copy.
+/// Hash and equality that let maps with std::string keys be searched by std::string_view without a
+/// copy.
 struct StringHash {
   using is_transparent = void;
-  size_t operator()(std::string_view text) const { return absl::Hash<absl::string_view>()(Absl(text)); }
+  size_t operator()(std::string_view text) const {
+    return absl::Hash<absl::string_view>()(Absl(text));
+  }
 };
 struct StringEq {
   using is_transparent = void;

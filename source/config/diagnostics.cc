@@ -9,7 +9,8 @@ namespace {
 
 constexpr size_t kMaxQuoted = 60;
 
-// The first segment of `path` (`name`, `[0]` or `["key"]`), which is removed from it with the dot that follows.
+// The first segment of `path` (`name`, `[0]` or `["key"]`), which is removed from it with the dot
+// that follows.
 std::string_view NextSegment(std::string_view* path) {
   size_t end = 0;
   if (path->front() == '[') {
@@ -57,7 +58,8 @@ int SourceMap::AddFile(std::string_view name) {
 void SourceMap::Set(std::string_view path, Position position) {
   uint32_t node = 0;
   while (!path.empty()) {
-    const auto [it, added] = children_.try_emplace(Key(node, NextSegment(&path)), positions_.size());
+    const auto [it, added] =
+        children_.try_emplace(Key(node, NextSegment(&path)), positions_.size());
     if (added) positions_.emplace_back(positions_[node]);
     node = it->second;
   }
@@ -89,17 +91,23 @@ void Diagnostics::Add(Problem::Severity severity, Position position, std::string
                       std::string_view message, std::string_view suggestion) {
   size_t& count = severity == Problem::Severity::kError ? errors_ : warnings_;
   if (++count > kMaxProblems) return;
-  Problem problem{.severity = severity, .file = {}, .line = position.line, .column = position.column,
-                  .path = std::string(path), .message = std::string(message)};
+  Problem problem{.severity = severity,
+                  .file = {},
+                  .line = position.line,
+                  .column = position.column,
+                  .path = std::string(path),
+                  .message = std::string(message)};
   if (position.line > 0) problem.file = source_.FileName(position.file);
   if (!suggestion.empty()) AppendTo(&problem.message, " (did you mean '", suggestion, "'?)");
   problems_.push_back(std::move(problem));
 }
 
-void Diagnostics::Error(std::string_view path, std::string_view message, std::string_view suggestion) {
+void Diagnostics::Error(std::string_view path, std::string_view message,
+                        std::string_view suggestion) {
   Add(Problem::Severity::kError, source_.Find(path), path, message, suggestion);
 }
-void Diagnostics::Warning(std::string_view path, std::string_view message, std::string_view suggestion) {
+void Diagnostics::Warning(std::string_view path, std::string_view message,
+                          std::string_view suggestion) {
   Add(Problem::Severity::kWarning, source_.Find(path), path, message, suggestion);
 }
 void Diagnostics::ErrorAt(Position position, std::string_view path, std::string_view message,
@@ -128,7 +136,9 @@ std::string ChildPath(std::string_view path, std::string_view field) {
   return path.empty() ? std::string(field) : Cat(path, ".", field);
 }
 
-std::string ElementPath(std::string_view path, size_t index) { return Cat(path, "[", index, "]"); }
+std::string ElementPath(std::string_view path, size_t index) {
+  return Cat(path, "[", index, "]");
+}
 
 std::string EntryPath(std::string_view path, std::string_view key) {
   std::string out = Cat(path, "[\"");
@@ -143,13 +153,15 @@ std::string_view Nearest(std::string_view word, const std::vector<std::string_vi
   std::string_view best;
   size_t best_distance = word.size() / 3 + 1;  // one edit in a short word, more in a long one
   for (const std::string_view candidate : candidates) {
-    const size_t gap = candidate.size() > word.size() ? candidate.size() - word.size() : word.size() - candidate.size();
+    const size_t gap = candidate.size() > word.size() ? candidate.size() - word.size()
+                                                      : word.size() - candidate.size();
     // A word that only lacks its end (`port` for `port_value`) is near, however much it lacks.
-    const bool begins = word.size() >= 3 && candidate.size() > word.size() && candidate.substr(0, word.size()) == word &&
-                        candidate[word.size()] == '_';
+    const bool begins = word.size() >= 3 && candidate.size() > word.size() &&
+                        candidate.substr(0, word.size()) == word && candidate[word.size()] == '_';
     if (gap > best_distance && !begins) continue;
     const size_t distance = begins ? 1 : EditDistance(word, candidate);
-    if (distance < best_distance || (best.empty() && distance <= best_distance && distance < word.size())) {
+    if (distance < best_distance ||
+        (best.empty() && distance <= best_distance && distance < word.size())) {
       best = candidate;
       best_distance = distance;
     }

@@ -1,5 +1,5 @@
-// What is wrong with a configuration, and where: problems found by path and shown with the line and column of the source.
-// Owned by the thread that loads; not shared.
+// What is wrong with a configuration, and where: problems found by path and shown with the line and
+// column of the source. Owned by the thread that loads; not shared.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace sluice::config {
 
-/// A place in a source text. Lines and columns count from 1, columns in characters; line 0: not known.
+/// A place in a source text. Lines and columns count from 1, columns in characters; line 0: not
+/// known.
 struct Position {
   int line = 0;
   int column = 0;
@@ -21,8 +22,9 @@ struct Position {
   int file = 0;
 };
 
-/// From configuration paths (`static_resources.clusters[0].name`, `typed_per_filter_config["a.b"].x`) to positions. One
-/// path may come from several sources; the last one that set it wins.
+/// From configuration paths (`static_resources.clusters[0].name`,
+/// `typed_per_filter_config["a.b"].x`) to positions. One path may come from several sources; the
+/// last one that set it wins.
 class SourceMap {
  public:
   SourceMap();
@@ -55,17 +57,20 @@ struct Problem {
   std::string path;
   std::string message;
 
-  /// `file:line:column: path: message`, with `warning: ` before the message of a warning; absent parts are left out.
+  /// `file:line:column: path: message`, with `warning: ` before the message of a warning; absent
+  /// parts are left out.
   std::string ToString() const;
 };
 
-/// The problems of one load, and the positions by which later stages (route table, extension factories) report theirs.
+/// The problems of one load, and the positions by which later stages (route table, extension
+/// factories) report theirs.
 class Diagnostics {
  public:
   /// So many errors are kept, and as many warnings; the rest is counted.
   static constexpr size_t kMaxProblems = 200;
 
-  /// Reports `message` for `path`. A `suggestion` that is not empty is appended as `(did you mean 'x'?)`.
+  /// Reports `message` for `path`. A `suggestion` that is not empty is appended as `(did you mean
+  /// 'x'?)`.
   void Error(std::string_view path, std::string_view message, std::string_view suggestion = {});
   void Warning(std::string_view path, std::string_view message, std::string_view suggestion = {});
   /// The same for a place that no path leads to, such as an error of syntax.
@@ -78,7 +83,8 @@ class Diagnostics {
   bool ok() const { return errors_ == 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
-  /// Marks the value at `path` as one that could not be read, after its error was reported: it breaks no rule besides.
+  /// Marks the value at `path` as one that could not be read, after its error was reported: it
+  /// breaks no rule besides.
   void MarkUnread(std::string_view path) { unread_.insert(std::string(path)); }
   bool IsUnread(std::string_view path) const { return unread_.contains(path); }
   /// True once no further error would be kept: a suggestion is not worth computing.
@@ -89,8 +95,9 @@ class Diagnostics {
   /// One problem a line, sorted by place, with a last line that counts those left out.
   std::string ToString() const;
 
-  /// Marks the optional extension at `path` (that of the message with `is_optional`) as unavailable: whoever builds the
-  /// chain leaves it out. Its `typed_config` keeps the type URL and nothing else.
+  /// Marks the optional extension at `path` (that of the message with `is_optional`) as
+  /// unavailable: whoever builds the chain leaves it out. Its `typed_config` keeps the type URL and
+  /// nothing else.
   void LeaveOut(std::string_view path) { left_out_.insert(std::string(path)); }
   bool IsLeftOut(std::string_view path) const { return left_out_.contains(path); }
 
@@ -98,8 +105,8 @@ class Diagnostics {
   const SourceMap& source() const { return source_; }
 
  private:
-  void Add(Problem::Severity severity, Position position, std::string_view path, std::string_view message,
-           std::string_view suggestion);
+  void Add(Problem::Severity severity, Position position, std::string_view path,
+           std::string_view message, std::string_view suggestion);
 
   SourceMap source_;
   std::vector<Problem> problems_;
@@ -116,8 +123,8 @@ std::string ElementPath(std::string_view path, size_t index);
 /// `path["key"]`.
 std::string EntryPath(std::string_view path, std::string_view key);
 
-/// The candidate that a person most likely meant by `word`: the nearest by edits, if it is near enough; else empty. The view
-/// is into `candidates`.
+/// The candidate that a person most likely meant by `word`: the nearest by edits, if it is near
+/// enough; else empty. The view is into `candidates`.
 std::string_view Nearest(std::string_view word, const std::vector<std::string_view>& candidates);
 
 /// `value` in single quotes, shortened to 60 bytes, control bytes escaped: for messages.

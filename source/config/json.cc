@@ -23,7 +23,8 @@ void ClearUnknownAnys(pb::Message* message) {
     const std::string& url = any->type_url();
     const pb::Descriptor* type = SupportedMessage(std::string_view(url).substr(url.rfind('/') + 1));
     if (type == nullptr) return any->Clear();
-    std::unique_ptr<pb::Message> content(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+    std::unique_ptr<pb::Message> content(
+        pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
     if (!content->ParsePartialFromString(any->value())) return any->Clear();
     ClearUnknownAnys(content.get());
     any->set_value(content->SerializePartialAsString());
@@ -57,7 +58,9 @@ std::string ToJson(const pb::Message& message, const JsonOptions& options) {
   ClearUnknownAnys(copy.get());
   out.clear();
   const auto status = pb::util::MessageToJsonString(*copy, &out, print);
-  return status.ok() ? out : Cat("{\"error\": \"", message.GetDescriptor()->full_name(), " cannot be shown\"}");
+  return status.ok()
+             ? out
+             : Cat("{\"error\": \"", message.GetDescriptor()->full_name(), " cannot be shown\"}");
 }
 
 }  // namespace sluice::config

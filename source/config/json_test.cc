@@ -23,15 +23,17 @@ TEST_CASE("an Any is opened, names are in snake case") {
   envoy::extensions::filters::http::router::v3::Router router;
   router.set_suppress_envoy_headers(true);
   config.mutable_typed_config()->PackFrom(router);
-  CHECK(ToJson(config, {.pretty = false}) ==
-        R"({"name":"r","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router","suppress_envoy_headers":true}})");
+  CHECK(
+      ToJson(config, {.pretty = false}) ==
+      R"({"name":"r","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router","suppress_envoy_headers":true}})");
 }
 
 TEST_CASE("of an Any that cannot be opened at most the type is shown") {
   TypedExtensionConfig config;
   config.set_name("r");
   config.mutable_typed_config()->set_type_url("type.googleapis.com/acme.Unknown");
-  CHECK(ToJson(config, {.pretty = false}) == R"({"name":"r","typed_config":{"@type":"type.googleapis.com/acme.Unknown"}})");
+  CHECK(ToJson(config, {.pretty = false}) ==
+        R"({"name":"r","typed_config":{"@type":"type.googleapis.com/acme.Unknown"}})");
   config.mutable_typed_config()->set_value("secret");
   CHECK(ToJson(config, {.pretty = false}) == R"({"name":"r","typed_config":{}})");
 }
@@ -40,21 +42,24 @@ TEST_CASE("sensitive fields are redacted") {
   pb::DescriptorPool pool(pb::DescriptorPool::generated_pool());
   pb::FileDescriptorProto file;
   (void)validate::FieldRules::default_instance();
-  REQUIRE(pb::TextFormat::ParseFromString(R"(name: 's.proto' syntax: 'proto3' package: 't' dependency: 'sluice/validate/rules.proto'
+  REQUIRE(pb::TextFormat::ParseFromString(
+      R"(name: 's.proto' syntax: 'proto3' package: 't' dependency: 'sluice/validate/rules.proto'
       message_type { name: 'M'
         field { name: 'open' number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
         field { name: 'secret' number: 2 type: TYPE_STRING label: LABEL_OPTIONAL options { [sluice.validate.sensitive]: true } }
         field { name: 'inner' number: 3 type: TYPE_MESSAGE type_name: '.t.M' label: LABEL_REPEATED options { [sluice.validate.sensitive]: true } }
         field { name: 'plain' number: 4 type: TYPE_MESSAGE type_name: '.t.M' label: LABEL_OPTIONAL } })",
-                                          &file));
+      &file));
   const pb::FileDescriptor* built = pool.BuildFile(file);
   REQUIRE(built != nullptr);
   pb::DynamicMessageFactory factory;
   std::unique_ptr<pb::Message> message(factory.GetPrototype(built->message_type(0))->New());
-  REQUIRE(pb::TextFormat::ParseFromString("open: 'a' secret: 'b' inner { open: 'c' } plain { open: 'd' secret: 'e' }", message.get()));
+  REQUIRE(pb::TextFormat::ParseFromString(
+      "open: 'a' secret: 'b' inner { open: 'c' } plain { open: 'd' secret: 'e' }", message.get()));
   Redact(message.get());
   CHECK(message->ShortDebugString() ==
-        "open: \"a\" secret: \"[redacted]\" inner { open: \"[redacted]\" } plain { open: \"d\" secret: \"[redacted]\" }");
+        "open: \"a\" secret: \"[redacted]\" inner { open: \"[redacted]\" } plain { open: \"d\" "
+        "secret: \"[redacted]\" }");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Every message of the public API as dynamic messages. Built on first use under C++'s rules for statics, then read only.
+// Every message of the public API as dynamic messages. Built on first use under C++'s rules for
+// statics, then read only.
 #include "source/config/known_api.h"
 
 #include <algorithm>
@@ -21,7 +22,8 @@ namespace pb = google::protobuf;
 // Hands the files of the set to the database, which parses each when it is asked for.
 pb::EncodedDescriptorDatabase* BuildDatabase() {
   auto* database = new pb::EncodedDescriptorDatabase;
-  pb::io::CodedInputStream input(reinterpret_cast<const uint8_t*>(kKnownApi), static_cast<int>(kKnownApiSize));
+  pb::io::CodedInputStream input(reinterpret_cast<const uint8_t*>(kKnownApi),
+                                 static_cast<int>(kKnownApiSize));
   uint32_t length = 0;
   while (input.ReadTag() != 0 && input.ReadVarint32(&length)) {
     database->Add(kKnownApi + input.CurrentPosition(), static_cast<int>(length));

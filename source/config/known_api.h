@@ -1,5 +1,5 @@
-// Every message of Envoy's public v3 API, and ours, as dynamic messages: what a name could mean, whether Sluice supports it
-// or not. Built on first use, then read by any thread.
+// Every message of Envoy's public v3 API, and ours, as dynamic messages: what a name could mean,
+// whether Sluice supports it or not. Built on first use, then read by any thread.
 #pragma once
 
 #include <string>
@@ -20,7 +20,8 @@ google::protobuf::Message* NewKnownMessage(std::string_view full_name);
 /// The message that Sluice has code for, null if it has none.
 const google::protobuf::Descriptor* SupportedMessage(std::string_view full_name);
 
-/// The full names of all messages that Sluice supports, sorted. Slow (it reads the whole API once): for suggestions.
+/// The full names of all messages that Sluice supports, sorted. Slow (it reads the whole API once):
+/// for suggestions.
 const std::vector<std::string>& SupportedMessageNames();
 
 }  // namespace sluice::config

@@ -25,7 +25,8 @@ bool ReadFile(const std::string& path, int file, Diagnostics& diagnostics, std::
   char block[64 << 10];
   while (stream.read(block, sizeof(block)) || stream.gcount() > 0) {
     out->append(block, static_cast<size_t>(stream.gcount()));
-    if (out->size() > kMaxSourceBytes) return refuse(Cat("is larger than ", kMaxSourceBytes >> 20, " MiB"));
+    if (out->size() > kMaxSourceBytes)
+      return refuse(Cat("is larger than ", kMaxSourceBytes >> 20, " MiB"));
   }
   if (stream.bad()) return refuse(Cat("cannot be read: ", std::strerror(errno)));
   return true;
@@ -45,19 +46,21 @@ bool CheckText(std::string_view text, int file, Diagnostics& diagnostics) {
     ++line;
     start = at + 1;
   }
-  diagnostics.ErrorAt({line, static_cast<int>(bad - start) + 1, file}, "", "a byte that is not UTF-8 text");
+  diagnostics.ErrorAt({line, static_cast<int>(bad - start) + 1, file}, "",
+                      "a byte that is not UTF-8 text");
   return false;
 }
 
 enum class Form { kYaml, kJson };
 
 // False if the text is no tree at all.
-bool ReadTree(std::string_view text, Form form, int file, const ReadOptions& options, Diagnostics& diagnostics,
-              pb::Message* message) {
+bool ReadTree(std::string_view text, Form form, int file, const ReadOptions& options,
+              Diagnostics& diagnostics, pb::Message* message) {
   if (!CheckText(text, file, diagnostics)) return false;
   Tree tree;
   const size_t before = diagnostics.errors();
-  const Node* root = form == Form::kJson ? tree.ReadJson(text, file, diagnostics) : tree.ReadYaml(text, file, diagnostics);
+  const Node* root = form == Form::kJson ? tree.ReadJson(text, file, diagnostics)
+                                         : tree.ReadYaml(text, file, diagnostics);
   if (root == nullptr || root->IsNull()) {
     if (diagnostics.errors() == before) diagnostics.ErrorAt({1, 1, file}, "", "is empty");
     return false;
@@ -83,31 +86,36 @@ bool ReadConfigFile(const LoadOptions& options, Diagnostics& diagnostics, pb::Me
     return binary ? ReadBinary(text, file, options.read, diagnostics, message)
                   : ReadText(text, file, options.read, diagnostics, message);
   }
-  return ReadTree(text, path.ends_with(".json") ? Form::kJson : Form::kYaml, file, options.read, diagnostics, message);
+  return ReadTree(text, path.ends_with(".json") ? Form::kJson : Form::kYaml, file, options.read,
+                  diagnostics, message);
 }
 
 }  // namespace
 
 std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> LoadBootstrap(const LoadOptions& options,
-                                                                      Diagnostics& diagnostics) {
+                                                                       Diagnostics& diagnostics) {
   auto bootstrap = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
   if (options.config_path.empty() && options.config_yaml.empty()) {
     diagnostics.Error("", "no configuration: give --config-path or --config-yaml");
     return nullptr;
   }
-  bool readable = options.config_path.empty() || ReadConfigFile(options, diagnostics, bootstrap.get());
+  bool readable =
+      options.config_path.empty() || ReadConfigFile(options, diagnostics, bootstrap.get());
   if (!options.config_yaml.empty()) {
     const int file = diagnostics.source().AddFile("--config-yaml");
-    readable &= ReadTree(options.config_yaml, Form::kYaml, file, options.read, diagnostics, bootstrap.get());
+    readable &= ReadTree(options.config_yaml, Form::kYaml, file, options.read, diagnostics,
+                         bootstrap.get());
   }
   if (readable) CheckRules(*bootstrap, "", diagnostics);
   return diagnostics.ok() ? std::move(bootstrap) : nullptr;
 }
 
-bool ReadYaml(std::string_view text, Diagnostics& diagnostics, pb::Message* message, std::string_view name) {
+bool ReadYaml(std::string_view text, Diagnostics& diagnostics, pb::Message* message,
+              std::string_view name) {
   const size_t before = diagnostics.errors();
   const int file = diagnostics.source().AddFile(name);
-  if (ReadTree(text, Form::kYaml, file, {}, diagnostics, message)) CheckRules(*message, "", diagnostics);
+  if (ReadTree(text, Form::kYaml, file, {}, diagnostics, message))
+    CheckRules(*message, "", diagnostics);
   return diagnostics.errors() == before;
 }
 

@@ -31,7 +31,8 @@ class TempFile {
   std::string path_;
 };
 
-constexpr std::string_view kEgress = R"(admin: { address: { socket_address: { address: 127.0.0.1, port_value: 19000 } } }
+constexpr std::string_view kEgress =
+    R"(admin: { address: { socket_address: { address: 127.0.0.1, port_value: 19000 } } }
 static_resources:
   listeners:
   - name: egress
@@ -85,13 +86,16 @@ static_resources:
 )";
 
 // The problems of a text as a file of that extension, its name replaced by `f`; empty: none.
-std::string Problems(std::string_view text, const std::string& extension, const std::string& overlay = "") {
+std::string Problems(std::string_view text, const std::string& extension,
+                     const std::string& overlay = "") {
   TempFile file(text, extension);
   Diagnostics diagnostics;
-  const auto bootstrap = LoadBootstrap({.config_path = file.path(), .config_yaml = overlay, .read = {}}, diagnostics);
+  const auto bootstrap =
+      LoadBootstrap({.config_path = file.path(), .config_yaml = overlay, .read = {}}, diagnostics);
   CHECK((bootstrap != nullptr) == diagnostics.ok());
   std::string out = diagnostics.ToString();
-  for (size_t at = out.find(file.path()); at != out.npos; at = out.find(file.path(), at)) out.replace(at, file.path().size(), "f");
+  for (size_t at = out.find(file.path()); at != out.npos; at = out.find(file.path(), at))
+    out.replace(at, file.path().size(), "f");
   return out;
 }
 
@@ -101,25 +105,37 @@ std::string Replaced(std::string text, std::string_view from, std::string_view t
   return text.replace(at, from.size(), to);
 }
 
-TEST_CASE("the egress bootstrap loads without a problem") { CHECK(Problems(kEgress, ".yaml") == ""); }
+TEST_CASE("the egress bootstrap loads without a problem") {
+  CHECK(Problems(kEgress, ".yaml") == "");
+}
 
 TEST_CASE("problems have their file, line, column and path") {
   const std::string base(kEgress);
-  CHECK(Problems(base + "    hosts: []\n", ".yaml") == "f:52:5: static_resources.clusters[0]: unknown field 'hosts'\n");
-  CHECK(Problems(Replaced(base, "          stat_prefix: egress\n", "          tracing: {}\n          stat_prefix: ''\n"), ".yml") ==
-        "f:11:11: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: 'tracing' is a known Envoy field "
+  CHECK(Problems(base + "    hosts: []\n", ".yaml") ==
+        "f:52:5: static_resources.clusters[0]: unknown field 'hosts'\n");
+  CHECK(Problems(Replaced(base, "          stat_prefix: egress\n",
+                          "          tracing: {}\n          stat_prefix: ''\n"),
+                 ".yml") ==
+        "f:11:11: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: "
+        "'tracing' is a known Envoy field "
         "that Sluice does not support yet\n"
-        "f:12:24: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.stat_prefix: must not be empty\n");
+        "f:12:24: "
+        "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.stat_prefix: must "
+        "not be empty\n");
   CHECK(Problems(Replaced(base, "host_rewrite_header: x-rewrite-me", "host_rewrite: x"), ".yaml") ==
-        "f:38:21: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]."
-        "routes[1].typed_per_filter_config[\"envoy.filters.http.dynamic_forward_proxy\"]: unknown field 'host_rewrite' "
+        "f:38:21: "
+        "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config."
+        "virtual_hosts[0]."
+        "routes[1].typed_per_filter_config[\"envoy.filters.http.dynamic_forward_proxy\"]: unknown "
+        "field 'host_rewrite' "
         "(did you mean 'host_rewrite_literal'?)\n");
 }
 
 TEST_CASE("semantic errors find their place by path") {
   TempFile file(kEgress, ".yaml");
   Diagnostics diagnostics;
-  REQUIRE(LoadBootstrap({.config_path = file.path(), .config_yaml = {}, .read = {}}, diagnostics) != nullptr);
+  REQUIRE(LoadBootstrap({.config_path = file.path(), .config_yaml = {}, .read = {}}, diagnostics) !=
+          nullptr);
   diagnostics.Error("static_resources.clusters[0].connect_timeout", "is too short");
   diagnostics.Error("static_resources.clusters[0].lb_policy.more", "is odd");
   CHECK(diagnostics.problems()[0].line == 43);
@@ -130,8 +146,11 @@ TEST_CASE("semantic errors find their place by path") {
 TEST_CASE("the overlay wins, lists are appended to") {
   TempFile file("node: {id: a, cluster: c}\nstatic_resources: {clusters: [{name: x}]}", ".yaml");
   Diagnostics diagnostics;
-  const auto bootstrap = LoadBootstrap(
-      {.config_path = file.path(), .config_yaml = "node: {id: b}\nstatic_resources: {clusters: {name: y}}", .read = {}}, diagnostics);
+  const auto bootstrap =
+      LoadBootstrap({.config_path = file.path(),
+                     .config_yaml = "node: {id: b}\nstatic_resources: {clusters: {name: y}}",
+                     .read = {}},
+                    diagnostics);
   REQUIRE(bootstrap != nullptr);
   CHECK(bootstrap->node().id() == "b");
   CHECK(bootstrap->node().cluster() == "c");
@@ -140,23 +159,33 @@ TEST_CASE("the overlay wins, lists are appended to") {
   diagnostics.Error("static_resources.clusters[1].name", "x");
   CHECK(diagnostics.problems()[0].file == "--config-yaml");
   CHECK(diagnostics.problems()[0].line == 2);
-  CHECK(Problems("node: {}", ".yaml", "noode: {}") == "--config-yaml:1:1: unknown field 'noode' (did you mean 'node'?)\n");
+  CHECK(Problems("node: {}", ".yaml", "noode: {}") ==
+        "--config-yaml:1:1: unknown field 'noode' (did you mean 'node'?)\n");
 }
 
 TEST_CASE("each form of file") {
   CHECK(Problems(R"({"node": {"id": "a"}})", ".json") == "");
-  CHECK(Problems(R"({"node": {"id": "a"},})", ".json") == "f:1:22: JSON: a comma without a value after it\n");
+  CHECK(Problems(R"({"node": {"id": "a"},})", ".json") ==
+        "f:1:22: JSON: a comma without a value after it\n");
   CHECK(Problems("node { id: 'a' }", ".pb_text") == "");
-  CHECK(Problems("node {\n  idd: 'a' }", ".pb_text").starts_with("f:2:6: Message type \"envoy.config.core.v3.Node\" has no field named \"idd\""));
-  CHECK(Problems("stats_config {}\nstatic_resources {\n clusters { name: 'x' type: EDS } }", ".pb_text") ==
-        "f:1:1: stats_config: 'stats_config' is a known Envoy field that Sluice does not support yet\n"
-        "f:3:23: static_resources.clusters[0].type: 'EDS' is a known Envoy value that Sluice does not support yet\n");
+  CHECK(Problems("node {\n  idd: 'a' }", ".pb_text")
+            .starts_with(
+                "f:2:6: Message type \"envoy.config.core.v3.Node\" has no field named \"idd\""));
+  CHECK(Problems("stats_config {}\nstatic_resources {\n clusters { name: 'x' type: EDS } }",
+                 ".pb_text") ==
+        "f:1:1: stats_config: 'stats_config' is a known Envoy field that Sluice does not support "
+        "yet\n"
+        "f:3:23: static_resources.clusters[0].type: 'EDS' is a known Envoy value that Sluice does "
+        "not support yet\n");
   Bootstrap good;
   good.mutable_node()->set_id("a");
   CHECK(Problems(good.SerializeAsString(), ".pb") == "");
-  CHECK(Problems(std::string("\x0A\xFFxx", 4), ".pb") == "f:1:1: is no valid binary envoy.config.bootstrap.v3.Bootstrap\n");
-  CHECK(Problems(good.SerializeAsString() + "\x1A" + std::string(1, '\0'), ".pb").find("known Envoy field") != std::string::npos);
-  CHECK(Problems(good.SerializeAsString() + "\xF8\x7F\x01", ".pb").find("unknown field number 2047") != std::string::npos);
+  CHECK(Problems(std::string("\x0A\xFFxx", 4), ".pb") ==
+        "f:1:1: is no valid binary envoy.config.bootstrap.v3.Bootstrap\n");
+  CHECK(Problems(good.SerializeAsString() + "\x1A" + std::string(1, '\0'), ".pb")
+            .find("known Envoy field") != std::string::npos);
+  CHECK(Problems(good.SerializeAsString() + "\xF8\x7F\x01", ".pb")
+            .find("unknown field number 2047") != std::string::npos);
   for (const char* extension : {".yaml", ".json", ".pb", ".pb_text"}) {
     CHECK(Problems("", extension) == "f:1:1: is empty\n");
   }
@@ -164,7 +193,8 @@ TEST_CASE("each form of file") {
 
 TEST_CASE("a file that is not there, a folder, no file") {
   Diagnostics diagnostics;
-  CHECK(LoadBootstrap({.config_path = "/nowhere/x.yaml", .config_yaml = {}, .read = {}}, diagnostics) == nullptr);
+  CHECK(LoadBootstrap({.config_path = "/nowhere/x.yaml", .config_yaml = {}, .read = {}},
+                      diagnostics) == nullptr);
   CHECK(diagnostics.ToString() == "/nowhere/x.yaml: cannot be opened: No such file or directory\n");
   Diagnostics folder;
   CHECK(LoadBootstrap({.config_path = "/", .config_yaml = {}, .read = {}}, folder) == nullptr);
@@ -175,8 +205,10 @@ TEST_CASE("a file that is not there, a folder, no file") {
 
 TEST_CASE("unknown fields can be allowed") {
   Diagnostics diagnostics;
-  const auto bootstrap = LoadBootstrap(
-      {.config_path = {}, .config_yaml = "noode: {}\nstats_config: {}\nnode: {id: a}", .read = {.allow_unknown = true}}, diagnostics);
+  const auto bootstrap = LoadBootstrap({.config_path = {},
+                                        .config_yaml = "noode: {}\nstats_config: {}\nnode: {id: a}",
+                                        .read = {.allow_unknown = true}},
+                                       diagnostics);
   REQUIRE(bootstrap != nullptr);
   CHECK(diagnostics.warnings() == 2);
   CHECK(bootstrap->node().id() == "a");
@@ -184,11 +216,13 @@ TEST_CASE("unknown fields can be allowed") {
 
 TEST_CASE("sixteen mebibytes end soon") {
   std::string text = "static_resources:\n  clusters:\n";
-  while (text.size() < kMaxSourceBytes - 64) text += "  - {name: c, connect_timeout: 1s, type: STATIC, lb_policy: RANDOM, hosts: []}\n";
+  while (text.size() < kMaxSourceBytes - 64)
+    text += "  - {name: c, connect_timeout: 1s, type: STATIC, lb_policy: RANDOM, hosts: []}\n";
   const auto start = std::chrono::steady_clock::now();
   const std::string problems = Problems(text, ".yaml");
   CHECK(problems.starts_with("f:"));
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));  // 1.1 s on a quiet machine
+  CHECK(std::chrono::steady_clock::now() - start <
+        std::chrono::seconds(10));  // 1.1 s on a quiet machine
   CHECK(Problems(std::string(kMaxSourceBytes + 1, ' '), ".yaml") == "f: is larger than 16 MiB\n");
 }
 

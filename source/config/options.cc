@@ -11,7 +11,8 @@ namespace sluice::config {
 namespace {
 
 // Where a flag's value goes.
-using Target = std::variant<std::string Options::*, uint32_t Options::*, uint64_t Options::*, bool Options::*, Mode Options::*>;
+using Target = std::variant<std::string Options::*, uint32_t Options::*, uint64_t Options::*,
+                            bool Options::*, Mode Options::*>;
 
 struct Flag {
   std::string_view name;
@@ -23,27 +24,41 @@ struct Flag {
 
 const std::vector<Flag>& Flags() {
   static const auto* flags = new std::vector<Flag>{
-      {"config-path", &Options::config_path, "the bootstrap: .yaml, .yml, .json, .pb or .pb_text (also -c)"},
+      {"config-path", &Options::config_path,
+       "the bootstrap: .yaml, .yml, .json, .pb or .pb_text (also -c)"},
       {"config-yaml", &Options::config_yaml, "YAML that is merged over the file"},
-      {"mode", &Options::mode, "serve (the default), or validate: check the configuration and exit"},
-      {"concurrency", &Options::concurrency, "number of workers, by default one for each hardware thread"},
-      {"log-level", &Options::log_level, "trace, debug, info (the default), warning, error, critical or off (also -l)",
+      {"mode", &Options::mode,
+       "serve (the default), or validate: check the configuration and exit"},
+      {"concurrency", &Options::concurrency,
+       "number of workers, by default one for each hardware thread"},
+      {"log-level", &Options::log_level,
+       "trace, debug, info (the default), warning, error, critical or off (also -l)",
        "trace|debug|info|warning|warn|error|critical|off"},
-      {"component-log-level", &Options::component_log_level, "levels by component, such as upstream:debug,dns:trace"},
+      {"component-log-level", &Options::component_log_level,
+       "levels by component, such as upstream:debug,dns:trace"},
       {"log-path", &Options::log_path, "the file to log to, by default standard error"},
       {"log-format", &Options::log_format, "the pattern of a log line"},
-      {"log-format-escaped", &Options::log_format_escaped, "escape control characters in log lines"},
-      {"admin-address-path", &Options::admin_address_path, "the file that the admin's address is written to"},
-      {"drain-time-s", &Options::drain_time_s, "seconds that connections have to end in when the proxy stops (600)"},
-      {"drain-strategy", &Options::drain_strategy, "gradual (the default) or immediate", "gradual|immediate"},
+      {"log-format-escaped", &Options::log_format_escaped,
+       "escape control characters in log lines"},
+      {"admin-address-path", &Options::admin_address_path,
+       "the file that the admin's address is written to"},
+      {"drain-time-s", &Options::drain_time_s,
+       "seconds that connections have to end in when the proxy stops (600)"},
+      {"drain-strategy", &Options::drain_strategy, "gradual (the default) or immediate",
+       "gradual|immediate"},
       {"service-cluster", &Options::service_cluster, "the node's cluster"},
       {"service-node", &Options::service_node, "the node's id"},
       {"service-zone", &Options::service_zone, "the node's zone"},
-      {"local-address-ip-version", &Options::local_address_ip_version, "v4 (the default) or v6", "v4|v6"},
-      {"file-flush-interval-msec", &Options::file_flush_interval_msec, "longest time a log line waits (10000)"},
-      {"allow-unknown-static-fields", &Options::allow_unknown_static_fields, "warn of unknown fields and go on"},
-      {"reject-unknown-dynamic-fields", &Options::reject_unknown_dynamic_fields, "refuse unknown fields from xDS"},
-      {"ignore-unknown-dynamic-fields", &Options::ignore_unknown_dynamic_fields, "say nothing of unknown fields from xDS"},
+      {"local-address-ip-version", &Options::local_address_ip_version, "v4 (the default) or v6",
+       "v4|v6"},
+      {"file-flush-interval-msec", &Options::file_flush_interval_msec,
+       "longest time a log line waits (10000)"},
+      {"allow-unknown-static-fields", &Options::allow_unknown_static_fields,
+       "warn of unknown fields and go on"},
+      {"reject-unknown-dynamic-fields", &Options::reject_unknown_dynamic_fields,
+       "refuse unknown fields from xDS"},
+      {"ignore-unknown-dynamic-fields", &Options::ignore_unknown_dynamic_fields,
+       "say nothing of unknown fields from xDS"},
       {"skip-deprecated-logs", &Options::skip_deprecated_logs, "say nothing of deprecated fields"},
       {"base-id", &Options::base_id, "accepted for compatibility"},
       {"use-dynamic-base-id", &Options::use_dynamic_base_id, "accepted for compatibility"},
@@ -51,7 +66,8 @@ const std::vector<Flag>& Flags() {
       {"disable-hot-restart", &Options::disable_hot_restart, "accepted for compatibility"},
       {"parent-shutdown-time-s", &Options::parent_shutdown_time_s, "accepted for compatibility"},
       {"cpuset-threads", &Options::cpuset_threads, "accepted for compatibility"},
-      {"hot-restart-version", &Options::hot_restart_version, "print the version of hot restart: there is none"},
+      {"hot-restart-version", &Options::hot_restart_version,
+       "print the version of hot restart: there is none"},
       {"version", &Options::version, "print the version"},
       {"help", &Options::help, "print this"},
   };
@@ -72,7 +88,8 @@ absl::Status UnknownFlag(std::string_view argument, std::string_view name) {
   std::vector<std::string_view> names;
   for (const Flag& flag : Flags()) names.push_back(flag.name);
   const std::string_view nearest = Nearest(name, names);
-  return Invalid("unknown flag ", argument, nearest.empty() ? "" : Cat(" (did you mean '--", nearest, "'?)"));
+  return Invalid("unknown flag ", argument,
+                 nearest.empty() ? "" : Cat(" (did you mean '--", nearest, "'?)"));
 }
 
 bool IsOneOf(std::string_view words, std::string_view value) {
@@ -88,7 +105,8 @@ template <class Int>
 absl::Status SetNumber(const Flag& flag, std::string_view value, Int* out) {
   const std::optional<Int> number = ParseDecimal<Int>(value);
   if (!number) {
-    return Invalid("--", flag.name, ": must be a whole number up to ", std::numeric_limits<Int>::max(), ", got ", Quoted(value));
+    return Invalid("--", flag.name, ": must be a whole number up to ",
+                   std::numeric_limits<Int>::max(), ", got ", Quoted(value));
   }
   *out = *number;
   return absl::OkStatus();
@@ -99,7 +117,7 @@ absl::Status SetValue(const Flag& flag, std::string_view value, Options* options
     if (!flag.words.empty() && !IsOneOf(flag.words, value)) {
       return Invalid("--", flag.name, ": must be one of ", flag.words, ", got ", Quoted(value));
     }
-    options->**text = std::string(value);
+    options->** text = std::string(value);
     return absl::OkStatus();
   }
   if (const auto* number = std::get_if<uint32_t Options::*>(&flag.target)) {
@@ -109,13 +127,15 @@ absl::Status SetValue(const Flag& flag, std::string_view value, Options* options
     return SetNumber(flag, value, &(options->**number));
   }
   if (value == "init_only") return Invalid("--mode init_only is not supported yet");
-  if (value != "serve" && value != "validate") return Invalid("--mode: must be serve or validate, got ", Quoted(value));
+  if (value != "serve" && value != "validate")
+    return Invalid("--mode: must be serve or validate, got ", Quoted(value));
   options->mode = value == "serve" ? Mode::kServe : Mode::kValidate;
   return absl::OkStatus();
 }
 
 // A switch is on by being there; `--switch=false` turns it off.
-absl::Status SetSwitch(const Flag& flag, bool Options::* target, const std::string_view* value, Options* options) {
+absl::Status SetSwitch(const Flag& flag, bool Options::* target, const std::string_view* value,
+                       Options* options) {
   if (value != nullptr && *value != "true" && *value != "false") {
     return Invalid("--", flag.name, ": takes no value, got ", Quoted(*value));
   }
@@ -130,7 +150,8 @@ absl::StatusOr<Options> ParseOptions(const std::vector<std::string_view>& argume
   bool concurrency_given = false;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
-    if (!argument.starts_with('-') || argument.size() < 2) return Invalid("unexpected argument ", Quoted(argument));
+    if (!argument.starts_with('-') || argument.size() < 2)
+      return Invalid("unexpected argument ", Quoted(argument));
     const std::string_view body = argument.substr(argument.starts_with("--") ? 2 : 1);
     const size_t equals = body.find('=');
     const std::string_view name = body.substr(0, equals);
@@ -139,7 +160,8 @@ absl::StatusOr<Options> ParseOptions(const std::vector<std::string_view>& argume
     if (flag == nullptr) return UnknownFlag(argument.substr(0, argument.find('=')), name);
     std::string_view value = equals == body.npos ? std::string_view() : body.substr(equals + 1);
     if (const auto* target = std::get_if<bool Options::*>(&flag->target)) {
-      const absl::Status set = SetSwitch(*flag, *target, equals == body.npos ? nullptr : &value, &options);
+      const absl::Status set =
+          SetSwitch(*flag, *target, equals == body.npos ? nullptr : &value, &options);
       if (!set.ok()) return set;
       if (options.help || options.version || options.hot_restart_version) return options;
       continue;
@@ -157,9 +179,12 @@ absl::StatusOr<Options> ParseOptions(const std::vector<std::string_view>& argume
 }
 
 std::string HelpText() {
-  std::string out = "sluice: an HTTP egress proxy that is configured like Envoy\n\nusage: sluice -c bootstrap.yaml [flags]\n\n";
+  std::string out =
+      "sluice: an HTTP egress proxy that is configured like Envoy\n\nusage: sluice -c "
+      "bootstrap.yaml [flags]\n\n";
   for (const Flag& flag : Flags()) {
-    std::string name = Cat("  --", flag.name, std::holds_alternative<bool Options::*>(flag.target) ? "" : " VALUE");
+    std::string name = Cat("  --", flag.name,
+                           std::holds_alternative<bool Options::*>(flag.target) ? "" : " VALUE");
     name.resize(std::max<size_t>(name.size() + 2, 38), ' ');
     AppendTo(&out, name, flag.help, "\n");
   }

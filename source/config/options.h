@@ -1,4 +1,5 @@
-// The command line: Envoy's flags, with its names and defaults. Values; parsed once by the main thread.
+// The command line: Envoy's flags, with its names and defaults. Values; parsed once by the main
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +18,18 @@ struct Options {
   std::string config_path;  ///< --config-path, -c
   std::string config_yaml;  ///< --config-yaml: merged over the file
   Mode mode = Mode::kServe;
-  /// Workers; 0 stands for "not given": one for each hardware thread. (A given 0 is 1, as in Envoy.)
+  /// Workers; 0 stands for "not given": one for each hardware thread. (A given 0 is 1, as in
+  /// Envoy.)
   uint32_t concurrency = 0;
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;
   bool ignore_unknown_dynamic_fields = false;
   bool skip_deprecated_logs = false;
-  std::string admin_address_path;         ///< the file that gets the admin's address
+  std::string admin_address_path;               ///< the file that gets the admin's address
   std::string local_address_ip_version = "v4";  ///< v4 or v6
 
   // Logs.
-  std::string log_level = "info";  ///< trace, debug, info, warning, error, critical, off
+  std::string log_level = "info";   ///< trace, debug, info, warning, error, critical, off
   std::string component_log_level;  ///< `upstream:debug,dns:trace`
   std::string log_path;             ///< empty: standard error
   std::string log_format = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v";
@@ -57,8 +59,9 @@ struct Options {
   bool hot_restart_version = false;
 };
 
-/// Parses the arguments after the program's name: `--flag value` or `--flag=value`, `-c value`, `-l value`. The last of a
-/// repeated flag wins. An unknown flag, a missing or bad value is an InvalidArgument that names the flag. `--help` and
+/// Parses the arguments after the program's name: `--flag value` or `--flag=value`, `-c value`, `-l
+/// value`. The last of a repeated flag wins. An unknown flag, a missing or bad value is an
+/// InvalidArgument that names the flag. `--help` and
 /// `--version` end the parsing.
 absl::StatusOr<Options> ParseOptions(const std::vector<std::string_view>& arguments);
 

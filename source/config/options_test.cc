@@ -14,9 +14,10 @@ std::string Refusal(const std::vector<std::string_view>& arguments) {
 }
 
 TEST_CASE("flags are read") {
-  const auto options = ParseOptions({"-c", "x.yaml", "--config-yaml=a: b=c", "--mode", "validate", "--concurrency", "0", "-l", "debug",
-                                     "--drain-time-s=5", "--disable-hot-restart", "--skip-deprecated-logs=false", "--base-id", "7",
-                                     "--service-node", "n"});
+  const auto options =
+      ParseOptions({"-c", "x.yaml", "--config-yaml=a: b=c", "--mode", "validate", "--concurrency",
+                    "0", "-l", "debug", "--drain-time-s=5", "--disable-hot-restart",
+                    "--skip-deprecated-logs=false", "--base-id", "7", "--service-node", "n"});
   REQUIRE(options.ok());
   CHECK(options->config_path == "x.yaml");
   CHECK(options->config_yaml == "a: b=c");
@@ -34,13 +35,17 @@ TEST_CASE("flags are read") {
 }
 
 TEST_CASE("bad flags are refused") {
-  CHECK(Refusal({"--config-pth", "x"}) == "unknown flag --config-pth (did you mean '--config-path'?)");
+  CHECK(Refusal({"--config-pth", "x"}) ==
+        "unknown flag --config-pth (did you mean '--config-path'?)");
   CHECK(Refusal({"--zzzzzz=1"}) == "unknown flag --zzzzzz");
   CHECK(Refusal({"x.yaml"}) == "unexpected argument 'x.yaml'");
   CHECK(Refusal({"-c"}) == "--config-path: a value is missing");
-  CHECK(Refusal({"--concurrency", "two"}) == "--concurrency: must be a whole number up to 4294967295, got 'two'");
-  CHECK(Refusal({"--concurrency", "-1"}) == "--concurrency: must be a whole number up to 4294967295, got '-1'");
-  CHECK(Refusal({"--concurrency=4294967296"}) == "--concurrency: must be a whole number up to 4294967295, got '4294967296'");
+  CHECK(Refusal({"--concurrency", "two"}) ==
+        "--concurrency: must be a whole number up to 4294967295, got 'two'");
+  CHECK(Refusal({"--concurrency", "-1"}) ==
+        "--concurrency: must be a whole number up to 4294967295, got '-1'");
+  CHECK(Refusal({"--concurrency=4294967296"}) ==
+        "--concurrency: must be a whole number up to 4294967295, got '4294967296'");
   CHECK(Refusal({"--mode", "init_only"}) == "--mode init_only is not supported yet");
   CHECK(Refusal({"--mode", "x"}) == "--mode: must be serve or validate, got 'x'");
   CHECK(Refusal({"--disable-hot-restart=x"}) == "--disable-hot-restart: takes no value, got 'x'");
@@ -50,7 +55,8 @@ TEST_CASE("bad flags are refused") {
 
 TEST_CASE("the help names every flag") {
   const std::string help = HelpText();
-  for (const char* flag : {"--config-path", "--mode", "--restart-epoch", "--cpuset-threads", "--version"}) {
+  for (const char* flag :
+       {"--config-path", "--mode", "--restart-epoch", "--cpuset-threads", "--version"}) {
     CHECK(help.find(flag) != help.npos);
   }
 }

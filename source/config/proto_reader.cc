@@ -1,4 +1,5 @@
-// From the tree of a source text to a protobuf message: fields, lists, maps, scalars. Used by the thread that loads.
+// From the tree of a source text to a protobuf message: fields, lists, maps, scalars. Used by the
+// thread that loads.
 #include "source/config/proto_reader.h"
 
 #include <algorithm>
@@ -16,7 +17,8 @@ namespace {
 namespace pb = google::protobuf;
 using Field = pb::FieldDescriptor;
 
-// A value that stands in its key's line is shown where it is; one that begins further down is shown by its key.
+// A value that stands in its key's line is shown where it is; one that begins further down is shown
+// by its key.
 Position PlaceOf(const Node::Entry& entry, int file) {
   const Node& place = entry.value->line == entry.key->line ? *entry.value : *entry.key;
   return {place.line, place.column, file};
@@ -43,27 +45,32 @@ bool ParseBool(const Node& node, bool* value) {
 
 std::string OneofFields(const pb::OneofDescriptor& oneof) {
   std::string names;
-  for (int i = 0; i < oneof.field_count(); ++i) AppendTo(&names, i == 0 ? "" : ", ", oneof.field(i)->name());
+  for (int i = 0; i < oneof.field_count(); ++i)
+    AppendTo(&names, i == 0 ? "" : ", ", oneof.field(i)->name());
   return names;
 }
 
 }  // namespace
 
-bool ParseInteger(std::string_view text, bool is_signed, int bits, int64_t* signed_value, uint64_t* unsigned_value) {
+bool ParseInteger(std::string_view text, bool is_signed, int bits, int64_t* signed_value,
+                  uint64_t* unsigned_value) {
   const bool negative = !text.empty() && text[0] == '-';
   std::string_view digits = text.substr(negative ? 1 : 0);
   if (digits.empty()) return false;
   uint64_t magnitude = 0;
   if (digits.find_first_not_of("0123456789") == digits.npos) {
-    if (std::from_chars(digits.data(), digits.data() + digits.size(), magnitude).ec != std::errc()) return false;
+    if (std::from_chars(digits.data(), digits.data() + digits.size(), magnitude).ec != std::errc())
+      return false;
   } else {
     double value = 0;
-    if (!ParseFinite(digits, &value) || value != std::floor(value) || value >= 9007199254740992.0) return false;
+    if (!ParseFinite(digits, &value) || value != std::floor(value) || value >= 9007199254740992.0)
+      return false;
     magnitude = static_cast<uint64_t>(value);
   }
   if (!is_signed) {
     *unsigned_value = magnitude;
-    return (!negative || magnitude == 0) && (bits == 64 || magnitude <= std::numeric_limits<uint32_t>::max());
+    return (!negative || magnitude == 0) &&
+           (bits == 64 || magnitude <= std::numeric_limits<uint32_t>::max());
   }
   const uint64_t limit = (uint64_t{1} << (bits - 1)) - (negative ? 0 : 1);
   if (magnitude > limit) return false;
@@ -95,7 +102,9 @@ void ProtoReader::Unknown(const Node& key, std::string_view message, std::string
   }
 }
 
-void ProtoReader::Mark(int line, int column) { diagnostics_.source().Set(path_, {line, column, file_}); }
+void ProtoReader::Mark(int line, int column) {
+  diagnostics_.source().Set(path_, {line, column, file_});
+}
 
 void ProtoReader::Read(const Node& node, std::string_view path, Message* message) {
   Step step(*this, std::string(path));
@@ -105,7 +114,8 @@ void ProtoReader::Read(const Node& node, std::string_view path, Message* message
 
 void ProtoReader::ReadMessage(const Node& node, Message* message) {
   if (ReadWellKnown(node, message)) return;
-  if (!node.IsMapping()) return WrongType(node, Cat("a mapping (", message->GetDescriptor()->name(), ")"));
+  if (!node.IsMapping())
+    return WrongType(node, Cat("a mapping (", message->GetDescriptor()->name(), ")"));
   ReadFields(node, message, false);
 }
 
@@ -128,17 +138,20 @@ void ProtoReader::ReadFields(const Node& mapping, Message* message, bool in_any)
   optional_ = std::move(outer);
 }
 
-void ProtoReader::ReadEntry(const Node::Entry& entry, Message* message, std::vector<const Field*>* seen) {
+void ProtoReader::ReadEntry(const Node::Entry& entry, Message* message,
+                            std::vector<const Field*>* seen) {
   const Field* field = FindField(*entry.key, *message->GetDescriptor());
   if (field == nullptr) return;
-  if (entry.value->IsNull() && (field->message_type() == nullptr || field->message_type()->full_name() != "google.protobuf.Value")) {
+  if (entry.value->IsNull() && (field->message_type() == nullptr ||
+                                field->message_type()->full_name() != "google.protobuf.Value")) {
     return;
   }
   Step step(*this, ChildPath(path_, field->name()));
   if (!CheckSetOnce(*entry.key, field, seen)) return;
   const Position position = PlaceOf(entry, file_);
   Mark(position.line, position.column);
-  if (field->options().deprecated() && !options_.skip_deprecated) diagnostics_.Warning(path_, "is deprecated");
+  if (field->options().deprecated() && !options_.skip_deprecated)
+    diagnostics_.Warning(path_, "is deprecated");
   ReadField(entry, field, message);
 }
 
@@ -161,7 +174,8 @@ const Field* ProtoReader::FindField(const Node& key, const pb::Descriptor& type)
 }
 
 // Refuses a field that is set under both its names, and a second field of a oneof.
-bool ProtoReader::CheckSetOnce(const Node& key, const Field* field, std::vector<const Field*>* seen) {
+bool ProtoReader::CheckSetOnce(const Node& key, const Field* field,
+                               std::vector<const Field*>* seen) {
   const pb::OneofDescriptor* oneof = field->real_containing_oneof();
   for (const Field* other : *seen) {
     if (other == field) {
@@ -169,7 +183,8 @@ bool ProtoReader::CheckSetOnce(const Node& key, const Field* field, std::vector<
       return false;
     }
     if (oneof != nullptr && other->real_containing_oneof() == oneof) {
-      Error(key, Cat("'", other->name(), "' is set already: only one of ", OneofFields(*oneof), " may be"));
+      Error(key, Cat("'", other->name(), "' is set already: only one of ", OneofFields(*oneof),
+                     " may be"));
       return false;
     }
   }
@@ -191,7 +206,8 @@ void ProtoReader::ReadField(const Node::Entry& entry, const Field* field, Messag
     const Node& element = *node.entries[i].value;
     Step step(*this, ElementPath(path_, base + i));
     Mark(element.line, element.column);
-    const bool takes_null = field->message_type() != nullptr && field->message_type()->full_name() == "google.protobuf.Value";
+    const bool takes_null = field->message_type() != nullptr &&
+                            field->message_type()->full_name() == "google.protobuf.Value";
     if (element.IsNull() && !takes_null) {
       Error(element, "must not be null");
       continue;
@@ -219,7 +235,9 @@ void ProtoReader::ReadMap(const Node& node, const Field* field, Message* message
 pb::Message* ProtoReader::MapEntry(const Field* field, const Node& key, Message* message) {
   const pb::Reflection& reflection = *message->GetReflection();
   const Field* key_field = field->message_type()->map_key();
-  for (int i = 0; key_field->cpp_type() == Field::CPPTYPE_STRING && i < reflection.FieldSize(*message, field); ++i) {
+  for (int i = 0;
+       key_field->cpp_type() == Field::CPPTYPE_STRING && i < reflection.FieldSize(*message, field);
+       ++i) {
     Message* entry = reflection.MutableRepeatedMessage(message, field, i);
     if (entry->GetReflection()->GetString(*entry, key_field) != key.text) continue;
     entry->GetReflection()->ClearField(entry, field->message_type()->map_value());
@@ -234,7 +252,8 @@ pb::Message* ProtoReader::MapEntry(const Field* field, const Node& key, Message*
 void ProtoReader::ReadElement(const Node& node, const Field* field, Message* message) {
   if (field->cpp_type() != Field::CPPTYPE_MESSAGE) return ReadScalar(node, field, message);
   const pb::Reflection& reflection = *message->GetReflection();
-  ReadMessage(node, field->is_repeated() ? reflection.AddMessage(message, field) : reflection.MutableMessage(message, field));
+  ReadMessage(node, field->is_repeated() ? reflection.AddMessage(message, field)
+                                         : reflection.MutableMessage(message, field));
 }
 
 void ProtoReader::ReadScalar(const Node& node, const Field* field, Message* message) {
@@ -244,7 +263,8 @@ void ProtoReader::ReadScalar(const Node& node, const Field* field, Message* mess
   uint64_t unsigned_value = 0;
   double real = 0;
   const auto integer = [&](bool is_signed, int bits) {
-    if (node.IsScalar() && ParseInteger(node.text, is_signed, bits, &signed_value, &unsigned_value)) return true;
+    if (node.IsScalar() && ParseInteger(node.text, is_signed, bits, &signed_value, &unsigned_value))
+      return true;
     WrongType(node, Cat("a whole number (", field->type_name(), ")"));
     return false;
   };
@@ -265,7 +285,8 @@ void ProtoReader::ReadScalar(const Node& node, const Field* field, Message* mess
       return;
     case Field::CPPTYPE_DOUBLE:
     case Field::CPPTYPE_FLOAT:
-      if (!node.IsScalar() || !ParseFinite(node.text, &real)) return WrongType(node, "a finite number");
+      if (!node.IsScalar() || !ParseFinite(node.text, &real))
+        return WrongType(node, "a finite number");
       if (field->cpp_type() == Field::CPPTYPE_DOUBLE) return SLUICE_STORE(Double, real);
       return SLUICE_STORE(Float, static_cast<float>(real));
     case Field::CPPTYPE_BOOL: {
@@ -287,7 +308,8 @@ void ProtoReader::ReadScalar(const Node& node, const Field* field, Message* mess
       }
       return SLUICE_STORE(String, value);
     }
-    case Field::CPPTYPE_MESSAGE: return;
+    case Field::CPPTYPE_MESSAGE:
+      return;
   }
 #undef SLUICE_STORE
 }
@@ -301,7 +323,8 @@ bool ProtoReader::ReadEnum(const Node& node, const Field* field, int* number) {
   const auto find = [&](const pb::EnumDescriptor& in) -> const pb::EnumValueDescriptor* {
     int64_t value = 0;
     uint64_t unused = 0;
-    if (ParseInteger(node.text, true, 32, &value, &unused)) return in.FindValueByNumber(static_cast<int>(value));
+    if (ParseInteger(node.text, true, 32, &value, &unused))
+      return in.FindValueByNumber(static_cast<int>(value));
     for (int i = 0; i < in.value_count(); ++i) {
       if (EqualsIgnoreCase(in.value(i)->name(), node.text)) return in.value(i);
     }
@@ -324,7 +347,8 @@ bool ProtoReader::ReadEnum(const Node& node, const Field* field, int* number) {
   }
   std::string upper = node.text;
   for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  Error(node, Cat("unknown value ", Quoted(node.text), ", must be one of ", list), Nearest(upper, names));
+  Error(node, Cat("unknown value ", Quoted(node.text), ", must be one of ", list),
+        Nearest(upper, names));
   return false;
 }
 

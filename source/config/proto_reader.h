@@ -1,5 +1,5 @@
-// From the tree of a source text to a protobuf message, by reflection, strictly: what Sluice does not understand is an error
-// with its place. Used by the thread that loads.
+// From the tree of a source text to a protobuf message, by reflection, strictly: what Sluice does
+// not understand is an error with its place. Used by the thread that loads.
 #pragma once
 
 #include <string>
@@ -15,7 +15,8 @@
 namespace sluice::config {
 
 struct ReadOptions {
-  /// Unknown and unsupported fields are warnings (--allow-unknown-static-fields). Types and values stay strict.
+  /// Unknown and unsupported fields are warnings (--allow-unknown-static-fields). Types and values
+  /// stay strict.
   bool allow_unknown = false;
   /// No warnings about deprecated fields (--skip-deprecated-logs).
   bool skip_deprecated = false;
@@ -23,19 +24,22 @@ struct ReadOptions {
 
 /// Reads nodes of one source into messages of the generated API.
 ///
-/// The mapping is protobuf's JSON mapping with what Envoy tolerates: names in snake_case or camelCase, one object for a list of
-/// one, a Duration also as {seconds, nanos}, enum values in any letter case or as numbers, numbers as text, `@type` anywhere
-/// in the object, TypedStruct unwrapped. The type of the field says what a plain scalar is: `off` is a name for a string
-/// field and false for a bool; numbers are decimal. A null leaves its field unset.
+/// The mapping is protobuf's JSON mapping with what Envoy tolerates: names in snake_case or
+/// camelCase, one object for a list of one, a Duration also as {seconds, nanos}, enum values in any
+/// letter case or as numbers, numbers as text, `@type` anywhere in the object, TypedStruct
+/// unwrapped. The type of the field says what a plain scalar is: `off` is a name for a string field
+/// and false for a bool; numbers are decimal. A null leaves its field unset.
 ///
-/// Reading into a message that already holds something merges: what the source sets wins, lists are appended to.
+/// Reading into a message that already holds something merges: what the source sets wins, lists are
+/// appended to.
 class ProtoReader {
  public:
   /// `file` is the source's index in the diagnostics' SourceMap.
   ProtoReader(int file, ReadOptions options, Diagnostics& diagnostics)
       : file_(file), options_(options), diagnostics_(diagnostics) {}
 
-  /// Reads `node` into `message`, whose path is `path`. All problems are reported; what could be read is set.
+  /// Reads `node` into `message`, whose path is `path`. All problems are reported; what could be
+  /// read is set.
   void Read(const Node& node, std::string_view path, google::protobuf::Message* message);
 
  private:
@@ -76,7 +80,8 @@ class ProtoReader {
   void ReadStruct(const Node& node, Message* message);
   void ReadValue(const Node& node, Message* message);
   void ReadAny(const Node& node, Message* message);
-  void ReadAnyContent(const Node& node, const Node& place, std::string_view url, bool typed_struct, Message* any);
+  void ReadAnyContent(const Node& node, const Node& place, std::string_view url, bool typed_struct,
+                      Message* any);
   void RefuseType(const Node& place, std::string_view url, std::string_view name, Message* any);
 
   // Problems at the place of a node, with the current path.
@@ -90,12 +95,15 @@ class ProtoReader {
   const ReadOptions options_;
   Diagnostics& diagnostics_;
   std::string path_;
-  // The path of the message with `is_optional: true` whose Any is read now; empty: the Any is needed.
+  // The path of the message with `is_optional: true` whose Any is read now; empty: the Any is
+  // needed.
   std::string optional_;
 };
 
-/// A number, strictly: decimal digits with an optional sign, and for integers also `2.0` or `1e3` if the value is whole.
-bool ParseInteger(std::string_view text, bool is_signed, int bits, int64_t* signed_value, uint64_t* unsigned_value);
+/// A number, strictly: decimal digits with an optional sign, and for integers also `2.0` or `1e3`
+/// if the value is whole.
+bool ParseInteger(std::string_view text, bool is_signed, int bits, int64_t* signed_value,
+                  uint64_t* unsigned_value);
 /// A finite decimal number.
 bool ParseFinite(std::string_view text, double* value);
 

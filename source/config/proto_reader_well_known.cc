@@ -1,5 +1,5 @@
-// From the tree to those messages that have a JSON form of their own: durations, wrappers, structs, Any. Used by the thread
-// that loads.
+// From the tree to those messages that have a JSON form of their own: durations, wrappers, structs,
+// Any. Used by the thread that loads.
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -22,13 +22,14 @@ constexpr std::string_view kUrlPrefix = "type.googleapis.com/";
 constexpr int64_t kMaxDurationSeconds = 315'576'000'000;  // of protobuf's Duration: 10,000 years
 
 bool IsWrapper(std::string_view name) {
-  return name.starts_with("google.protobuf.") && name.ends_with("Value") && name != "google.protobuf.Value" &&
-         name != "google.protobuf.ListValue";
+  return name.starts_with("google.protobuf.") && name.ends_with("Value") &&
+         name != "google.protobuf.Value" && name != "google.protobuf.ListValue";
 }
 
 bool HasOwnForm(std::string_view name) {
-  return IsWrapper(name) || name == "google.protobuf.Duration" || name == "google.protobuf.Timestamp" ||
-         name == "google.protobuf.Struct" || name == "google.protobuf.Value" || name == "google.protobuf.ListValue" ||
+  return IsWrapper(name) || name == "google.protobuf.Duration" ||
+         name == "google.protobuf.Timestamp" || name == "google.protobuf.Struct" ||
+         name == "google.protobuf.Value" || name == "google.protobuf.ListValue" ||
          name == "google.protobuf.Any";
 }
 
@@ -60,7 +61,8 @@ std::string SuggestDuration(std::string_view text) {
   static constexpr struct {
     std::string_view suffix;
     double seconds;
-  } kUnits[] = {{"ms", 1e-3}, {"us", 1e-6}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"min", 60}, {"", 1}};
+  } kUnits[] = {{"ms", 1e-3}, {"us", 1e-6}, {"m", 60}, {"h", 3600},
+                {"d", 86400}, {"min", 60},  {"", 1}};
   const size_t end = text.find_first_not_of("0123456789.");
   const std::string_view suffix = end == text.npos ? std::string_view() : text.substr(end);
   double value = 0;
@@ -107,20 +109,26 @@ void ProtoReader::ReadDuration(const Node& node, Message* message) {
   if (node.IsMapping()) {
     ReadFields(node, message, false);
     const auto& read = static_cast<const pb::Duration&>(*message);
-    const bool signs = (read.seconds() > 0 && read.nanos() < 0) || (read.seconds() < 0 && read.nanos() > 0);
-    if (signs || std::abs(read.seconds()) > kMaxDurationSeconds || std::abs(int64_t{read.nanos()}) > 999'999'999) {
-      Error(node, "is no valid duration: nanos must be below 1000000000 and of the sign of seconds");
+    const bool signs =
+        (read.seconds() > 0 && read.nanos() < 0) || (read.seconds() < 0 && read.nanos() > 0);
+    if (signs || std::abs(read.seconds()) > kMaxDurationSeconds ||
+        std::abs(int64_t{read.nanos()}) > 999'999'999) {
+      Error(node,
+            "is no valid duration: nanos must be below 1000000000 and of the sign of seconds");
     }
     return;
   }
   if (!node.IsScalar()) return WrongType(node, "a duration, such as '1.5s'");
   if (ParseDuration(node.text, static_cast<pb::Duration*>(message))) return;
-  Error(node, Cat("must be a duration in seconds, such as '1.5s', got ", node.Describe()), SuggestDuration(node.text));
+  Error(node, Cat("must be a duration in seconds, such as '1.5s', got ", node.Describe()),
+        SuggestDuration(node.text));
 }
 
 void ProtoReader::ReadTimestamp(const Node& node, Message* message) {
   message->Clear();
-  if (node.IsScalar() && pb::util::TimeUtil::FromString(node.text, static_cast<pb::Timestamp*>(message))) return;
+  if (node.IsScalar() &&
+      pb::util::TimeUtil::FromString(node.text, static_cast<pb::Timestamp*>(message)))
+    return;
   WrongType(node, "a time, such as '2026-01-31T12:00:00Z'");
 }
 
@@ -130,21 +138,25 @@ void ProtoReader::ReadStruct(const Node& node, Message* message) {
   for (const Node::Entry& entry : node.entries) ReadValue(*entry.value, &fields[entry.key->text]);
 }
 
-// Nothing says what a plain scalar is here, so it is what YAML 1.2's core schema says: true, false and numbers are such.
+// Nothing says what a plain scalar is here, so it is what YAML 1.2's core schema says: true, false
+// and numbers are such.
 void ProtoReader::ReadValue(const Node& node, Message* message) {
   auto* value = static_cast<pb::Value*>(message);
   value->Clear();
   double number = 0;
   switch (node.kind) {
-    case Node::Kind::kNull: return value->set_null_value(pb::NULL_VALUE);
-    case Node::Kind::kMapping: return ReadStruct(node, value->mutable_struct_value());
+    case Node::Kind::kNull:
+      return value->set_null_value(pb::NULL_VALUE);
+    case Node::Kind::kMapping:
+      return ReadStruct(node, value->mutable_struct_value());
     case Node::Kind::kSequence:
       value->mutable_list_value();
       for (const Node::Entry& entry : node.entries) {
         ReadValue(*entry.value, value->mutable_list_value()->add_values());
       }
       return;
-    case Node::Kind::kScalar: break;
+    case Node::Kind::kScalar:
+      break;
   }
   if (!node.quoted && (node.text == "true" || node.text == "false")) {
     value->set_bool_value(node.text == "true");
@@ -165,8 +177,10 @@ void ProtoReader::ReadAny(const Node& node, Message* message) {
   const bool typed_struct = url->text == "type.googleapis.com/udpa.type.v1.TypedStruct" ||
                             url->text == "type.googleapis.com/xds.type.v3.TypedStruct";
   if (!typed_struct) return ReadAnyContent(node, *url, url->text, false, message);
-  const Node* inner = node.Find("type_url") != nullptr ? node.Find("type_url") : node.Find("typeUrl");
-  if (inner == nullptr || !inner->IsScalar()) return Error(node, "a TypedStruct needs a 'type_url'");
+  const Node* inner =
+      node.Find("type_url") != nullptr ? node.Find("type_url") : node.Find("typeUrl");
+  if (inner == nullptr || !inner->IsScalar())
+    return Error(node, "a TypedStruct needs a 'type_url'");
   for (const Node::Entry& entry : node.entries) {
     const std::string& key = entry.key->text;
     if (key != "@type" && key != "type_url" && key != "typeUrl" && key != "value") {
@@ -174,12 +188,14 @@ void ProtoReader::ReadAny(const Node& node, Message* message) {
     }
   }
   const Node* value = node.Find("value");
-  static const Node* const kEmpty = new Node{.kind = Node::Kind::kMapping, .text = {}, .entries = {}};
-  ReadAnyContent(value == nullptr || value->IsNull() ? *kEmpty : *value, *inner, inner->text, true, message);
+  static const Node* const kEmpty =
+      new Node{.kind = Node::Kind::kMapping, .text = {}, .entries = {}};
+  ReadAnyContent(value == nullptr || value->IsNull() ? *kEmpty : *value, *inner, inner->text, true,
+                 message);
 }
 
-void ProtoReader::ReadAnyContent(const Node& node, const Node& place, std::string_view url, bool typed_struct,
-                                 Message* any) {
+void ProtoReader::ReadAnyContent(const Node& node, const Node& place, std::string_view url,
+                                 bool typed_struct, Message* any) {
   const size_t slash = url.rfind('/');
   const std::string name(slash == url.npos ? url : url.substr(slash + 1));
   const pb::Descriptor* type = SupportedMessage(name);
@@ -187,7 +203,8 @@ void ProtoReader::ReadAnyContent(const Node& node, const Node& place, std::strin
   if (url.substr(0, slash == url.npos ? 0 : slash + 1) != kUrlPrefix) {
     return Error(place, Cat("bad type URL ", Quoted(url)), Cat(kUrlPrefix, name));
   }
-  std::unique_ptr<Message> content(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  std::unique_ptr<Message> content(
+      pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (HasOwnForm(name)) {
     const Node* value = typed_struct ? &node : node.Find("value");
     if (value == nullptr) return Error(node, Cat("'value' is missing (", name, ")"));
@@ -206,24 +223,30 @@ void ProtoReader::ReadAnyContent(const Node& node, const Node& place, std::strin
   content->SerializePartialToCodedStream(&coded);
 }
 
-// Reports a type that Sluice has no code for; an optional one is left out instead, as its HttpFilter asks.
-void ProtoReader::RefuseType(const Node& place, std::string_view url, std::string_view name, Message* any) {
+// Reports a type that Sluice has no code for; an optional one is left out instead, as its
+// HttpFilter asks.
+void ProtoReader::RefuseType(const Node& place, std::string_view url, std::string_view name,
+                             Message* any) {
   const bool known = KnownApi().FindMessageTypeByName(std::string(name)) != nullptr;
-  std::string message = known ? Cat(Quoted(name), " is a known Envoy type that Sluice does not support yet")
-                              : Cat("unknown type ", Quoted(url));
+  std::string message =
+      known ? Cat(Quoted(name), " is a known Envoy type that Sluice does not support yet")
+            : Cat("unknown type ", Quoted(url));
   if (!optional_.empty()) {
-    diagnostics_.WarningAt({place.line, place.column, file_}, path_, message + "; it is optional and left out");
+    diagnostics_.WarningAt({place.line, place.column, file_}, path_,
+                           message + "; it is optional and left out");
     diagnostics_.LeaveOut(optional_);
     static_cast<pb::Any*>(any)->set_type_url(std::string(url));
     return;
   }
   if (known || diagnostics_.full()) return Error(place, message);
-  std::vector<std::string_view> names(SupportedMessageNames().begin(), SupportedMessageNames().end());
+  std::vector<std::string_view> names(SupportedMessageNames().begin(),
+                                      SupportedMessageNames().end());
   std::string_view nearest;
   const size_t dot = name.rfind('.');
   const std::string_view simple = dot == name.npos ? name : name.substr(dot);
   for (const std::string_view candidate : names) {
-    if (simple.size() > 1 && candidate.ends_with(simple)) nearest = candidate;  // the old API's packages, for one
+    if (simple.size() > 1 && candidate.ends_with(simple))
+      nearest = candidate;  // the old API's packages, for one
   }
   if (nearest.empty()) nearest = Nearest(name, names);
   Error(place, message, nearest);

@@ -22,7 +22,8 @@ void RedactAny(pb::Any* any, bool sensitive) {
   const std::string& url = any->type_url();
   const pb::Descriptor* type = SupportedMessage(std::string_view(url).substr(url.rfind('/') + 1));
   std::unique_ptr<pb::Message> content;
-  if (type != nullptr) content.reset(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  if (type != nullptr)
+    content.reset(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (content == nullptr || !content->ParsePartialFromString(any->value())) {
     any->clear_value();
     return;
@@ -63,6 +64,8 @@ void RedactMessage(pb::Message* message, bool sensitive) {
 
 }  // namespace
 
-void Redact(pb::Message* message) { RedactMessage(message, false); }
+void Redact(pb::Message* message) {
+  RedactMessage(message, false);
+}
 
 }  // namespace sluice::config

@@ -22,7 +22,8 @@ using validate::FieldRules;
 
 // lt, lte, gt and gte of one kind of number.
 template <class Rules, class Number>
-void CheckBounds(const Rules& rules, Number value, std::string_view path, Diagnostics& diagnostics) {
+void CheckBounds(const Rules& rules, Number value, std::string_view path,
+                 Diagnostics& diagnostics) {
   const auto refuse = [&](const char* relation, auto bound) {
     diagnostics.Error(path, Cat("value must be ", relation, " ", bound, ", got ", value));
   };
@@ -32,10 +33,11 @@ void CheckBounds(const Rules& rules, Number value, std::string_view path, Diagno
   if (rules.has_gte() && !(value >= rules.gte())) refuse(">=", rules.gte());
 }
 
-void CheckDuration(const validate::DurationRules& rules, const pb::Duration& value, std::string_view path,
-                   Diagnostics& diagnostics) {
+void CheckDuration(const validate::DurationRules& rules, const pb::Duration& value,
+                   std::string_view path, Diagnostics& diagnostics) {
   const auto refuse = [&](const char* relation, const pb::Duration& bound) {
-    diagnostics.Error(path, Cat("value must be ", relation, " ", TimeUtil::ToString(bound), ", got ", TimeUtil::ToString(value)));
+    diagnostics.Error(path, Cat("value must be ", relation, " ", TimeUtil::ToString(bound),
+                                ", got ", TimeUtil::ToString(value)));
   };
   if (rules.has_lt() && !(value < rules.lt())) refuse("<", rules.lt());
   if (rules.has_lte() && !(value <= rules.lte())) refuse("<=", rules.lte());
@@ -52,7 +54,8 @@ bool IsHeaderText(const validate::StringRules& rules, std::string_view value) {
   for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
     const bool alphanumeric = (c >= '0' && c <= '9') || (ToLower(c) >= 'a' && ToLower(c) <= 'z');
-    if (name ? !alphanumeric && kTokenMarks.find(c) == kTokenMarks.npos : (byte < 0x20 && c != '\t') || byte == 0x7F) {
+    if (name ? !alphanumeric && kTokenMarks.find(c) == kTokenMarks.npos
+             : (byte < 0x20 && c != '\t') || byte == 0x7F) {
       return false;
     }
   }
@@ -65,8 +68,8 @@ size_t Characters(std::string_view text) {
   return count;
 }
 
-void CheckString(const validate::StringRules& rules, const std::string& value, std::string_view path,
-                 Diagnostics& diagnostics) {
+void CheckString(const validate::StringRules& rules, const std::string& value,
+                 std::string_view path, Diagnostics& diagnostics) {
   if (value.empty() && rules.ignore_empty()) return;
   const auto refuse = [&](const auto&... parts) { diagnostics.Error(path, Cat(parts...)); };
   const size_t length = Characters(value);
@@ -107,15 +110,19 @@ void CheckString(const validate::StringRules& rules, const std::string& value, s
 class Value {
  public:
   // `index` < 0: a singular field.
-  Value(const pb::Message& message, const Field* field, int index = -1) : message_(message), field_(field), index_(index) {}
+  Value(const pb::Message& message, const Field* field, int index = -1)
+      : message_(message), field_(field), index_(index) {}
 
-#define SLUICE_GET(Type) \
-  (index_ < 0 ? reflection().Get##Type(message_, field_) : reflection().GetRepeated##Type(message_, field_, index_))
+#define SLUICE_GET(Type)                                 \
+  (index_ < 0 ? reflection().Get##Type(message_, field_) \
+              : reflection().GetRepeated##Type(message_, field_, index_))
   int32_t Int32() const { return SLUICE_GET(Int32); }
   int64_t Int64() const { return SLUICE_GET(Int64); }
   uint32_t UInt32() const { return SLUICE_GET(UInt32); }
   uint64_t UInt64() const { return SLUICE_GET(UInt64); }
-  double Real() const { return field_->cpp_type() == Field::CPPTYPE_FLOAT ? SLUICE_GET(Float) : SLUICE_GET(Double); }
+  double Real() const {
+    return field_->cpp_type() == Field::CPPTYPE_FLOAT ? SLUICE_GET(Float) : SLUICE_GET(Double);
+  }
   bool Bool() const { return SLUICE_GET(Bool); }
   int Enum() const { return SLUICE_GET(EnumValue); }
   std::string String() const { return SLUICE_GET(String); }
@@ -124,7 +131,9 @@ class Value {
 
   const Field* field() const { return field_; }
   bool IsMessage() const { return field_->cpp_type() == Field::CPPTYPE_MESSAGE; }
-  bool IsSet() const { return index_ >= 0 || !field_->has_presence() || reflection().HasField(message_, field_); }
+  bool IsSet() const {
+    return index_ >= 0 || !field_->has_presence() || reflection().HasField(message_, field_);
+  }
 
  private:
   const pb::Reflection& reflection() const { return *message_.GetReflection(); }
@@ -134,10 +143,12 @@ class Value {
   int index_;
 };
 
-void CheckEnum(const validate::EnumRules& rules, const Value& value, std::string_view path, Diagnostics& diagnostics) {
+void CheckEnum(const validate::EnumRules& rules, const Value& value, std::string_view path,
+               Diagnostics& diagnostics) {
   const int number = value.Enum();
   if (rules.defined_only() && value.field()->enum_type()->FindValueByNumber(number) == nullptr) {
-    diagnostics.Error(path, Cat("value must be one of the names of ", value.field()->enum_type()->name(), ", got ", number));
+    diagnostics.Error(path, Cat("value must be one of the names of ",
+                                value.field()->enum_type()->name(), ", got ", number));
   }
   for (const int refused : rules.not_in()) {
     if (number == refused) diagnostics.Error(path, Cat("value must not be ", number));
@@ -145,43 +156,56 @@ void CheckEnum(const validate::EnumRules& rules, const Value& value, std::string
 }
 
 // The rules of one value that is set.
-void CheckValue(const FieldRules& rules, const Value& value, std::string_view path, Diagnostics& diagnostics) {
+void CheckValue(const FieldRules& rules, const Value& value, std::string_view path,
+                Diagnostics& diagnostics) {
   if (rules.kind_case() == FieldRules::KIND_NOT_SET) return;
   if (value.IsMessage() && rules.kind_case() != FieldRules::kDuration) {
-    if (rules.kind_case() == FieldRules::kMessage || rules.kind_case() == FieldRules::kAny) return;  // presence only
+    if (rules.kind_case() == FieldRules::kMessage || rules.kind_case() == FieldRules::kAny)
+      return;  // presence only
     const pb::Message& wrapper = value.Message();
     return CheckValue(rules, Value(wrapper, wrapper.GetDescriptor()->field(0)), path, diagnostics);
   }
   switch (rules.kind_case()) {
-    case FieldRules::kInt32: return CheckBounds(rules.int32(), value.Int32(), path, diagnostics);
-    case FieldRules::kInt64: return CheckBounds(rules.int64(), value.Int64(), path, diagnostics);
-    case FieldRules::kUint32: return CheckBounds(rules.uint32(), value.UInt32(), path, diagnostics);
-    case FieldRules::kUint64: return CheckBounds(rules.uint64(), value.UInt64(), path, diagnostics);
-    case FieldRules::kDouble: return CheckBounds(rules.double_(), value.Real(), path, diagnostics);
-    case FieldRules::kFloat: return CheckBounds(rules.float_(), value.Real(), path, diagnostics);
+    case FieldRules::kInt32:
+      return CheckBounds(rules.int32(), value.Int32(), path, diagnostics);
+    case FieldRules::kInt64:
+      return CheckBounds(rules.int64(), value.Int64(), path, diagnostics);
+    case FieldRules::kUint32:
+      return CheckBounds(rules.uint32(), value.UInt32(), path, diagnostics);
+    case FieldRules::kUint64:
+      return CheckBounds(rules.uint64(), value.UInt64(), path, diagnostics);
+    case FieldRules::kDouble:
+      return CheckBounds(rules.double_(), value.Real(), path, diagnostics);
+    case FieldRules::kFloat:
+      return CheckBounds(rules.float_(), value.Real(), path, diagnostics);
     case FieldRules::kBool:
       if (rules.bool_().has_const_() && value.Bool() != rules.bool_().const_()) {
         diagnostics.Error(path, Cat("value must be ", rules.bool_().const_() ? "true" : "false"));
       }
       return;
-    case FieldRules::kString: return CheckString(rules.string(), value.String(), path, diagnostics);
+    case FieldRules::kString:
+      return CheckString(rules.string(), value.String(), path, diagnostics);
     case FieldRules::kBytes: {
       const size_t size = value.String().size();
       if (rules.bytes().has_min_len() && size < rules.bytes().min_len()) {
-        diagnostics.Error(path, Cat("must have at least ", rules.bytes().min_len(), " bytes, got ", size));
+        diagnostics.Error(
+            path, Cat("must have at least ", rules.bytes().min_len(), " bytes, got ", size));
       }
       if (rules.bytes().has_max_len() && size > rules.bytes().max_len()) {
-        diagnostics.Error(path, Cat("must have at most ", rules.bytes().max_len(), " bytes, got ", size));
+        diagnostics.Error(path,
+                          Cat("must have at most ", rules.bytes().max_len(), " bytes, got ", size));
       }
       return;
     }
-    case FieldRules::kEnum: return CheckEnum(rules.enum_(), value, path, diagnostics);
+    case FieldRules::kEnum:
+      return CheckEnum(rules.enum_(), value, path, diagnostics);
     case FieldRules::kDuration: {
       pb::Duration duration;
       duration.ParsePartialFromString(value.Message().SerializePartialAsString());
       return CheckDuration(rules.duration(), duration, path, diagnostics);
     }
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -189,19 +213,23 @@ bool IsRequired(const FieldRules& rules) {
   return rules.message().required() || rules.any().required() || rules.duration().required();
 }
 
-void CheckSize(const FieldRules& rules, const pb::Message& message, const Field* field, std::string_view path,
-               Diagnostics& diagnostics) {
+void CheckSize(const FieldRules& rules, const pb::Message& message, const Field* field,
+               std::string_view path, Diagnostics& diagnostics) {
   const auto size = static_cast<uint64_t>(message.GetReflection()->FieldSize(message, field));
   const uint64_t least = field->is_map() ? rules.map().min_pairs() : rules.repeated().min_items();
-  if (size < least) diagnostics.Error(path, Cat("must have at least ", least, least == 1 ? " item" : " items", ", got ", size));
+  if (size < least)
+    diagnostics.Error(
+        path, Cat("must have at least ", least, least == 1 ? " item" : " items", ", got ", size));
   if (rules.repeated().has_max_items() && size > rules.repeated().max_items()) {
-    diagnostics.Error(path, Cat("must have at most ", rules.repeated().max_items(), " items, got ", size));
+    diagnostics.Error(
+        path, Cat("must have at most ", rules.repeated().max_items(), " items, got ", size));
   }
   if (!rules.repeated().unique() || field->cpp_type() != Field::CPPTYPE_STRING) return;
   std::set<std::string> seen;
   for (uint64_t i = 0; i < size; ++i) {
     const std::string value = Value(message, field, static_cast<int>(i)).String();
-    if (!seen.insert(value).second) diagnostics.Error(ElementPath(path, i), Cat(Quoted(value), " is there twice"));
+    if (!seen.insert(value).second)
+      diagnostics.Error(ElementPath(path, i), Cat(Quoted(value), " is there twice"));
   }
 }
 
@@ -209,13 +237,14 @@ void CheckMessageValue(const Value& value, std::string_view path, Diagnostics& d
   if (value.IsMessage()) CheckRules(value.Message(), path, diagnostics);
 }
 
-void CheckMap(const FieldRules& rules, const pb::Message& message, const Field* field, std::string_view path,
-              Diagnostics& diagnostics) {
+void CheckMap(const FieldRules& rules, const pb::Message& message, const Field* field,
+              std::string_view path, Diagnostics& diagnostics) {
   for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
     const pb::Message& entry = message.GetReflection()->GetRepeatedMessage(message, field, i);
     const Value key(entry, field->message_type()->map_key());
     const Value value(entry, field->message_type()->map_value());
-    const std::string name = key.field()->cpp_type() == Field::CPPTYPE_STRING ? key.String() : Cat(i);
+    const std::string name =
+        key.field()->cpp_type() == Field::CPPTYPE_STRING ? key.String() : Cat(i);
     const std::string entry_path = EntryPath(path, name);
     if (diagnostics.IsUnread(entry_path)) continue;
     if (rules.map().has_keys()) CheckValue(rules.map().keys(), key, entry_path, diagnostics);
@@ -224,7 +253,8 @@ void CheckMap(const FieldRules& rules, const pb::Message& message, const Field* 
   }
 }
 
-void CheckField(const pb::Message& message, const Field* field, std::string_view path, Diagnostics& diagnostics) {
+void CheckField(const pb::Message& message, const Field* field, std::string_view path,
+                Diagnostics& diagnostics) {
   const FieldRules& rules = field->options().GetExtension(validate::rules);
   if (diagnostics.IsUnread(path)) return;
   if (field->is_repeated()) {
@@ -234,14 +264,16 @@ void CheckField(const pb::Message& message, const Field* field, std::string_view
       const Value element(message, field, i);
       const std::string element_path = ElementPath(path, i);
       if (diagnostics.IsUnread(element_path)) continue;
-      if (rules.repeated().has_items()) CheckValue(rules.repeated().items(), element, element_path, diagnostics);
+      if (rules.repeated().has_items())
+        CheckValue(rules.repeated().items(), element, element_path, diagnostics);
       CheckMessageValue(element, element_path, diagnostics);
     }
     return;
   }
   const Value value(message, field);
   if (!value.IsSet()) {
-    if (IsRequired(rules) && field->real_containing_oneof() == nullptr) diagnostics.Error(path, "must be set");
+    if (IsRequired(rules) && field->real_containing_oneof() == nullptr)
+      diagnostics.Error(path, "must be set");
     return;
   }
   CheckValue(rules, value, path, diagnostics);
@@ -250,18 +282,23 @@ void CheckField(const pb::Message& message, const Field* field, std::string_view
 
 void CheckOneof(const pb::Message& message, const pb::OneofDescriptor* oneof, std::string_view path,
                 Diagnostics& diagnostics) {
-  if (!oneof->options().GetExtension(validate::required) || message.GetReflection()->HasOneof(message, oneof)) return;
+  if (!oneof->options().GetExtension(validate::required) ||
+      message.GetReflection()->HasOneof(message, oneof))
+    return;
   std::string names;
-  for (int i = 0; i < oneof->field_count(); ++i) AppendTo(&names, i == 0 ? "" : ", ", oneof->field(i)->name());
+  for (int i = 0; i < oneof->field_count(); ++i)
+    AppendTo(&names, i == 0 ? "" : ", ", oneof->field(i)->name());
   diagnostics.Error(path, Cat(oneof->field_count() > 1 ? "one of " : "", names, " must be set"));
 }
 
-// What an Any holds is checked as if it stood in its place. Bytes that do not parse are for the factory to report.
+// What an Any holds is checked as if it stood in its place. Bytes that do not parse are for the
+// factory to report.
 void CheckAny(const pb::Any& any, std::string_view path, Diagnostics& diagnostics) {
   const std::string& url = any.type_url();
   const pb::Descriptor* type = SupportedMessage(std::string_view(url).substr(url.rfind('/') + 1));
   if (type == nullptr) return;
-  std::unique_ptr<pb::Message> content(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  std::unique_ptr<pb::Message> content(
+      pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (content->ParsePartialFromString(any.value())) CheckRules(*content, path, diagnostics);
 }
 
@@ -275,7 +312,8 @@ void CheckRules(const pb::Message& message, std::string_view path, Diagnostics& 
     return;
   }
   if (type.file()->package() == "google.protobuf") return;
-  for (int i = 0; i < type.real_oneof_decl_count(); ++i) CheckOneof(message, type.oneof_decl(i), path, diagnostics);
+  for (int i = 0; i < type.real_oneof_decl_count(); ++i)
+    CheckOneof(message, type.oneof_decl(i), path, diagnostics);
   for (int i = 0; i < type.field_count(); ++i) {
     CheckField(message, type.field(i), ChildPath(path, type.field(i)->name()), diagnostics);
   }

@@ -8,8 +8,10 @@
 
 namespace sluice::config {
 
-/// Reports every rule that `message`, or a message inside it, breaks; `path` is the message's own. Looks into each Any whose
-/// type is supported. A message says what its own rules are: `value must be >= 1, got 0`.
-void CheckRules(const google::protobuf::Message& message, std::string_view path, Diagnostics& diagnostics);
+/// Reports every rule that `message`, or a message inside it, breaks; `path` is the message's own.
+/// Looks into each Any whose type is supported. A message says what its own rules are: `value must
+/// be >= 1, got 0`.
+void CheckRules(const google::protobuf::Message& message, std::string_view path,
+                Diagnostics& diagnostics);
 
 }  // namespace sluice::config

@@ -1,5 +1,5 @@
-// The text of a configuration as a tree whose every node knows its line and column; YAML and JSON give the same tree. Built
-// and read by the thread that loads.
+// The text of a configuration as a tree whose every node knows its line and column; YAML and JSON
+// give the same tree. Built and read by the thread that loads.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ struct Node {
   };
 
   Kind kind = Kind::kNull;
-  /// A scalar that was quoted (or tagged !!str) is text; a plain one is what the field that it is for makes of it.
+  /// A scalar that was quoted (or tagged !!str) is text; a plain one is what the field that it is
+  /// for makes of it.
   bool quoted = false;
   /// A key tagged !ignore: its entry is left out.
   bool ignored = false;
@@ -51,12 +52,13 @@ struct Node {
   std::string Describe() const;
 };
 
-/// Owns the nodes. Aliases make several entries point to one node: the tree is a graph without cycles.
+/// Owns the nodes. Aliases make several entries point to one node: the tree is a graph without
+/// cycles.
 class Tree {
  public:
-  /// Reads one YAML 1.2 document (yaml-cpp's dialect) with anchors, aliases, merge keys `<<` and the tag `!ignore`. An
-  /// error goes to `diagnostics` with its place in `file`, and the result is null; so is that of an empty document. A
-  /// duplicate key is an error.
+  /// Reads one YAML 1.2 document (yaml-cpp's dialect) with anchors, aliases, merge keys `<<` and
+  /// the tag `!ignore`. An error goes to `diagnostics` with its place in `file`, and the result is
+  /// null; so is that of an empty document. A duplicate key is an error.
   const Node* ReadYaml(std::string_view text, int file, Diagnostics& diagnostics);
 
   /// Reads one JSON text (RFC 8259, strict). Errors as above.
@@ -70,7 +72,8 @@ class Tree {
 };
 
 /// Reports the keys that stand twice in a mapping, whose path is `path`.
-void CheckDuplicateKeys(const Node& mapping, std::string_view path, int file, Diagnostics& diagnostics);
+void CheckDuplicateKeys(const Node& mapping, std::string_view path, int file,
+                        Diagnostics& diagnostics);
 
 /// The first byte of `text` that is not UTF-8 (RFC 3629) or is NUL; npos if all is well.
 size_t FindInvalidUtf8(std::string_view text);

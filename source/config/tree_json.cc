@@ -1,4 +1,5 @@
-// JSON into the tree: a strict reader of RFC 8259 that knows where it is. Used by the thread that loads.
+// JSON into the tree: a strict reader of RFC 8259 that knows where it is. Used by the thread that
+// loads.
 #include <algorithm>
 #include <optional>
 
@@ -77,11 +78,16 @@ class JsonReader {
   const Node* ReadValue(int depth) {
     if (depth >= kMaxDepth) return Fail(Cat("nested deeper than ", kMaxDepth));
     switch (Peek()) {
-      case '{': return ReadContainer(Node::Kind::kMapping, depth);
-      case '[': return ReadContainer(Node::Kind::kSequence, depth);
-      case '"': return ReadString();
-      case '\0': if (AtEnd()) return Fail("unexpected end");
-      default: return ReadWord();
+      case '{':
+        return ReadContainer(Node::Kind::kMapping, depth);
+      case '[':
+        return ReadContainer(Node::Kind::kSequence, depth);
+      case '"':
+        return ReadString();
+      case '\0':
+        if (AtEnd()) return Fail("unexpected end");
+      default:
+        return ReadWord();
     }
   }
 

@@ -10,9 +10,12 @@ namespace {
 std::string Print(const Node* node) {
   if (node == nullptr) return "none";
   switch (node->kind) {
-    case Node::Kind::kNull: return "null";
-    case Node::Kind::kScalar: return node->quoted ? "\"" + node->text + "\"" : node->text;
-    default: break;
+    case Node::Kind::kNull:
+      return "null";
+    case Node::Kind::kScalar:
+      return node->quoted ? "\"" + node->text + "\"" : node->text;
+    default:
+      break;
   }
   std::string out = node->IsMapping() ? "{" : "[";
   for (const Node::Entry& entry : node->entries) {
@@ -27,7 +30,8 @@ std::string Read(std::string_view text, bool json) {
   Tree tree;
   Diagnostics diagnostics;
   const int file = diagnostics.source().AddFile("f");
-  const Node* root = json ? tree.ReadJson(text, file, diagnostics) : tree.ReadYaml(text, file, diagnostics);
+  const Node* root =
+      json ? tree.ReadJson(text, file, diagnostics) : tree.ReadYaml(text, file, diagnostics);
   return diagnostics.ok() ? Print(root) : diagnostics.problems()[0].ToString();
 }
 
@@ -36,7 +40,8 @@ TEST_CASE("YAML becomes a tree") {
       {"a: 1\nb: [x, 'y', \"z\"]\n", "{a:1,b:[x,\"y\",\"z\"]}"},
       {"a: &x {p: 1}\nb: *x\n", "{a:{p:1},b:{p:1}}"},
       {"a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}\n", "{a:{p:1,q:2},b:{q:3,p:1}}"},
-      {"a: &x {p: 1}\nc: &y {p: 2, r: 3}\nb: {<<: [*x, *y]}\n", "{a:{p:1},c:{p:2,r:3},b:{p:1,r:3}}"},
+      {"a: &x {p: 1}\nc: &y {p: 2, r: 3}\nb: {<<: [*x, *y]}\n",
+       "{a:{p:1},c:{p:2,r:3},b:{p:1,r:3}}"},
       {"!ignore shared: &x {p: 1}\nb: *x\n", "{b:{p:1}}"},
       {"a: ~\nb:\n", "{a:null,b:null}"},
       {"a: !!str 12\n", "{a:\"12\"}"},
@@ -49,7 +54,8 @@ TEST_CASE("YAML becomes a tree") {
       {"a: *nope\n", "f:1:4: YAML: the referenced anchor is not defined"},
       {"a: &x [*x]\n", "f:1:8: YAML: alias to a node that contains it"},
       {"{[a]: 1}\n", "f:1:2: YAML: a key must be a scalar"},
-      {"a: {<<: 3}\n", "f:1:9: YAML: the value of the merge key '<<' must be a mapping or a list of mappings"},
+      {"a: {<<: 3}\n",
+       "f:1:9: YAML: the value of the merge key '<<' must be a mapping or a list of mappings"},
       {"a:\n\tb: 1\n", "f:2:3: YAML: illegal map value"},
   }));
   INFO(text);
@@ -84,7 +90,8 @@ TEST_CASE("hostile texts end in an error, soon") {
     bomb += "]\n";
   }
   std::string block;
-  for (int i = 0; i < 10'000; ++i) block += std::string(static_cast<size_t>(i % 1000), ' ') + "a:\n";
+  for (int i = 0; i < 10'000; ++i)
+    block += std::string(static_cast<size_t>(i % 1000), ' ') + "a:\n";
   const auto [text, want] = GENERATE_COPY(table<std::string, std::string>({
       {bomb, "more than 1000000 nodes"},
       {std::string(10'000, '['), ""},

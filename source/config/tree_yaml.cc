@@ -1,4 +1,5 @@
-// YAML into the tree, from yaml-cpp's events. The one place that includes yaml-cpp; used by the thread that loads.
+// YAML into the tree, from yaml-cpp's events. The one place that includes yaml-cpp; used by the
+// thread that loads.
 #include <algorithm>
 #include <istream>
 #include <streambuf>
@@ -27,11 +28,14 @@ class ViewBuffer : public std::streambuf {
   mark.column = column - 1;
   throw YAML::ParserException(mark, message);
 }
-[[noreturn]] void Refuse(const Node& node, const std::string& message) { Refuse(node.line, node.column, message); }
+[[noreturn]] void Refuse(const Node& node, const std::string& message) {
+  Refuse(node.line, node.column, message);
+}
 
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(Tree& tree, int file, Diagnostics& diagnostics) : tree_(tree), file_(file), diagnostics_(diagnostics) {}
+  TreeBuilder(Tree& tree, int file, Diagnostics& diagnostics)
+      : tree_(tree), file_(file), diagnostics_(diagnostics) {}
 
   const Node* root() const { return root_; }
 
@@ -61,7 +65,8 @@ class TreeBuilder : public YAML::EventHandler {
     const auto it = anchors_.find(anchor);
     if (it == anchors_.end()) Refuse(mark.line + 1, mark.column + 1, "alias without an anchor");
     for (const Frame& frame : open_) {
-      if (frame.node == it->second) Refuse(mark.line + 1, mark.column + 1, "alias to a node that contains it");
+      if (frame.node == it->second)
+        Refuse(mark.line + 1, mark.column + 1, "alias to a node that contains it");
     }
     Count(it->second->size, mark.line + 1, mark.column + 1);
     Place(it->second);
@@ -100,25 +105,32 @@ class TreeBuilder : public YAML::EventHandler {
   // Bounds what aliases and merge keys expand to.
   void Count(uint32_t nodes, int line, int column) {
     count_ += nodes;
-    if (count_ > kMaxNodes) Refuse(line, column, Cat("more than ", kMaxNodes, " nodes, aliases expanded"));
+    if (count_ > kMaxNodes)
+      Refuse(line, column, Cat("more than ", kMaxNodes, " nodes, aliases expanded"));
   }
 
   static void CheckTag(const std::string& tag, const Node& node) {
-    static constexpr std::string_view kKnown[] = {"",    "?",    "tag:yaml.org,2002:map",  "tag:yaml.org,2002:seq",
-                                                  "tag:yaml.org,2002:int", "tag:yaml.org,2002:float",
+    static constexpr std::string_view kKnown[] = {"",
+                                                  "?",
+                                                  "tag:yaml.org,2002:map",
+                                                  "tag:yaml.org,2002:seq",
+                                                  "tag:yaml.org,2002:int",
+                                                  "tag:yaml.org,2002:float",
                                                   "tag:yaml.org,2002:bool"};
     if (std::find(std::begin(kKnown), std::end(kKnown), tag) == std::end(kKnown)) {
       Refuse(node, "unknown tag " + Quoted(tag));
     }
   }
 
-  void Open(Node::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+  void Open(Node::Kind kind, const YAML::Mark& mark, const std::string& tag,
+            YAML::anchor_t anchor) {
     Node* node = Add(kind, mark, anchor);
     if (tag != "!") CheckTag(tag, *node);  // a container without a tag in quoted style
     if (!open_.empty() && open_.back().node->IsMapping() && open_.back().key == nullptr) {
       Refuse(*node, "a key must be a scalar");
     }
-    if (open_.size() >= static_cast<size_t>(kMaxDepth)) Refuse(*node, Cat("nested deeper than ", kMaxDepth));
+    if (open_.size() >= static_cast<size_t>(kMaxDepth))
+      Refuse(*node, Cat("nested deeper than ", kMaxDepth));
     open_.push_back({node});
   }
 
@@ -147,11 +159,13 @@ class TreeBuilder : public YAML::EventHandler {
   static void AddEntry(Node& parent, Node::Entry entry) {
     parent.size += entry.value->size + (entry.key != nullptr ? 1 : 0);
     parent.height = std::max<int>(parent.height, entry.value->height + 1);
-    if (parent.height > kMaxDepth) Refuse(parent, Cat("nested deeper than ", kMaxDepth, ", aliases expanded"));
+    if (parent.height > kMaxDepth)
+      Refuse(parent, Cat("nested deeper than ", kMaxDepth, ", aliases expanded"));
     parent.entries.push_back(entry);
   }
 
-  // `<<: *a` and `<<: [*a, *b]`: their entries are those of the mapping, unless it or an earlier one sets the key.
+  // `<<: *a` and `<<: [*a, *b]`: their entries are those of the mapping, unless it or an earlier
+  // one sets the key.
   void ExpandMergeKeys(Node& node) {
     std::vector<const Node*> sources;
     std::erase_if(node.entries, [&](const Node::Entry& entry) {
@@ -167,7 +181,8 @@ class TreeBuilder : public YAML::EventHandler {
     StringSet set;
     for (const Node::Entry& entry : node.entries) set.insert(entry.key->text);
     for (const Node* source : sources) {
-      if (!source->IsMapping()) Refuse(*source, "the value of the merge key '<<' must be a mapping or a list of mappings");
+      if (!source->IsMapping())
+        Refuse(*source, "the value of the merge key '<<' must be a mapping or a list of mappings");
       for (const Node::Entry& entry : source->entries) {
         Count(entry.value->size + 1, node.line, node.column);
         if (set.insert(entry.key->text).second) AddEntry(node, entry);
@@ -180,7 +195,8 @@ class TreeBuilder : public YAML::EventHandler {
     std::string path;
     for (size_t i = 0; i + 1 < open_.size(); ++i) {
       const Frame& frame = open_[i];
-      path = frame.node->IsMapping() ? ChildPath(path, frame.key->text) : ElementPath(path, frame.node->entries.size());
+      path = frame.node->IsMapping() ? ChildPath(path, frame.key->text)
+                                     : ElementPath(path, frame.node->entries.size());
     }
     return path;
   }
@@ -201,13 +217,16 @@ class NothingMore : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {}
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override { Second(mark); }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override {
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
     Second(mark);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
     Second(mark);
   }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
     Second(mark);
   }
   void OnSequenceEnd() override {}
@@ -234,8 +253,9 @@ const Node* Tree::ReadYaml(std::string_view text, int file, Diagnostics& diagnos
     }
   } catch (const YAML::Exception& error) {
     const bool placed = !error.mark.is_null();
-    diagnostics.ErrorAt({placed ? error.mark.line + 1 : 1, placed ? error.mark.column + 1 : 1, file}, "",
-                        Cat("YAML: ", error.msg));
+    diagnostics.ErrorAt(
+        {placed ? error.mark.line + 1 : 1, placed ? error.mark.column + 1 : 1, file}, "",
+        Cat("YAML: ", error.msg));
     return nullptr;
   } catch (const std::exception& error) {
     diagnostics.ErrorAt({1, 1, file}, "", Cat("YAML: ", error.what()));

@@ -5,17 +5,19 @@
 
 namespace sluice {
 
-std::vector<AccessLoggerPtr> BuildAccessLogs(const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& logs,
-                                             FactoryContext& context, std::string_view field) {
+std::vector<AccessLoggerPtr> BuildAccessLogs(
+    const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& logs,
+    FactoryContext& context, std::string_view field) {
   std::vector<AccessLoggerPtr> loggers;
   config::Diagnostics& diagnostics = context.server.diagnostics;
   for (int i = 0; i < logs.size(); ++i) {
     const auto& log = logs[i];
     const std::string path = Cat(context.path, context.path.empty() ? "" : ".", field, "[", i, "]");
-    const auto* entry = context.server.registry.access_loggers().Find(log.name(), log.typed_config().type_url());
+    const auto* entry =
+        context.server.registry.access_loggers().Find(log.name(), log.typed_config().type_url());
     if (entry == nullptr) {
-      diagnostics.Error(path, Cat("Didn't find a registered implementation for '", log.name(), "' with type URL: '",
-                                  log.typed_config().type_url(), "'"));
+      diagnostics.Error(path, Cat("Didn't find a registered implementation for '", log.name(),
+                                  "' with type URL: '", log.typed_config().type_url(), "'"));
       continue;
     }
     FactoryContext inner{context.server, path + ".typed_config", context.scope};
@@ -28,7 +30,8 @@ std::vector<AccessLoggerPtr> BuildAccessLogs(const google::protobuf::RepeatedPtr
     if (log.has_filter()) {
       auto filter = BuildAccessLogFilter(log.filter(), path + ".filter", diagnostics);
       if (filter == nullptr) continue;
-      loggers.push_back(std::make_shared<FilteredAccessLogger>(std::move(filter), *std::move(logger)));
+      loggers.push_back(
+          std::make_shared<FilteredAccessLogger>(std::move(filter), *std::move(logger)));
     } else {
       loggers.push_back(*std::move(logger));
     }

@@ -1,4 +1,5 @@
-// FactoryContext: what a factory may use while it builds an extension. Main thread, while a configuration is loaded.
+// FactoryContext: what a factory may use while it builds an extension. Main thread, while a
+// configuration is loaded.
 #pragma once
 
 #include <string>
@@ -33,8 +34,9 @@ struct ServerContext {
 
 struct FactoryContext {
   ServerContext& server;
-  std::string path;            // of the message that is being turned into an object: "static_resources.listeners[0]..."
-  stats::Scope scope;          // where its metrics belong: http.<stat_prefix>, cluster.<name>, or the root
+  std::string path;    // of the message that is being turned into an object:
+                       // "static_resources.listeners[0]..."
+  stats::Scope scope;  // where its metrics belong: http.<stat_prefix>, cluster.<name>, or the root
 
   /// Reports a problem at `field` below `path` ("dns_cache_config.name"; empty: at `path` itself).
   void Error(std::string_view field, std::string_view message) {
@@ -46,7 +48,7 @@ struct FactoryContext {
 struct ClusterFactoryContext : FactoryContext {
   ClusterSettings settings;
   const envoy::config::cluster::v3::Cluster& config;
-  bool auto_sni_and_san = true;   // false where HttpProtocolOptions are given without both
+  bool auto_sni_and_san = true;  // false where HttpProtocolOptions are given without both
 };
 
 }  // namespace sluice

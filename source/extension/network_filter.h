@@ -1,5 +1,5 @@
-// NetworkFilter: what handles a downstream connection: the same shape as an HTTP filter, one level below. Immutable and shared; what
-// belongs to one connection are the local variables of Handle.
+// NetworkFilter: what handles a downstream connection: the same shape as an HTTP filter, one level
+// below. Immutable and shared; what belongs to one connection are the local variables of Handle.
 #pragma once
 
 #include <functional>
@@ -19,13 +19,14 @@ class NetworkNext;
 
 /// An accepted connection. Lives on one worker from accept to close.
 struct Connection {
-  Connection(Worker& worker, StreamPtr stream) : worker(worker), stream(std::move(stream)), scope(worker.executor()) {}
+  Connection(Worker& worker, StreamPtr stream)
+      : worker(worker), stream(std::move(stream)), scope(worker.executor()) {}
 
   Worker& worker;
   StreamPtr stream;
   ConnectionFacts facts;
-  Canceller canceller;          // of the connection's own coroutine
-  Scope scope;                  // for what runs beside it; joined before the connection dies
+  Canceller canceller;  // of the connection's own coroutine
+  Scope scope;          // for what runs beside it; joined before the connection dies
   size_t buffer_limit = 1024 * 1024;
   /// True once the server or this listener drains: finish what runs, take nothing new.
   bool draining = false;
@@ -39,7 +40,8 @@ struct Connection {
 class NetworkFilter {
  public:
   virtual ~NetworkFilter() = default;
-  /// Handles the connection until it ends, or does its part and goes on with `co_await next(connection)`.
+  /// Handles the connection until it ends, or does its part and goes on with `co_await
+  /// next(connection)`.
   virtual Task<> Handle(Connection& connection, NetworkNext next) const = 0;
 };
 

@@ -1,5 +1,6 @@
-// Registry: which extensions this binary has. Filled once, before anything is loaded, by extensions/builtin.cc (and by whoever embeds
-// Sluice); read on the main thread. A factory turns one configuration message into one immutable object.
+// Registry: which extensions this binary has. Filled once, before anything is loaded, by
+// extensions/builtin.cc (and by whoever embeds Sluice); read on the main thread. A factory turns
+// one configuration message into one immutable object.
 #pragma once
 
 #include <functional>
@@ -19,20 +20,22 @@
 
 namespace sluice {
 
-/// What the authors promise about an extension when its peer is hostile; printed by /server_info and the README.
+/// What the authors promise about an extension when its peer is hostile; printed by /server_info
+/// and the README.
 enum class Posture { kRobustToUntrustedDownstream, kRobustToUntrustedBoth, kTrustedOnly };
 
 template <class Product, class Context>
 using Factory = std::function<absl::StatusOr<Product>(const google::protobuf::Any&, Context&)>;
 
-/// One kind of extension: an ordered table, searched by type URL first and by name second, as Envoy does.
+/// One kind of extension: an ordered table, searched by type URL first and by name second, as Envoy
+/// does.
 template <class Product, class Context = FactoryContext>
 class Category {
  public:
   struct Entry {
-    std::string name;                  // "envoy.filters.http.router"
-    std::string type;                  // full name of the configuration message
-    std::string route_type;            // of the per-route message; empty when there is none
+    std::string name;        // "envoy.filters.http.router"
+    std::string type;        // full name of the configuration message
+    std::string route_type;  // of the per-route message; empty when there is none
     Posture posture;
     Factory<Product, Context> create;
     Factory<std::shared_ptr<const void>, FactoryContext> create_route;
@@ -42,7 +45,8 @@ class Category {
   void Add(Entry entry) { entries_.push_back(std::move(entry)); }
   const std::vector<Entry>& entries() const { return entries_; }
 
-  /// The entry for a typed_config of that type URL; where it is empty, the one of that name. Null when there is none.
+  /// The entry for a typed_config of that type URL; where it is empty, the one of that name. Null
+  /// when there is none.
   const Entry* Find(std::string_view name, std::string_view type_url) const {
     const std::string_view type = type_url.substr(type_url.rfind('/') + 1);
     for (const Entry& entry : entries_) {
@@ -68,13 +72,15 @@ class Registry {
   void AddHttpFilter(std::string_view name, Posture posture, Create create) {
     http_filters_.Add(MakeEntry<FilterPtr, Proto>(name, posture, std::move(create)));
   }
-  /// The same with a per-route message, which `create_route` turns into what Next::RouteConfig<T>() returns: it gives a
-  /// absl::StatusOr<std::shared_ptr<const T>>.
+  /// The same with a per-route message, which `create_route` turns into what Next::RouteConfig<T>()
+  /// returns: it gives a absl::StatusOr<std::shared_ptr<const T>>.
   template <class Proto, class RouteProto, class Create, class CreateRoute>
-  void AddHttpFilter(std::string_view name, Posture posture, Create create, CreateRoute create_route) {
+  void AddHttpFilter(std::string_view name, Posture posture, Create create,
+                     CreateRoute create_route) {
     auto entry = MakeEntry<FilterPtr, Proto>(name, posture, std::move(create));
     entry.route_type = RouteProto::descriptor()->full_name();
-    entry.create_route = Unpacking<std::shared_ptr<const void>, RouteProto, FactoryContext>(std::move(create_route));
+    entry.create_route =
+        Unpacking<std::shared_ptr<const void>, RouteProto, FactoryContext>(std::move(create_route));
     http_filters_.Add(std::move(entry));
   }
   /// A filter that answers every request itself and stands last.
@@ -90,29 +96,38 @@ class Registry {
   }
   template <class Proto, class Create>
   void AddAccessLogger(std::string_view name, Create create) {
-    access_loggers_.Add(MakeEntry<AccessLoggerPtr, Proto>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
+    access_loggers_.Add(MakeEntry<AccessLoggerPtr, Proto>(name, Posture::kRobustToUntrustedBoth,
+                                                          std::move(create)));
   }
   template <class Proto, class Create>
   void AddBalancer(std::string_view name, Create create) {
-    balancers_.Add(MakeEntry<std::unique_ptr<const Balancer>, Proto>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
+    balancers_.Add(MakeEntry<std::unique_ptr<const Balancer>, Proto>(
+        name, Posture::kRobustToUntrustedBoth, std::move(create)));
   }
   /// A cluster type (Cluster.cluster_type): `create` is given a ClusterFactoryContext.
   template <class Proto, class Create>
   void AddCluster(std::string_view name, Create create) {
-    clusters_.Add(MakeEntry<std::shared_ptr<Cluster>, Proto, ClusterFactoryContext>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
+    clusters_.Add(MakeEntry<std::shared_ptr<Cluster>, Proto, ClusterFactoryContext>(
+        name, Posture::kRobustToUntrustedBoth, std::move(create)));
   }
-  /// A process-wide extension (Bootstrap.bootstrap_extensions); made before the clusters and listeners.
+  /// A process-wide extension (Bootstrap.bootstrap_extensions); made before the clusters and
+  /// listeners.
   template <class Proto, class Create>
   void AddBootstrapExtension(std::string_view name, Create create) {
-    bootstrap_extensions_.Add(MakeEntry<BootstrapExtensionPtr, Proto>(name, Posture::kRobustToUntrustedBoth, std::move(create)));
+    bootstrap_extensions_.Add(MakeEntry<BootstrapExtensionPtr, Proto>(
+        name, Posture::kRobustToUntrustedBoth, std::move(create)));
   }
 
   const Category<FilterPtr>& http_filters() const { return http_filters_; }
   const Category<NetworkFilterPtr>& network_filters() const { return network_filters_; }
   const Category<AccessLoggerPtr>& access_loggers() const { return access_loggers_; }
   const Category<std::unique_ptr<const Balancer>>& balancers() const { return balancers_; }
-  const Category<std::shared_ptr<Cluster>, ClusterFactoryContext>& clusters() const { return clusters_; }
-  const Category<BootstrapExtensionPtr>& bootstrap_extensions() const { return bootstrap_extensions_; }
+  const Category<std::shared_ptr<Cluster>, ClusterFactoryContext>& clusters() const {
+    return clusters_;
+  }
+  const Category<BootstrapExtensionPtr>& bootstrap_extensions() const {
+    return bootstrap_extensions_;
+  }
 
  private:
   template <class Product, class Proto, class Context, class Create>
@@ -128,8 +143,14 @@ class Registry {
     };
   }
   template <class Product, class Proto, class Context = FactoryContext, class Create>
-  static typename Category<Product, Context>::Entry MakeEntry(std::string_view name, Posture posture, Create create) {
-    return {std::string(name), Proto::descriptor()->full_name(), "", posture, Unpacking<Product, Proto, Context>(std::move(create)), nullptr};
+  static typename Category<Product, Context>::Entry MakeEntry(std::string_view name,
+                                                              Posture posture, Create create) {
+    return {std::string(name),
+            Proto::descriptor()->full_name(),
+            "",
+            posture,
+            Unpacking<Product, Proto, Context>(std::move(create)),
+            nullptr};
   }
 
   Category<FilterPtr> http_filters_;

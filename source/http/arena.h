@@ -1,5 +1,5 @@
-// Arena: string memory that lives as long as a message head. A first block lies inside; more come from the buffer pool when needed.
-// Belongs to one worker.
+// Arena: string memory that lives as long as a message head. A first block lies inside; more come
+// from the buffer pool when needed. Belongs to one worker.
 #pragma once
 
 #include <cstring>

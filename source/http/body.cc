@@ -12,7 +12,9 @@ class MemoryBody final : public Body, public Pooled<MemoryBody> {
   explicit MemoryBody(std::string text) : text_(std::move(text)), rest_(text_) {}
   explicit MemoryBody(std::string_view text) : rest_(text) {}
 
-  Task<absl::StatusOr<Chunk>> Read() override { co_return Chunk{BufferRef(), std::exchange(rest_, {})}; }
+  Task<absl::StatusOr<Chunk>> Read() override {
+    co_return Chunk{BufferRef(), std::exchange(rest_, {})};
+  }
   bool Ready() const override { return true; }
   std::optional<uint64_t> Length() const override { return rest_.size(); }
 
@@ -23,9 +25,13 @@ class MemoryBody final : public Body, public Pooled<MemoryBody> {
 
 }  // namespace
 
-BodyPtr TextBody(std::string text) { return std::make_unique<MemoryBody>(std::move(text)); }
+BodyPtr TextBody(std::string text) {
+  return std::make_unique<MemoryBody>(std::move(text));
+}
 
-BodyPtr StaticBody(std::string_view text) { return std::make_unique<MemoryBody>(text); }
+BodyPtr StaticBody(std::string_view text) {
+  return std::make_unique<MemoryBody>(text);
+}
 
 Task<absl::StatusOr<std::string>> ReadAll(Body* body, size_t limit) {
   std::string all;

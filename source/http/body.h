@@ -1,4 +1,5 @@
-// Body: a message body that is pulled by its consumer. Not reading is back-pressure. Belongs to one worker.
+// Body: a message body that is pulled by its consumer. Not reading is back-pressure. Belongs to one
+// worker.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +18,17 @@ class Body {
  public:
   virtual ~Body() = default;
 
-  /// The next bytes; an empty chunk is the end, and then trailers() is valid. After an error or the end, do not call again.
-  /// Errors carry a Reason: kCancelled, kDownstreamClosed, kConnectionTerminated, kUpstreamProtocol, kDownstreamProtocol ...
+  /// The next bytes; an empty chunk is the end, and then trailers() is valid. After an error or the
+  /// end, do not call again. Errors carry a Reason: kCancelled, kDownstreamClosed,
+  /// kConnectionTerminated, kUpstreamProtocol, kDownstreamProtocol ...
   virtual Task<absl::StatusOr<Chunk>> Read() = 0;
 
-  /// True when Read() will return without waiting, so that a head and its body can leave in one write.
+  /// True when Read() will return without waiting, so that a head and its body can leave in one
+  /// write.
   virtual bool Ready() const { return false; }
 
-  /// The number of bytes still to come, where it is known; it decides between Content-Length and chunked.
+  /// The number of bytes still to come, where it is known; it decides between Content-Length and
+  /// chunked.
   virtual std::optional<uint64_t> Length() const { return std::nullopt; }
 
   /// Trailer fields; null when there are none.
@@ -39,7 +43,8 @@ BodyPtr TextBody(std::string text);
 /// The same for bytes that outlive every request.
 BodyPtr StaticBody(std::string_view text);
 
-/// Reads `body` to its end; kRequestTooLarge when it is longer than `limit` bytes. A null body is empty.
+/// Reads `body` to its end; kRequestTooLarge when it is longer than `limit` bytes. A null body is
+/// empty.
 Task<absl::StatusOr<std::string>> ReadAll(Body* body, size_t limit);
 
 }  // namespace sluice

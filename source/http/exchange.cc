@@ -7,8 +7,13 @@
 
 namespace sluice {
 
-Exchange::Exchange(Worker& worker, Scope& scope, Canceller& canceller, const ConnectionFacts& connection)
-    : worker_(worker), scope_(scope), canceller_(canceller), connection_(connection), remote_address_(connection.direct_remote) {}
+Exchange::Exchange(Worker& worker, Scope& scope, Canceller& canceller,
+                   const ConnectionFacts& connection)
+    : worker_(worker),
+      scope_(scope),
+      canceller_(canceller),
+      connection_(connection),
+      remote_address_(connection.direct_remote) {}
 
 Exchange::~Exchange() = default;
 
@@ -29,7 +34,8 @@ const FilterStateObject* Exchange::filter_state(std::string_view name) const {
   return found == extras_->filter_state.end() ? nullptr : found->second.get();
 }
 
-void Exchange::set_filter_state(std::string_view name, std::shared_ptr<const FilterStateObject> object) {
+void Exchange::set_filter_state(std::string_view name,
+                                std::shared_ptr<const FilterStateObject> object) {
   extras().filter_state[name] = std::move(object);
 }
 
@@ -39,7 +45,8 @@ const google::protobuf::Struct* Exchange::metadata(std::string_view name_space) 
   return found == extras_->metadata.end() ? nullptr : found->second.get();
 }
 
-void Exchange::set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value) {
+void Exchange::set_metadata(std::string_view name_space,
+                            std::shared_ptr<google::protobuf::Struct> value) {
   extras().metadata[name_space] = std::move(value);
 }
 

@@ -1,5 +1,5 @@
-// Exchange: one request and its response, from the first byte to the log line: everything that filters, the router and the access
-// log share about it. Belongs to one worker.
+// Exchange: one request and its response, from the first byte to the log line: everything that
+// filters, the router and the access log share about it. Belongs to one worker.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ class EgressGuard;
 struct RouteBase {
   virtual ~RouteBase() = default;
   std::string name;
-  std::string cluster_name;           // empty: direct response or redirect
-  uint64_t enabled_filters = ~0ull;   // bit i: the chain's filter i runs
+  std::string cluster_name;          // empty: direct response or redirect
+  uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
   /// Per-route configuration of the chain's filter i: levels, least specific first.
   std::vector<std::vector<const void*>> filter_configs;
 };
@@ -47,11 +47,12 @@ struct ConnectionFacts {
   bool is_tls = false;
 };
 
-/// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become known; the last attempt wins.
+/// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
+/// known; the last attempt wins.
 struct UpstreamFacts {
   std::string cluster_name;
-  std::string host_name;              // endpoint's name, "example.com:80"
-  Address remote;                     // the address that was really dialled
+  std::string host_name;  // endpoint's name, "example.com:80"
+  Address remote;         // the address that was really dialled
   Address local;
   std::string transport_failure;
   uint64_t connection_id = 0;
@@ -61,23 +62,23 @@ struct UpstreamFacts {
 
 /// Points in time of one exchange; default (epoch) when it did not come to that.
 struct TimeMeter {
-  TimePoint start{};                  // first byte of the request
+  TimePoint start{};  // first byte of the request
   WallTime wall_start{};
-  TimePoint request_received{};       // last byte of the request (DS_RX_END)
-  TimePoint upstream_connecting{};    // US_CX_BEG
-  TimePoint upstream_connected{};     // US_CX_END
-  TimePoint upstream_first_sent{};    // US_TX_BEG
-  TimePoint upstream_last_sent{};     // US_TX_END
-  TimePoint upstream_first_received{};// US_RX_BEG: head of the response
-  TimePoint upstream_last_received{}; // US_RX_END
-  TimePoint response_first_sent{};    // DS_TX_BEG
-  TimePoint response_last_sent{};     // DS_TX_END
+  TimePoint request_received{};         // last byte of the request (DS_RX_END)
+  TimePoint upstream_connecting{};      // US_CX_BEG
+  TimePoint upstream_connected{};       // US_CX_END
+  TimePoint upstream_first_sent{};      // US_TX_BEG
+  TimePoint upstream_last_sent{};       // US_TX_END
+  TimePoint upstream_first_received{};  // US_RX_BEG: head of the response
+  TimePoint upstream_last_received{};   // US_RX_END
+  TimePoint response_first_sent{};      // DS_TX_BEG
+  TimePoint response_last_sent{};       // DS_TX_END
 };
 
 /// Bytes of one exchange. Bodies are counted without framing, wires with it.
 struct ByteMeter {
-  uint64_t body_received = 0;         // %BYTES_RECEIVED%
-  uint64_t body_sent = 0;             // %BYTES_SENT%
+  uint64_t body_received = 0;  // %BYTES_RECEIVED%
+  uint64_t body_sent = 0;      // %BYTES_SENT%
   uint64_t request_head = 0;
   uint64_t response_head = 0;
   uint64_t downstream_wire_received = 0;
@@ -124,10 +125,12 @@ class Exchange {
   void set_termination_details(std::string_view details) { termination_details_.assign(details); }
   std::string_view termination_details() const { return termination_details_; }
 
-  /// Sends an interim (1xx) response to the client at once; ignored where the client's version has none.
+  /// Sends an interim (1xx) response to the client at once; ignored where the client's version has
+  /// none.
   virtual Task<absl::Status> SendInterim(ResponseHeadPtr head) = 0;
 
-  /// From now on: the longest silence in both directions, and the longest life of the exchange. Zero: no limit.
+  /// From now on: the longest silence in both directions, and the longest life of the exchange.
+  /// Zero: no limit.
   virtual void LimitIdle(Duration limit) = 0;
   virtual void LimitDuration(Duration limit) = 0;
   /// Something moved: the idle limit counts from now.
@@ -136,7 +139,8 @@ class Exchange {
   /// The request's head as it is now; null when none could be read.
   RequestHead* request_head() const { return request_head_.get(); }
   void set_request_head(RequestHeadPtr head) { request_head_ = std::move(head); }
-  /// The response's head and trailers, for the log; the session sets them when it writes the response.
+  /// The response's head and trailers, for the log; the session sets them when it writes the
+  /// response.
   ResponseHead* response_head() const { return response_head_; }
   void set_response_head(ResponseHead* head) { response_head_ = head; }
   /// Keeps the head that was set until the log line is written.
@@ -153,7 +157,8 @@ class Exchange {
   const google::protobuf::Struct* metadata(std::string_view name_space) const;
   void set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value);
 
-  /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h). Owned by the configuration.
+  /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
+  /// Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
 
   UpstreamFacts upstream;

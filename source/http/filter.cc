@@ -6,7 +6,9 @@
 namespace sluice {
 namespace {
 
-Task<Response> NoTerminalFilter() { co_return Reply(500); }
+Task<Response> NoTerminalFilter() {
+  co_return Reply(500);
+}
 
 }  // namespace
 
@@ -14,8 +16,10 @@ Task<Response> Next::operator()(Request request) const {
   const RouteBase* route = exchange_->route();
   for (size_t i = position_; i < chain_->entries.size(); ++i) {
     const ChainEntry& entry = chain_->entries[i];
-    const bool enabled = route == nullptr ? !entry.disabled : (route->enabled_filters >> i & 1) != 0;
-    if (enabled) return entry.filter->Handle(std::move(request), *exchange_, Next(*chain_, *exchange_, i + 1));
+    const bool enabled =
+        route == nullptr ? !entry.disabled : (route->enabled_filters >> i & 1) != 0;
+    if (enabled)
+      return entry.filter->Handle(std::move(request), *exchange_, Next(*chain_, *exchange_, i + 1));
   }
   return NoTerminalFilter();
 }

@@ -1,4 +1,5 @@
-// What the fields of a head mean for its body, its connection and its way on; FRAMING.md has the reasons. Worker thread only.
+// What the fields of a head mean for its body, its connection and its way on; FRAMING.md has the
+// reasons. Worker thread only.
 #include "source/http/framing.h"
 
 #include <arpa/inet.h>
@@ -39,10 +40,12 @@ void ForEachElement(std::string_view list, Visit&& visit) {
   }
 }
 
-bool StartsWith(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+bool StartsWith(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
 
-// Fields that are not the peer's to take away by naming them in Connection: the message's framing and routing, and what hops that
-// we trust say about the way so far.
+// Fields that are not the peer's to take away by naming them in Connection: the message's framing
+// and routing, and what hops that we trust say about the way so far.
 bool IsProtected(const Header& header) {
   switch (header.id) {
     case HeaderId::kContentLength:
@@ -53,7 +56,8 @@ bool IsProtected(const Header& header) {
     case HeaderId::kXRequestId:
       return true;
     default:
-      return header.name == "forwarded" || StartsWith(header.name, "x-forwarded-") || StartsWith(header.name, "x-envoy-");
+      return header.name == "forwarded" || StartsWith(header.name, "x-forwarded-") ||
+             StartsWith(header.name, "x-envoy-");
   }
 }
 
@@ -104,7 +108,9 @@ struct HopFields {
           expect = header.value;
           break;
         case HeaderId::kTe:
-          ForEachElement(header.value, [&](std::string_view coding) { te_trailers = te_trailers || EqualsIgnoreCase(coding, "trailers"); });
+          ForEachElement(header.value, [&](std::string_view coding) {
+            te_trailers = te_trailers || EqualsIgnoreCase(coding, "trailers");
+          });
           break;
         default:
           break;
@@ -113,7 +119,8 @@ struct HopFields {
   }
 
   bool Nominates(std::string_view name) const {
-    return std::any_of(nominated.begin(), nominated.end(), [&](std::string_view option) { return EqualsIgnoreCase(option, name); });
+    return std::any_of(nominated.begin(), nominated.end(),
+                       [&](std::string_view option) { return EqualsIgnoreCase(option, name); });
   }
 };
 
@@ -144,7 +151,8 @@ void RemoveHopFields(const HopFields& hop, bool keep_upgrade, bool keep_length, 
   });
 }
 
-// One protocol name, "websocket" or "name/version", in lower case; empty for lists and anything else.
+// One protocol name, "websocket" or "name/version", in lower case; empty for lists and anything
+// else.
 std::string_view OneProtocol(std::string_view value, Arena& arena) {
   const size_t slash = value.find('/');
   if (!IsToken(value.substr(0, slash))) return {};
@@ -160,7 +168,9 @@ HeadError AbsoluteTarget(std::string_view target, const HeadLimits& limits, Requ
   const std::string_view scheme = target.substr(0, colon);
   for (char c : scheme) {
     const char lower = ToLower(c);
-    if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '-' && c != '.') return kBadTarget;
+    if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '-' &&
+        c != '.')
+      return kBadTarget;
   }
   if (EqualsIgnoreCase(scheme, "http")) {
     head->scheme = "http";
@@ -186,7 +196,8 @@ HeadError AbsoluteTarget(std::string_view target, const HeadLimits& limits, Requ
   return {};
 }
 
-HeadError Target(std::string_view target, const HopFields& hop, const HeadLimits& limits, RequestHead* head) {
+HeadError Target(std::string_view target, const HopFields& hop, const HeadLimits& limits,
+                 RequestHead* head) {
   head->scheme = limits.scheme;
   bool needs_host = false;
   if (head->is_connect()) {
@@ -222,12 +233,14 @@ bool IsHost(std::string_view host) {
   }
   return std::all_of(host.begin(), host.end(), [](char c) {
     const char lower = ToLower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
   });
 }
 
 bool IsPort(std::string_view port) {
-  const auto number = port.size() <= 5 && port[0] != '0' ? ParseDecimal<uint32_t>(port) : std::nullopt;
+  const auto number =
+      port.size() <= 5 && port[0] != '0' ? ParseDecimal<uint32_t>(port) : std::nullopt;
   return number.has_value() && *number <= 65535;
 }
 
@@ -243,7 +256,8 @@ bool IsAuthority(std::string_view text, bool port_required) {
 }
 
 bool NeverForwarded(HeaderId id) {
-  return (IsHopByHop(id) && id != HeaderId::kTe) || id == HeaderId::kProxyAuthorization || id == HeaderId::kExpect;
+  return (IsHopByHop(id) && id != HeaderId::kTe) || id == HeaderId::kProxyAuthorization ||
+         id == HeaderId::kExpect;
 }
 
 bool ForbiddenInTrailers(HeaderId id, std::string_view name) {
@@ -263,14 +277,19 @@ bool ForbiddenInTrailers(HeaderId id, std::string_view name) {
     default:
       break;
   }
-  if (IsHopByHop(id) || StartsWith(name, "x-forwarded-") || StartsWith(name, "x-envoy-") || StartsWith(name, "if-")) return true;
-  constexpr std::string_view kNames[] = {"age",   "cache-control", "content-encoding", "content-range", "cookie", "expires",     "forwarded",
-                                         "max-forwards", "pragma",        "range",            "retry-after",   "set-cookie", "vary", "warning",
-                                         "www-authenticate"};
+  if (IsHopByHop(id) || StartsWith(name, "x-forwarded-") || StartsWith(name, "x-envoy-") ||
+      StartsWith(name, "if-"))
+    return true;
+  constexpr std::string_view kNames[] = {"age",           "cache-control", "content-encoding",
+                                         "content-range", "cookie",        "expires",
+                                         "forwarded",     "max-forwards",  "pragma",
+                                         "range",         "retry-after",   "set-cookie",
+                                         "vary",          "warning",       "www-authenticate"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
-HeadError FrameRequest(const HeadScan& scan, std::string_view target, const HeadLimits& limits, RequestHead* head, Framing* framing) {
+HeadError FrameRequest(const HeadScan& scan, std::string_view target, const HeadLimits& limits,
+                       RequestHead* head, Framing* framing) {
   const HopFields hop(head->headers);
   *framing = Framing();
   if (hop.malformed) return kMalformed;
@@ -286,7 +305,8 @@ HeadError FrameRequest(const HeadScan& scan, std::string_view target, const Head
     framing->length = scan.length();
   }
   const bool has_body = framing->kind == Framing::kChunked || framing->length > 0;
-  // What follows a CONNECT that failed may be meant for the tunnel: such a connection is never used again.
+  // What follows a CONNECT that failed may be meant for the tunnel: such a connection is never used
+  // again.
   framing->keep_alive = !is_connect && IsPersistent(hop, head->version);
   head->keep_alive = framing->keep_alive;
 
@@ -300,12 +320,15 @@ HeadError FrameRequest(const HeadScan& scan, std::string_view target, const Head
     if (head->upgrade == "h2c") head->upgrade = {};
   }
   RemoveHopFields(hop, false, !is_connect, &head->headers);
-  head->headers.RemoveIf([](const Header& header) { return header.id == HeaderId::kHost || header.id == HeaderId::kExpect; });
+  head->headers.RemoveIf([](const Header& header) {
+    return header.id == HeaderId::kHost || header.id == HeaderId::kExpect;
+  });
   if (hop.te_trailers) head->headers.Add(HeaderId::kTe, "trailers");
   return {};
 }
 
-HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, ResponseHead* head, Framing* framing) {
+HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, ResponseHead* head,
+                        Framing* framing) {
   const HopFields hop(head->headers);
   const int status = head->status;
   const bool has_body_fields = scan.chunked() || (scan.has_length() && scan.length() > 0);
@@ -317,7 +340,8 @@ HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, Resp
     if (has_body_fields) return kBadResponse;
     keep_length = false;
     if (status == 101) {
-      if (request.upgrade.empty() || hop.upgrades != 1 || !hop.nominates_upgrade || !EqualsIgnoreCase(hop.upgrade, request.upgrade)) {
+      if (request.upgrade.empty() || hop.upgrades != 1 || !hop.nominates_upgrade ||
+          !EqualsIgnoreCase(hop.upgrade, request.upgrade)) {
         return kUnaskedUpgrade;
       }
       framing->kind = Framing::kTunnel;
@@ -327,7 +351,8 @@ HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, Resp
     keep_length = false;
   } else if (request.is_head || status == 204 || status == 304) {
     if (status == 204) {
-      // There should be no body, but such a server may well send one: nothing else can be read from that connection.
+      // There should be no body, but such a server may well send one: nothing else can be read from
+      // that connection.
       framing->keep_alive = framing->keep_alive && !has_body_fields;
       keep_length = false;
     }

@@ -1,4 +1,5 @@
-// The scan of a raw head: what is refused here never reaches a parser that might repair it. Worker thread only.
+// The scan of a raw head: what is refused here never reaches a parser that might repair it. Worker
+// thread only.
 #include <array>
 #include <cstring>
 
@@ -28,7 +29,8 @@ constexpr HeadError kMalformed{400, "Bad Request", "http1.codec_error"};
 constexpr HeadError kBadBytes{400, "Bad Request", "http1.invalid_characters"};
 constexpr HeadError kBadCoding{400, "Bad Request", "http1.invalid_transfer_encoding"};
 constexpr HeadError kUnknownCoding{501, "Not Implemented", "http1.invalid_transfer_encoding"};
-constexpr HeadError kBothLengths{400, "Bad Request", "http1.content_length_and_chunked_not_allowed"};
+constexpr HeadError kBothLengths{400, "Bad Request",
+                                 "http1.content_length_and_chunked_not_allowed"};
 constexpr HeadError kUnderscore{400, "Bad Request", "http1.unexpected_underscore"};
 constexpr HeadError kTooLarge{431, "Request Header Fields Too Large", "http1.headers_too_large"};
 constexpr HeadError kTooMany{431, "Request Header Fields Too Large", "http1.too_many_headers"};
@@ -38,12 +40,15 @@ constexpr HeadError kBadTarget{400, "Bad Request", "http1.invalid_url"};
 constexpr HeadError kLowVersion{426, "Upgrade Required", "low_version"};
 constexpr HeadError kBadVersion{505, "HTTP Version Not Supported", "http1.unsupported_version"};
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // "HTTP/1.1" and "HTTP/1.0" are all we speak; the others differ in what they are told.
 HeadError RequestVersion(std::string_view text, bool accept_http_10) {
   if (text == "HTTP/1.1") return {};
-  if (text.size() != 8 || text.substr(0, 5) != "HTTP/" || !IsDigit(text[5]) || text[6] != '.' || !IsDigit(text[7])) {
+  if (text.size() != 8 || text.substr(0, 5) != "HTTP/" || !IsDigit(text[5]) || text[6] != '.' ||
+      !IsDigit(text[7])) {
     return kMalformed;
   }
   if (text[5] == '0') return kMalformed;
@@ -51,7 +56,8 @@ HeadError RequestVersion(std::string_view text, bool accept_http_10) {
   return text[5] == '1' || text[5] == '2' ? kBadVersion : kLowVersion;
 }
 
-// Of a transfer coding that is not exactly "chunked": is it one that somebody might speak, or an attempt to look like one?
+// Of a transfer coding that is not exactly "chunked": is it one that somebody might speak, or an
+// attempt to look like one?
 HeadError ClassifyCoding(std::string_view value) {
   bool any = false;
   while (true) {
@@ -74,7 +80,8 @@ bool ImitatesFraming(std::string_view lower_case_name) {
   auto is = [&](std::string_view original) {
     if (lower_case_name.size() != original.size()) return false;
     for (size_t i = 0; i < original.size(); ++i) {
-      if (lower_case_name[i] != original[i] && !(original[i] == '-' && lower_case_name[i] == '_')) return false;
+      if (lower_case_name[i] != original[i] && !(original[i] == '-' && lower_case_name[i] == '_'))
+        return false;
     }
     return true;
   };
@@ -85,11 +92,13 @@ bool ImitatesFraming(std::string_view lower_case_name) {
 
 const char* FindControl(const char* begin, const char* end) {
 #if defined(__SSE2__)
-  const __m128i last_control = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+  const __m128i last_control = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'),
+                del = _mm_set1_epi8(0x7f);
   for (; end - begin >= 16; begin += 16) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin));
     const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
-    const __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
+    const __m128i bad =
+        _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
     const int mask = _mm_movemask_epi8(bad);
     if (mask != 0) return begin + __builtin_ctz(static_cast<unsigned>(mask));
   }
@@ -108,7 +117,9 @@ bool IsToken(std::string_view text) {
   return !text.empty();
 }
 
-bool IsFieldValue(std::string_view value) { return FindControl(value.data(), value.data() + value.size()) == value.data() + value.size(); }
+bool IsFieldValue(std::string_view value) {
+  return FindControl(value.data(), value.data() + value.size()) == value.data() + value.size();
+}
 
 HeadScan::State HeadScan::Fail(HeadError error) {
   error_ = error;
@@ -138,14 +149,16 @@ HeadScan::State HeadScan::Scan(absl::Span<char> bytes, const HeadLimits& limits)
       end_ = scanned_;
       return State::kDone;
     }
-    if (const HeadError error = Line(data + line_, line_size, limits); !error.ok()) return Fail(error);
+    if (const HeadError error = Line(data + line_, line_size, limits); !error.ok())
+      return Fail(error);
     line_ = scanned_;
   }
 }
 
 HeadError HeadScan::Line(char* line, size_t size, const HeadLimits& limits) {
   if (has_start_line_) return FieldLine(line, size, limits);
-  if (size == 0) return side_ == Side::kResponse || ++empty_lines_ > kMaxEmptyLines ? kMalformed : HeadError{};
+  if (size == 0)
+    return side_ == Side::kResponse || ++empty_lines_ > kMaxEmptyLines ? kMalformed : HeadError{};
   has_start_line_ = true;
   begin_ = line_;
   return side_ == Side::kRequest ? RequestLine({line, size}, limits) : StatusLine({line, size});
@@ -154,15 +167,18 @@ HeadError HeadScan::Line(char* line, size_t size, const HeadLimits& limits) {
 HeadError HeadScan::RequestLine(std::string_view line, const HeadLimits& limits) {
   const size_t first = line.find(' ');
   const size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last || !IsToken(line.substr(0, first))) return kMalformed;
+  if (first == std::string_view::npos || first == last || !IsToken(line.substr(0, first)))
+    return kMalformed;
   const std::string_view target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
-  if (const HeadError error = RequestVersion(version, limits.accept_http_10); !error.ok()) return error;
+  if (const HeadError error = RequestVersion(version, limits.accept_http_10); !error.ok())
+    return error;
   is_http_10_ = version == "HTTP/1.0";
   if (target.empty()) return kMalformed;
   bool has_fragment = false;
   for (char c : target) {
-    // A backslash is a slash to some servers; blanks and bytes beyond ASCII are for the client to encode.
+    // A backslash is a slash to some servers; blanks and bytes beyond ASCII are for the client to
+    // encode.
     if (c <= ' ' || c == '\\') return kBadTarget;
     has_fragment = has_fragment || c == '#';
   }
@@ -171,7 +187,8 @@ HeadError HeadScan::RequestLine(std::string_view line, const HeadLimits& limits)
 
 HeadError HeadScan::StatusLine(std::string_view line) {
   // "HTTP/1.1 200" without a blank behind it is common and cannot be misread.
-  if (line.size() < 12 || (line.substr(0, 9) != "HTTP/1.1 " && line.substr(0, 9) != "HTTP/1.0 ")) return kMalformed;
+  if (line.size() < 12 || (line.substr(0, 9) != "HTTP/1.1 " && line.substr(0, 9) != "HTTP/1.0 "))
+    return kMalformed;
   is_http_10_ = line[7] == '0';
   if (line[9] < '1' || line[9] > '9' || !IsDigit(line[10]) || !IsDigit(line[11])) return kMalformed;
   return line.size() == 12 || line[12] == ' ' ? HeadError{} : kMalformed;
@@ -191,7 +208,8 @@ HeadError HeadScan::FieldLine(char* line, size_t size, const HeadLimits& limits)
   if (colon == 0 || colon == size || line[colon] != ':') return kMalformed;
   const std::string_view name(line, colon);
   const std::string_view raw(line + colon + 1, size - colon - 1);
-  if (has_underscore && (limits.underscores == HeadLimits::kReject || ImitatesFraming(name))) return kUnderscore;
+  if (has_underscore && (limits.underscores == HeadLimits::kReject || ImitatesFraming(name)))
+    return kUnderscore;
   if (name == "content-length") return Length(raw);
   if (name == "transfer-encoding") return Coding(raw);
   return {};

@@ -1,4 +1,5 @@
-// A hash table without collisions for the listed names, built when the program is compiled. Constant data.
+// A hash table without collisions for the listed names, built when the program is compiled.
+// Constant data.
 #include "source/http/header_id.h"
 
 #include <array>
@@ -46,7 +47,8 @@ constexpr uint32_t kSeed = FindSeed();
 
 constexpr std::array<uint8_t, kSlots> MakeTable() {
   std::array<uint8_t, kSlots> table{};
-  for (size_t i = 0; i < std::size(kNames); ++i) table[Slot(kNames[i].name, kSeed)] = static_cast<uint8_t>(i + 1);
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    table[Slot(kNames[i].name, kSeed)] = static_cast<uint8_t>(i + 1);
   return table;
 }
 
@@ -61,6 +63,8 @@ HeaderId FindHeaderId(std::string_view name) {
   return kNames[row - 1].id;
 }
 
-std::string_view HeaderName(HeaderId id) { return id == HeaderId::kOther ? "" : kNames[static_cast<size_t>(id) - 1].name; }
+std::string_view HeaderName(HeaderId id) {
+  return id == HeaderId::kOther ? "" : kNames[static_cast<size_t>(id) - 1].name;
+}
 
 }  // namespace sluice

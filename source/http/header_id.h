@@ -1,4 +1,5 @@
-// Names that the proxy itself looks at, as small numbers: a comparison of one byte instead of a string. Constant data, any thread.
+// Names that the proxy itself looks at, as small numbers: a comparison of one byte instead of a
+// string. Constant data, any thread.
 #pragma once
 
 #include <cstdint>
@@ -7,38 +8,38 @@
 namespace sluice {
 
 // X(enumerator, name in lower case)
-#define SLUICE_HEADER_NAMES(X)                                     \
-  X(kAuthorization, "authorization")                               \
-  X(kConnection, "connection")                                     \
-  X(kContentLength, "content-length")                              \
-  X(kContentType, "content-type")                                  \
-  X(kDate, "date")                                                 \
-  X(kExpect, "expect")                                             \
-  X(kHost, "host")                                                 \
-  X(kHttp2Settings, "http2-settings")                              \
-  X(kKeepAlive, "keep-alive")                                      \
-  X(kLocation, "location")                                         \
-  X(kProxyAuthenticate, "proxy-authenticate")                      \
-  X(kProxyAuthorization, "proxy-authorization")                    \
-  X(kProxyConnection, "proxy-connection")                          \
-  X(kServer, "server")                                             \
-  X(kTe, "te")                                                     \
-  X(kTrailer, "trailer")                                           \
-  X(kTransferEncoding, "transfer-encoding")                        \
-  X(kUpgrade, "upgrade")                                           \
-  X(kUserAgent, "user-agent")                                      \
-  X(kVia, "via")                                                   \
-  X(kXEnvoyAttemptCount, "x-envoy-attempt-count")                  \
-  X(kXEnvoyExpectedRqTimeoutMs, "x-envoy-expected-rq-timeout-ms")  \
-  X(kXEnvoyExternalAddress, "x-envoy-external-address")            \
-  X(kXEnvoyInternal, "x-envoy-internal")                           \
-  X(kXEnvoyOriginalPath, "x-envoy-original-path")                  \
-  X(kXEnvoyOverloaded, "x-envoy-overloaded")                       \
-  X(kXEnvoyUpstreamServiceTime, "x-envoy-upstream-service-time")   \
-  X(kXForwardedFor, "x-forwarded-for")                             \
-  X(kXForwardedHost, "x-forwarded-host")                           \
-  X(kXForwardedPort, "x-forwarded-port")                           \
-  X(kXForwardedProto, "x-forwarded-proto")                         \
+#define SLUICE_HEADER_NAMES(X)                                    \
+  X(kAuthorization, "authorization")                              \
+  X(kConnection, "connection")                                    \
+  X(kContentLength, "content-length")                             \
+  X(kContentType, "content-type")                                 \
+  X(kDate, "date")                                                \
+  X(kExpect, "expect")                                            \
+  X(kHost, "host")                                                \
+  X(kHttp2Settings, "http2-settings")                             \
+  X(kKeepAlive, "keep-alive")                                     \
+  X(kLocation, "location")                                        \
+  X(kProxyAuthenticate, "proxy-authenticate")                     \
+  X(kProxyAuthorization, "proxy-authorization")                   \
+  X(kProxyConnection, "proxy-connection")                         \
+  X(kServer, "server")                                            \
+  X(kTe, "te")                                                    \
+  X(kTrailer, "trailer")                                          \
+  X(kTransferEncoding, "transfer-encoding")                       \
+  X(kUpgrade, "upgrade")                                          \
+  X(kUserAgent, "user-agent")                                     \
+  X(kVia, "via")                                                  \
+  X(kXEnvoyAttemptCount, "x-envoy-attempt-count")                 \
+  X(kXEnvoyExpectedRqTimeoutMs, "x-envoy-expected-rq-timeout-ms") \
+  X(kXEnvoyExternalAddress, "x-envoy-external-address")           \
+  X(kXEnvoyInternal, "x-envoy-internal")                          \
+  X(kXEnvoyOriginalPath, "x-envoy-original-path")                 \
+  X(kXEnvoyOverloaded, "x-envoy-overloaded")                      \
+  X(kXEnvoyUpstreamServiceTime, "x-envoy-upstream-service-time")  \
+  X(kXForwardedFor, "x-forwarded-for")                            \
+  X(kXForwardedHost, "x-forwarded-host")                          \
+  X(kXForwardedPort, "x-forwarded-port")                          \
+  X(kXForwardedProto, "x-forwarded-proto")                        \
   X(kXRequestId, "x-request-id")
 
 enum class HeaderId : uint8_t {

@@ -1,4 +1,5 @@
-// Header fields in a flat table: requests have a dozen of them, and walking a dozen rows beats any index. Worker thread only.
+// Header fields in a flat table: requests have a dozen of them, and walking a dozen rows beats any
+// index. Worker thread only.
 #include "source/http/headers.h"
 
 #include <algorithm>
@@ -33,7 +34,8 @@ void Headers::AddCopy(std::string_view name, std::string_view value) {
 
 Header* Headers::Find(HeaderId id, std::string_view name) const {
   for (size_t i = 0; i < size_; ++i) {
-    if (entries_[i].id == id && (id != HeaderId::kOther || entries_[i].name == name)) return &entries_[i];
+    if (entries_[i].id == id && (id != HeaderId::kOther || entries_[i].name == name))
+      return &entries_[i];
   }
   return nullptr;
 }
@@ -79,7 +81,8 @@ void Headers::Set(std::string_view name, std::string_view value) {
   header->value = arena_->Copy(value);
   const size_t place = static_cast<size_t>(header - entries_);
   size_t i = 0;
-  RemoveIf([&](const Header& other) { return i++ > place && other.id == id && other.name == name; });
+  RemoveIf(
+      [&](const Header& other) { return i++ > place && other.id == id && other.name == name; });
 }
 
 void Headers::Append(HeaderId id, std::string_view value) {
@@ -98,7 +101,9 @@ size_t Headers::Remove(HeaderId id) {
 
 size_t Headers::Remove(std::string_view name) {
   const HeaderId id = FindHeaderId(name);
-  return RemoveIf([&](const Header& header) { return header.id == id && (id != HeaderId::kOther || header.name == name); });
+  return RemoveIf([&](const Header& header) {
+    return header.id == id && (id != HeaderId::kOther || header.name == name);
+  });
 }
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
-// Headers: the ordered fields of a message. Names are in lower case; names and values are views into memory that the head keeps
-// (its arena, its read buffer, or constants). Belongs to one worker.
+// Headers: the ordered fields of a message. Names are in lower case; names and values are views
+// into memory that the head keeps (its arena, its read buffer, or constants). Belongs to one
+// worker.
 #pragma once
 
 #include <optional>
@@ -11,7 +12,8 @@
 
 namespace sluice {
 
-/// One field. Trivially constructible on purpose: a request must not pay for zeroing a table of them.
+/// One field. Trivially constructible on purpose: a request must not pay for zeroing a table of
+/// them.
 struct Header {
   std::string_view name;
   std::string_view value;
@@ -42,7 +44,8 @@ class Headers {
   std::optional<std::string_view> Get(HeaderId id) const;
   std::optional<std::string_view> Get(std::string_view name) const;
   bool Has(HeaderId id) const { return Get(id).has_value(); }
-  /// All values of the name joined by "," (RFC 9110 5.2); nullopt when there is none. Copies only when there are several.
+  /// All values of the name joined by "," (RFC 9110 5.2); nullopt when there is none. Copies only
+  /// when there are several.
   std::optional<std::string_view> GetJoined(std::string_view name) const;
 
   /// Replaces every field of that name by one with a copy of `value`, at the place of the first.

@@ -1,5 +1,5 @@
-// Requests and responses as filters see them, whatever HTTP version carried them. Heads are pooled per worker and moved by pointer.
-// Belongs to one worker.
+// Requests and responses as filters see them, whatever HTTP version carried them. Heads are pooled
+// per worker and moved by pointer. Belongs to one worker.
 #pragma once
 
 #include <memory>
@@ -15,9 +15,9 @@ namespace sluice {
 enum class HttpVersion : uint8_t { kHttp10, kHttp11, kHttp2 };
 std::string_view ToString(HttpVersion version);  // "HTTP/1.1", as %PROTOCOL% prints it
 
-/// All views point into `arena` or into buffers that it keeps. Hop-by-hop fields are gone: the session has understood and removed
-/// them. `host` is not among the headers: it is `authority`. Change a view by assigning a string that the arena holds:
-/// `head.path = head.arena.Copy("/new")`.
+/// All views point into `arena` or into buffers that it keeps. Hop-by-hop fields are gone: the
+/// session has understood and removed them. `host` is not among the headers: it is `authority`.
+/// Change a view by assigning a string that the arena holds: `head.path = head.arena.Copy("/new")`.
 struct RequestHead final : Pooled<RequestHead> {
   RequestHead() : headers(arena) {}
 
@@ -25,12 +25,14 @@ struct RequestHead final : Pooled<RequestHead> {
   std::string_view method;     // "GET"
   std::string_view scheme;     // "http", "https"
   std::string_view authority;  // "example.com:8080"; of a CONNECT its target
-  std::string_view path;       // path and query as sent upstream; empty for CONNECT; "*" for OPTIONS *
-  std::string_view upgrade;    // protocol of an accepted Upgrade request, in lower case ("websocket"); empty otherwise
+  std::string_view path;  // path and query as sent upstream; empty for CONNECT; "*" for OPTIONS *
+  std::string_view upgrade;  // protocol of an accepted Upgrade request, in lower case
+                             // ("websocket"); empty otherwise
   HttpVersion version = HttpVersion::kHttp11;
-  bool keep_alive = true;      // the client is willing to reuse its connection
-  bool expects_continue = false;  // the client waits for a 100, and it is the origin's to give: forwarded as Expect
-  uint32_t wire_bytes = 0;     // size of the head as received
+  bool keep_alive = true;  // the client is willing to reuse its connection
+  bool expects_continue =
+      false;  // the client waits for a 100, and it is the origin's to give: forwarded as Expect
+  uint32_t wire_bytes = 0;  // size of the head as received
   Headers headers;
 
   bool is_connect() const { return method == "CONNECT"; }
@@ -64,8 +66,9 @@ struct Request {
 struct Response {
   ResponseHeadPtr head;
   BodyPtr body;
-  /// Set when the exchange leaves HTTP (CONNECT, Upgrade): after the head is written, bytes flow between the client and this stream
-  /// until both directions have ended. Wrap it to see or change them.
+  /// Set when the exchange leaves HTTP (CONNECT, Upgrade): after the head is written, bytes flow
+  /// between the client and this stream until both directions have ended. Wrap it to see or change
+  /// them.
   StreamPtr tunnel;
 };
 

@@ -19,12 +19,15 @@ Response Reply(int status, std::string body) {
 Response ErrorReply(const absl::Status& error, Exchange& exchange) {
   Reason reason = ReasonOf(error);
   // A cancelled exchange knows better why: a time limit, or a client that went away.
-  if (reason == Reason::kCancelled && exchange.canceller().cancelled()) reason = exchange.canceller().reason();
+  if (reason == Reason::kCancelled && exchange.canceller().cancelled())
+    reason = exchange.canceller().reason();
   const ReasonMeaning& meaning = MeaningOf(reason);
-  exchange.Note(reason == Reason::kCancelled || reason == ReasonOf(error) ? error : MakeError(reason));
+  exchange.Note(reason == Reason::kCancelled || reason == ReasonOf(error) ? error
+                                                                          : MakeError(reason));
   exchange.set_local_reply_body(meaning.body);
   Response response = Reply(meaning.status == 0 ? 503 : meaning.status, std::string(meaning.body));
-  if (meaning.reason == Reason::kOverflow) response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
+  if (meaning.reason == Reason::kOverflow)
+    response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
   return response;
 }
 

@@ -13,7 +13,8 @@ class Exchange;
 /// A plain text answer; an empty `body` gives an answer without content-type.
 Response Reply(int status, std::string body = {});
 
-/// The answer to a failure: status, body, and on `exchange` the response flag and %RESPONSE_CODE_DETAILS% of the error's reason.
+/// The answer to a failure: status, body, and on `exchange` the response flag and
+/// %RESPONSE_CODE_DETAILS% of the error's reason.
 Response ErrorReply(const absl::Status& error, Exchange& exchange);
 
 }  // namespace sluice

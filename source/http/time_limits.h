@@ -1,4 +1,5 @@
-// TimeLimits: the longest silence and the longest life of an exchange, kept by two timers that cancel it. Belongs to one worker.
+// TimeLimits: the longest silence and the longest life of an exchange, kept by two timers that
+// cancel it. Belongs to one worker.
 #pragma once
 
 #include "source/async/cancel.h"
@@ -33,7 +34,8 @@ class TimeLimits {
   /// Counted from exchange.time.start.
   void LimitDuration(Duration limit) {
     duration_.Disarm();
-    if (limit > Duration::zero()) exchange_.worker().wheel().Arm(duration_, limit - (Now() - exchange_.time.start));
+    if (limit > Duration::zero())
+      exchange_.worker().wheel().Arm(duration_, limit - (Now() - exchange_.time.start));
   }
   void Touch() {
     if (idle_limit_ > Duration::zero()) {

@@ -2,4 +2,6 @@
 #include "extensions/builtin.h"
 #include "source/server/run.h"
 
-int main(int argc, char** argv) { return sluice::RunSluice(argc, argv, sluice::RegisterBuiltinExtensions); }
+int main(int argc, char** argv) {
+  return sluice::RunSluice(argc, argv, sluice::RegisterBuiltinExtensions);
+}

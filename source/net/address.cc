@@ -42,13 +42,15 @@ absl::StatusOr<Address> Address::Unix(std::string_view path) {
   sockaddr_un& un = address.storage_.un;
   if (path.empty()) return Invalid("a Unix socket needs a path");
   if (path.size() >= sizeof(un.sun_path)) {
-    return Invalid("the socket path '", path, "' is longer than ", sizeof(un.sun_path) - 1, " bytes");
+    return Invalid("the socket path '", path, "' is longer than ", sizeof(un.sun_path) - 1,
+                   " bytes");
   }
   un.sun_family = AF_UNIX;
   std::memcpy(un.sun_path, path.data(), path.size());
   const bool is_abstract = path[0] == '@';
   if (is_abstract) un.sun_path[0] = '\0';
-  address.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
+  address.length_ =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
   return address;
 }
 
@@ -95,7 +97,8 @@ std::string Address::IpString() const {
   char text[INET6_ADDRSTRLEN] = "-";
   if (family() == AF_INET) inet_ntop(AF_INET, &storage_.in.sin_addr, text, sizeof(text));
   if (family() == AF_INET6) inet_ntop(AF_INET6, &storage_.in6.sin6_addr, text, sizeof(text));
-  if (family() == AF_INET6 && storage_.in6.sin6_scope_id != 0) return Cat(text, "%", storage_.in6.sin6_scope_id);
+  if (family() == AF_INET6 && storage_.in6.sin6_scope_id != 0)
+    return Cat(text, "%", storage_.in6.sin6_scope_id);
   if (family() == AF_UNIX) return ToString();
   return text;
 }
@@ -106,7 +109,8 @@ std::string Address::ToString() const {
   if (family() != AF_UNIX) return "-";
   const size_t used = length_ - offsetof(sockaddr_un, sun_path);
   if (used == 0) return "@";  // An unnamed peer.
-  if (storage_.un.sun_path[0] == '\0') return Cat("@", std::string_view(storage_.un.sun_path + 1, used - 1));
+  if (storage_.un.sun_path[0] == '\0')
+    return Cat("@", std::string_view(storage_.un.sun_path + 1, used - 1));
   return std::string(storage_.un.sun_path, strnlen(storage_.un.sun_path, used));
 }
 

@@ -1,9 +1,9 @@
 // Socket addresses as values: IPv4, IPv6 and Unix paths. Any thread.
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <netinet/in.h>
 
 #include <cstdint>
 #include <string>
@@ -18,9 +18,11 @@ class Address {
   /// Unset; printed as "-".
   Address() { storage_.base.sa_family = AF_UNSPEC; }
 
-  /// An IP literal ("127.0.0.1", "::1", "fe80::1%2"; no brackets) and a port. InvalidArgument for a host name.
+  /// An IP literal ("127.0.0.1", "::1", "fe80::1%2"; no brackets) and a port. InvalidArgument for a
+  /// host name.
   static absl::StatusOr<Address> Ip(std::string_view literal, uint16_t port);
-  /// A Unix socket path; a leading '@' means the abstract name space. InvalidArgument when it is too long.
+  /// A Unix socket path; a leading '@' means the abstract name space. InvalidArgument when it is
+  /// too long.
   static absl::StatusOr<Address> Unix(std::string_view path);
   static Address From(const sockaddr* address, socklen_t length);
   static Address Ipv4(uint32_t host_order, uint16_t port);
@@ -47,7 +49,8 @@ class Address {
   bool operator==(const Address& other) const;
   template <typename H>
   friend H AbslHashValue(H h, const Address& a) {
-    return H::combine_contiguous(std::move(h), reinterpret_cast<const char*>(&a.storage_), a.length_);
+    return H::combine_contiguous(std::move(h), reinterpret_cast<const char*>(&a.storage_),
+                                 a.length_);
   }
 
  private:

@@ -1,5 +1,6 @@
-// c-ares on Asio: sockets are watched as c-ares asks, answers are only noted here and wake their coroutines through the loop, so
-// that c-ares is never entered again from inside itself. Worker thread only.
+// c-ares on Asio: sockets are watched as c-ares asks, answers are only noted here and wake their
+// coroutines through the loop, so that c-ares is never entered again from inside itself. Worker
+// thread only.
 #include "source/net/cares_channel.h"
 
 #include <algorithm>
@@ -11,13 +12,16 @@ namespace {
 
 using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 
-bool HasNoRecords(int status) { return status == ARES_ENODATA || status == ARES_ENOTFOUND; }
+bool HasNoRecords(int status) {
+  return status == ARES_ENODATA || status == ARES_ENOTFOUND;
+}
 
 // c-ares puts 127.0.0.1 where the system names no server.
 bool HasOnlyDefaultServer(ares_channel channel) {
   ares_addr_port_node* servers = nullptr;
   if (ares_get_servers_ports(channel, &servers) != ARES_SUCCESS) return false;
-  const bool result = servers == nullptr || (servers->next == nullptr && servers->family == AF_INET && servers->udp_port == 0 &&
+  const bool result = servers == nullptr || (servers->next == nullptr &&
+                                             servers->family == AF_INET && servers->udp_port == 0 &&
                                              servers->addr.addr4.s_addr == htonl(INADDR_LOOPBACK));
   ares_free_data(servers);
   return result;
@@ -29,7 +33,8 @@ ares_addr_port_node NodeOf(const Address& address) {
   if (address.family() == AF_INET) {
     node.addr.addr4 = address.v4().sin_addr;
   } else {
-    std::copy_n(address.v6().sin6_addr.s6_addr, 16, reinterpret_cast<unsigned char*>(&node.addr.addr6));
+    std::copy_n(address.v6().sin6_addr.s6_addr, 16,
+                reinterpret_cast<unsigned char*>(&node.addr.addr6));
   }
   node.udp_port = node.tcp_port = address.port();
   return node;
@@ -54,8 +59,8 @@ struct CaresChannel::Callback {
   std::shared_ptr<Query> query;
 };
 
-std::shared_ptr<CaresChannel> CaresChannel::Make(Worker& worker, const CaresOptions& options, const CaresStats& stats,
-                                                 bool takes_failures) {
+std::shared_ptr<CaresChannel> CaresChannel::Make(Worker& worker, const CaresOptions& options,
+                                                 const CaresStats& stats, bool takes_failures) {
   std::shared_ptr<CaresChannel> channel(new CaresChannel(worker, stats));
   return channel->Open(options, takes_failures) ? channel : nullptr;
 }
@@ -65,7 +70,8 @@ bool CaresChannel::Open(const CaresOptions& options, bool takes_failures) {
   if (kLibrary != ARES_SUCCESS) return false;
   char lookups[] = "fb";  // The hosts file, then the servers.
   ares_options values{};
-  values.flags = (options.use_tcp ? ARES_FLAG_USEVC : 0) | (options.no_default_search_domain ? ARES_FLAG_NOSEARCH : 0) |
+  values.flags = (options.use_tcp ? ARES_FLAG_USEVC : 0) |
+                 (options.no_default_search_domain ? ARES_FLAG_NOSEARCH : 0) |
                  (takes_failures ? ARES_FLAG_NOCHECKRESP : 0);
   values.timeout = static_cast<int>(std::chrono::milliseconds(options.query_timeout).count());
   values.tries = options.query_tries;
@@ -74,7 +80,8 @@ bool CaresChannel::Open(const CaresOptions& options, bool takes_failures) {
   values.sock_state_cb = [](void* self, ares_socket_t fd, int read, int write) {
     static_cast<CaresChannel*>(self)->OnSocketState(fd, read != 0, write != 0);
   };
-  constexpr int kMask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+  constexpr int kMask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                        ARES_OPT_SOCK_STATE_CB;
   if (ares_init_options(&channel_, &values, kMask) != ARES_SUCCESS) {
     channel_ = nullptr;
     return false;
@@ -141,10 +148,12 @@ void CaresChannel::OnAnswer(Query& query, int status, int timeouts, ares_addrinf
   }
   if (status == ARES_SUCCESS && result != nullptr) {
     // Twice what is kept: one family must not crowd out the other before they are interleaved.
-    for (const ares_addrinfo_node* node = result->nodes; node != nullptr && query.addresses.size() < 2 * DnsAnswer::kMaxAddresses;
+    for (const ares_addrinfo_node* node = result->nodes;
+         node != nullptr && query.addresses.size() < 2 * DnsAnswer::kMaxAddresses;
          node = node->ai_next) {
       if (node->ai_family != AF_INET && node->ai_family != AF_INET6) continue;
-      query.addresses.push_back({Address::From(node->ai_addr, node->ai_addrlen).WithPort(0), std::chrono::seconds(std::max(node->ai_ttl, 0))});
+      query.addresses.push_back({Address::From(node->ai_addr, node->ai_addrlen).WithPort(0),
+                                 std::chrono::seconds(std::max(node->ai_ttl, 0))});
     }
   }
   Unwant(query);
@@ -161,27 +170,31 @@ void CaresChannel::OnSocketState(ares_socket_t fd, bool read, bool write) {
     watch->descriptor.release();  // Ends its waits; c-ares closes the socket itself.
     return;
   }
-  if (it == watches_.end()) it = watches_.emplace(fd, std::make_shared<Watch>(worker_.executor(), fd)).first;
+  if (it == watches_.end())
+    it = watches_.emplace(fd, std::make_shared<Watch>(worker_.executor(), fd)).first;
   it->second->want_read = read;
   it->second->want_write = write;
   Wait(it->second);
 }
 
 void CaresChannel::Wait(const std::shared_ptr<Watch>& watch) {
-  const auto start = [this, &watch](Descriptor::wait_type type, bool Watch::*waits, bool Watch::*wants) {
+  const auto start = [this, &watch](Descriptor::wait_type type, bool Watch::* waits,
+                                    bool Watch::* wants) {
     if (!(*watch.*wants) || *watch.*waits || watch->closed) return;
     *watch.*waits = true;
-    watch->descriptor.async_wait(type, [self = weak_from_this(), watch, waits, wants, type](const ErrorCode& error) {
-      *watch.*waits = false;
-      const std::shared_ptr<CaresChannel> channel = self.lock();
-      if (error || watch->closed || channel == nullptr) return;
-      if (*watch.*wants) {
-        const bool is_read = type == Descriptor::wait_read;
-        ares_process_fd(channel->channel_, is_read ? watch->fd : ARES_SOCKET_BAD, is_read ? ARES_SOCKET_BAD : watch->fd);
-      }
-      channel->Wait(watch);
-      channel->Schedule();
-    });
+    watch->descriptor.async_wait(
+        type, [self = weak_from_this(), watch, waits, wants, type](const ErrorCode& error) {
+          *watch.*waits = false;
+          const std::shared_ptr<CaresChannel> channel = self.lock();
+          if (error || watch->closed || channel == nullptr) return;
+          if (*watch.*wants) {
+            const bool is_read = type == Descriptor::wait_read;
+            ares_process_fd(channel->channel_, is_read ? watch->fd : ARES_SOCKET_BAD,
+                            is_read ? ARES_SOCKET_BAD : watch->fd);
+          }
+          channel->Wait(watch);
+          channel->Schedule();
+        });
   };
   start(Descriptor::wait_read, &Watch::waits_read, &Watch::want_read);
   start(Descriptor::wait_write, &Watch::waits_write, &Watch::want_write);
@@ -190,7 +203,8 @@ void CaresChannel::Wait(const std::shared_ptr<Watch>& watch) {
 void CaresChannel::Schedule() {
   timeval next{};
   if (ares_timeout(channel_, nullptr, &next) == nullptr) return Disarm();
-  worker_.wheel().Arm(*this, std::chrono::seconds(next.tv_sec) + std::chrono::microseconds(next.tv_usec));
+  worker_.wheel().Arm(*this,
+                      std::chrono::seconds(next.tv_sec) + std::chrono::microseconds(next.tv_usec));
 }
 
 void CaresChannel::OnTimer() {

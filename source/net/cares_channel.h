@@ -1,5 +1,5 @@
-// CaresChannel: one c-ares channel with its sockets and its timer on a worker's event loop. Belongs to that worker; handlers keep
-// it alive, so that a completion never meets a dead channel.
+// CaresChannel: one c-ares channel with its sockets and its timer on a worker's event loop. Belongs
+// to that worker; handlers keep it alive, so that a completion never meets a dead channel.
 #pragma once
 
 #include <ares.h>
@@ -25,17 +25,18 @@ class CaresChannel final : public std::enable_shared_from_this<CaresChannel>, pr
     std::vector<AddressWithTtl> addresses;
   };
 
-  /// Null when c-ares cannot be set up (no memory, no files). `takes_failures`: a server's SERVFAIL or REFUSED is the answer;
-  /// otherwise the next server or try is to do better.
-  static std::shared_ptr<CaresChannel> Make(Worker& worker, const CaresOptions& options, const CaresStats& stats,
-                                            bool takes_failures = false);
+  /// Null when c-ares cannot be set up (no memory, no files). `takes_failures`: a server's SERVFAIL
+  /// or REFUSED is the answer; otherwise the next server or try is to do better.
+  static std::shared_ptr<CaresChannel> Make(Worker& worker, const CaresOptions& options,
+                                            const CaresStats& stats, bool takes_failures = false);
   ~CaresChannel() override;
 
-  /// Asks; `done` is set when the answer is there, at once for some. `family` AF_INET, AF_INET6 or AF_UNSPEC (both).
+  /// Asks; `done` is set when the answer is there, at once for some. `family` AF_INET, AF_INET6 or
+  /// AF_UNSPEC (both).
   std::shared_ptr<Query> Ask(const std::string& name, int family);
 
-  /// The asker does not want the answer of `query` any more. When nobody waits for anything the channel is cancelled, so that
-  /// no socket and no timer of it is left.
+  /// The asker does not want the answer of `query` any more. When nobody waits for anything the
+  /// channel is cancelled, so that no socket and no timer of it is left.
   void Abandon(Query& query);
 
  private:

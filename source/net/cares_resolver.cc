@@ -1,4 +1,5 @@
-// Look-ups over c-ares channels: families, the caller's timeout, the words of an answer. Worker thread only.
+// Look-ups over c-ares channels: families, the caller's timeout, the words of an answer. Worker
+// thread only.
 #include "source/net/cares_resolver.h"
 
 #include <algorithm>
@@ -9,7 +10,9 @@
 namespace sluice {
 namespace {
 
-bool HasNoRecords(int status) { return status == ARES_ENODATA || status == ARES_ENOTFOUND; }
+bool HasNoRecords(int status) {
+  return status == ARES_ENODATA || status == ARES_ENOTFOUND;
+}
 
 std::string DetailsOf(int status) {
   std::string_view prefix = "cares_failure:";
@@ -68,11 +71,13 @@ Families FamiliesOf(LookupFamily family) {
   return {AF_UNSPEC, 0};
 }
 
-// The answer of two families, of which the first has no addresses. Where both have none, a failure says more than "no records",
-// since the name may exist.
+// The answer of two families, of which the first has no addresses. Where both have none, a failure
+// says more than "no records", since the name may exist.
 DnsAnswer Combine(DnsAnswer first, DnsAnswer second) {
   const bool is_first_failed = first.outcome == DnsAnswer::Outcome::kFailed;
-  if (!second.has_addresses() && second.outcome == DnsAnswer::Outcome::kCompleted && is_first_failed) return first;
+  if (!second.has_addresses() && second.outcome == DnsAnswer::Outcome::kCompleted &&
+      is_first_failed)
+    return first;
   return second;
 }
 
@@ -95,12 +100,14 @@ std::shared_ptr<CaresChannel> CaresResolver::Channel() {
 
 Task<DnsAnswer> CaresResolver::Resolve(std::string name, LookupFamily family, Duration timeout) {
   if (std::optional<DnsAnswer> literal = LiteralAnswer(name)) co_return std::move(*literal);
-  if (!IsResolvableName(name)) co_return DnsAnswer{DnsAnswer::Outcome::kFailed, std::string(kBadNameDetails), {}};
+  if (!IsResolvableName(name))
+    co_return DnsAnswer{DnsAnswer::Outcome::kFailed, std::string(kBadNameDetails), {}};
   if (IsLocalhost(name)) co_return LocalhostAnswer(family);
   const TimePoint limit = timeout > Duration::zero() ? Now() + timeout : TimePoint::max();
   const Families families = FamiliesOf(family);
   DnsAnswer answer = co_await Ask(name, families.first, limit);
-  const bool is_over = answer.outcome == DnsAnswer::Outcome::kTimedOut || answer.outcome == DnsAnswer::Outcome::kCancelled;
+  const bool is_over = answer.outcome == DnsAnswer::Outcome::kTimedOut ||
+                       answer.outcome == DnsAnswer::Outcome::kCancelled;
   if (!answer.has_addresses() && !is_over && families.second != 0) {
     DnsAnswer second = co_await Ask(name, families.second, limit);
     answer = Combine(std::move(answer), std::move(second));
@@ -111,20 +118,26 @@ Task<DnsAnswer> CaresResolver::Resolve(std::string name, LookupFamily family, Du
 Task<DnsAnswer> CaresResolver::Ask(std::string name, int family, TimePoint limit) {
   const std::shared_ptr<CaresChannel> channel = Channel();
   DnsAnswer answer = co_await AskOn(channel, name, family, limit);
-  if (answer.outcome == DnsAnswer::Outcome::kCompleted || answer.outcome == DnsAnswer::Outcome::kCancelled) co_return answer;
+  if (answer.outcome == DnsAnswer::Outcome::kCompleted ||
+      answer.outcome == DnsAnswer::Outcome::kCancelled)
+    co_return answer;
   // Of the questions that fail on one channel the first replaces it.
   if (channel == channel_) failed_ = true;
   if (answer.details != DetailsOf(ARES_ECONNREFUSED)) co_return answer;
-  // After its last try c-ares says that no server could be reached, also where one has refused or failed: a last question, which
-  // takes whatever comes, finds out which it was.
-  co_return co_await AskOn(CaresChannel::Make(worker_, options_, {}, /*takes_failures=*/true), name, family, limit);
+  // After its last try c-ares says that no server could be reached, also where one has refused or
+  // failed: a last question, which takes whatever comes, finds out which it was.
+  co_return co_await AskOn(CaresChannel::Make(worker_, options_, {}, /*takes_failures=*/true), name,
+                           family, limit);
 }
 
-Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std::string name, int family, TimePoint limit) {
+Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std::string name,
+                                     int family, TimePoint limit) {
   if (Cancelled(co_await kCancelState)) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
-  if (channel == nullptr) co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
+  if (channel == nullptr)
+    co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
   const std::shared_ptr<CaresChannel::Query> query = channel->Ask(name, family);
-  const Duration patience = limit == TimePoint::max() ? Duration::max() : std::max(limit - Now(), Duration::zero());
+  const Duration patience =
+      limit == TimePoint::max() ? Duration::max() : std::max(limit - Now(), Duration::zero());
   const bool is_cancelled = !co_await query->done.WaitFor(patience);
   if (!query->done.is_set()) {
     channel->Abandon(*query);
@@ -132,9 +145,12 @@ Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std:
     co_return DnsAnswer{DnsAnswer::Outcome::kTimedOut, std::string(kResolveTimeoutDetails), {}};
   }
   const bool is_completed = query->status == ARES_SUCCESS || HasNoRecords(query->status);
-  DnsAnswer answer{is_completed ? DnsAnswer::Outcome::kCompleted : DnsAnswer::Outcome::kFailed, DetailsOf(query->status), {}};
+  DnsAnswer answer{is_completed ? DnsAnswer::Outcome::kCompleted : DnsAnswer::Outcome::kFailed,
+                   DetailsOf(query->status),
+                   {}};
   answer.addresses = Interleave(query->addresses);
-  if (query->status == ARES_SUCCESS && !answer.has_addresses()) answer.details = DetailsOf(ARES_ENODATA);
+  if (query->status == ARES_SUCCESS && !answer.has_addresses())
+    answer.details = DetailsOf(ARES_ENODATA);
   co_return answer;
 }
 

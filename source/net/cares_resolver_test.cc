@@ -17,14 +17,16 @@ using Outcome = DnsAnswer::Outcome;
 
 constexpr Duration kLong = std::chrono::seconds(20);
 
-Task<> Put(Resolver& resolver, std::string name, LookupFamily family, Duration timeout, std::promise<DnsAnswer>& promise) {
+Task<> Put(Resolver& resolver, std::string name, LookupFamily family, Duration timeout,
+           std::promise<DnsAnswer>& promise) {
   promise.set_value(co_await resolver.Resolve(std::move(name), family, timeout));
 }
 
 // A main worker on a thread of its own, with a resolver that asks `server`.
 class Fixture {
  public:
-  explicit Fixture(const DnsResponder& server, CaresOptions options = {}) : stats_{NewCounter(), NewGauge(), NewCounter(), NewCounter(), NewCounter(), NewCounter()} {
+  explicit Fixture(const DnsResponder& server, CaresOptions options = {})
+      : stats_{NewCounter(), NewGauge(), NewCounter(), NewCounter(), NewCounter(), NewCounter()} {
     options.resolvers = {server.address()};
     options.no_default_search_domain = true;
     resolver_.emplace(worker_, options, stats_);
@@ -39,7 +41,8 @@ class Fixture {
     worker_.Join();
   }
 
-  std::future<DnsAnswer> Begin(std::string name, LookupFamily family = LookupFamily::kV4Only, Duration timeout = kLong) {
+  std::future<DnsAnswer> Begin(std::string name, LookupFamily family = LookupFamily::kV4Only,
+                               Duration timeout = kLong) {
     auto promise = std::make_shared<std::promise<DnsAnswer>>();
     worker_.Post([this, name, family, timeout, promise] {
       promises_.push_back(promise);
@@ -47,7 +50,8 @@ class Fixture {
     });
     return promise->get_future();
   }
-  DnsAnswer Ask(std::string name, LookupFamily family = LookupFamily::kV4Only, Duration timeout = kLong) {
+  DnsAnswer Ask(std::string name, LookupFamily family = LookupFamily::kV4Only,
+                Duration timeout = kLong) {
     std::future<DnsAnswer> future = Begin(std::move(name), family, timeout);
     REQUIRE(future.wait_for(std::chrono::seconds(30)) == std::future_status::ready);
     return future.get();
@@ -64,7 +68,8 @@ class Fixture {
 
 std::string Text(const DnsAnswer& answer) {
   std::string text;
-  for (const AddressWithTtl& a : answer.addresses) text += (text.empty() ? "" : " ") + a.address.IpString();
+  for (const AddressWithTtl& a : answer.addresses)
+    text += (text.empty() ? "" : " ") + a.address.IpString();
   return text;
 }
 
@@ -100,7 +105,8 @@ DnsResponder::Reply Zone(const DnsResponder::Question& q) {
     reply.truncated = true;  // More than a datagram holds.
   }
   if (q.name == "tcp.t" && q.is_tcp) reply = Addresses({"192.0.2.6"});
-  if (q.name == "both.t") reply = Addresses({"192.0.2.7", "2001:db8::7", "192.0.2.8", "2001:db8::8"});
+  if (q.name == "both.t")
+    reply = Addresses({"192.0.2.7", "2001:db8::7", "192.0.2.8", "2001:db8::8"});
   if (q.name == "v4.t") reply = Addresses({"192.0.2.9"});
   if (q.name == "v6.t") reply = Addresses({"2001:db8::9"});
   if (q.name == "broken6.t") {
@@ -121,13 +127,15 @@ TEST_CASE("answers and their details") {
       {"ok.t", "cares_success:Successful_completion", "192.0.2.1 192.0.2.2", Outcome::kCompleted},
       {"OK.t.", "cares_success:Successful_completion", "192.0.2.1 192.0.2.2", Outcome::kCompleted},
       {"nx.t", "cares_norecords:Domain_name_not_found", "", Outcome::kCompleted},
-      {"empty.t", "cares_norecords:DNS_server_returned_answer_with_no_data", "", Outcome::kCompleted},
+      {"empty.t", "cares_norecords:DNS_server_returned_answer_with_no_data", "",
+       Outcome::kCompleted},
       {"servfail.t", "cares_failure:DNS_server_returned_general_failure", "", Outcome::kFailed},
       {"refused.t", "cares_failure:DNS_server_refused_query", "", Outcome::kFailed},
       {"cut.t", "cares_success:Successful_completion", "192.0.2.3", Outcome::kCompleted},
       {"forged.t", "cares_success:Successful_completion", "192.0.2.4", Outcome::kCompleted},
       {"alias.t", "cares_success:Successful_completion", "192.0.2.5", Outcome::kCompleted},
-      {"loop.t", "cares_norecords:DNS_server_returned_answer_with_no_data", "", Outcome::kCompleted},
+      {"loop.t", "cares_norecords:DNS_server_returned_answer_with_no_data", "",
+       Outcome::kCompleted},
       {"a b.t", "cares_failure:Misformatted_domain_name", "", Outcome::kFailed},
       {"a:80", "cares_failure:Misformatted_domain_name", "", Outcome::kFailed},
   };
@@ -192,7 +200,9 @@ TEST_CASE("the hosts file is honoured before any server") {
   std::string line, literal, name;
   while (std::getline(hosts, line)) {
     std::istringstream words(line.substr(0, line.find('#')));
-    if (words >> literal >> name && name.find("localhost") == std::string::npos && literal.find(':') == std::string::npos) break;
+    if (words >> literal >> name && name.find("localhost") == std::string::npos &&
+        literal.find(':') == std::string::npos)
+      break;
     name.clear();
   }
   if (name.empty()) {
@@ -216,7 +226,8 @@ TEST_CASE("TCP by configuration") {
 TEST_CASE("the caller's time ends first; the channel goes on for the others") {
   const DnsResponder server(Zone);
   Fixture fixture(server);
-  const DnsAnswer late = fixture.Ask("silent.t", LookupFamily::kAuto, std::chrono::milliseconds(50));
+  const DnsAnswer late =
+      fixture.Ask("silent.t", LookupFamily::kAuto, std::chrono::milliseconds(50));
   CHECK(late.outcome == Outcome::kTimedOut);
   CHECK(late.details == "resolve_timeout");
   CHECK(Text(fixture.Ask("ok.t")) == "192.0.2.1 192.0.2.2");
@@ -240,7 +251,8 @@ TEST_CASE("a shutdown with look-ups in flight ends at once and touches nothing")
   std::vector<std::future<DnsAnswer>> futures;
   {
     Fixture fixture(server);
-    for (int i = 0; i < 20; ++i) futures.push_back(fixture.Begin(i % 2 == 0 ? "silent.t" : "servfail.t", LookupFamily::kAll));
+    for (int i = 0; i < 20; ++i)
+      futures.push_back(fixture.Begin(i % 2 == 0 ? "silent.t" : "servfail.t", LookupFamily::kAll));
     const TimePoint start = Now();
     fixture.Stop();
     CHECK(Now() - start < std::chrono::seconds(3));  // Far below the five seconds of one try.

@@ -30,7 +30,8 @@ class SystemDialer final : public Dialer {
   Task<absl::StatusOr<StreamPtr>> Dial(Address address, DialOptions options) const override {
     if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
     Socket socket(co_await asio::this_coro::executor);
-    const asio::generic::stream_protocol protocol(address.family(), address.is_ip() ? IPPROTO_TCP : 0);
+    const asio::generic::stream_protocol protocol(address.family(),
+                                                  address.is_ip() ? IPPROTO_TCP : 0);
     ErrorCode error;
     socket.open(protocol, error);
     if (error) co_return MakeError(Reason::kConnectRefused, error.message());
@@ -40,7 +41,8 @@ class SystemDialer final : public Dialer {
       ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
     if (options.keep_alive.has_value()) SetKeepAlive(socket, *options.keep_alive);
-    const asio::generic::stream_protocol::endpoint endpoint(address.data(), address.size(), protocol.protocol());
+    const asio::generic::stream_protocol::endpoint endpoint(address.data(), address.size(),
+                                                            protocol.protocol());
     auto [failure] = co_await socket.async_connect(endpoint, kAwait);
     if (failure == asio::error::operation_aborted) co_return MakeError(Reason::kCancelled);
     if (failure) co_return MakeError(Reason::kConnectRefused, failure.message());
@@ -61,14 +63,16 @@ Task<> Attempt(Race& race, Address address) {
   absl::StatusOr<StreamPtr> stream = co_await race.dialer.Dial(address, race.options);
   --race.running;
   // A winner that comes second is closed here, by its destructor.
-  if (!race.result.ok() && (stream.ok() || ReasonOf(stream.status()) != Reason::kCancelled)) race.result = std::move(stream);
+  if (!race.result.ok() && (stream.ok() || ReasonOf(stream.status()) != Reason::kCancelled))
+    race.result = std::move(stream);
   race.changed.Set();
 }
 
 Task<> RunRace(Worker& worker, Race& race, std::vector<Address> addresses) {
   Scope scope(worker.executor());
   bool cancelled = false;
-  for (size_t next = 0; !cancelled && !race.result.ok() && (next < addresses.size() || race.running > 0);) {
+  for (size_t next = 0;
+       !cancelled && !race.result.ok() && (next < addresses.size() || race.running > 0);) {
     if (next < addresses.size()) {
       ++race.running;
       scope.Spawn(Attempt(race, addresses[next++]));
@@ -90,8 +94,9 @@ const Dialer& SocketDialer() {
   return dialer;
 }
 
-Task<absl::StatusOr<StreamPtr>> Connect(Worker& worker, Canceller& canceller, const Dialer& dialer, std::vector<Address> addresses,
-                                        DialOptions options, Duration timeout) {
+Task<absl::StatusOr<StreamPtr>> Connect(Worker& worker, Canceller& canceller, const Dialer& dialer,
+                                        std::vector<Address> addresses, DialOptions options,
+                                        Duration timeout) {
   Deadline deadline(worker.wheel(), canceller, timeout);
   absl::StatusOr<StreamPtr> result = MakeError(Reason::kConnectRefused, "no address");
   if (addresses.size() == 1) {

@@ -1,5 +1,5 @@
-// Dialer: how connections to other hosts are made. Two exist: the system's sockets, and the memory network of the tests.
-// Used on worker threads; immutable.
+// Dialer: how connections to other hosts are made. Two exist: the system's sockets, and the memory
+// network of the tests. Used on worker threads; immutable.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,8 @@ struct DialOptions {
   struct KeepAlive {
     std::optional<int> probes, idle_seconds, interval_seconds;
   };
-  std::optional<KeepAlive> keep_alive;  // TCP keep-alive (upstream_connection_options.tcp_keepalive)
+  std::optional<KeepAlive>
+      keep_alive;  // TCP keep-alive (upstream_connection_options.tcp_keepalive)
 };
 
 class Dialer {
@@ -28,10 +29,12 @@ class Dialer {
 /// The system's sockets: TCP (no delay) and Unix.
 const Dialer& SocketDialer();
 
-/// Connects to the first of `addresses` that answers (happy eyeballs, RFC 8305): the next one is tried when the one before failed
-/// or has been silent for 300 ms; those that lose are closed. Runs under `canceller`. Errors: that of the last address;
-/// kConnectTimeout after `timeout`; kCancelled.
-Task<absl::StatusOr<StreamPtr>> Connect(Worker& worker, Canceller& canceller, const Dialer& dialer, std::vector<Address> addresses,
-                                        DialOptions options, Duration timeout);
+/// Connects to the first of `addresses` that answers (happy eyeballs, RFC 8305): the next one is
+/// tried when the one before failed or has been silent for 300 ms; those that lose are closed. Runs
+/// under `canceller`. Errors: that of the last address; kConnectTimeout after `timeout`;
+/// kCancelled.
+Task<absl::StatusOr<StreamPtr>> Connect(Worker& worker, Canceller& canceller, const Dialer& dialer,
+                                        std::vector<Address> addresses, DialOptions options,
+                                        Duration timeout);
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
-// Accepting by hand behind Asio's wait, so that running out of descriptors is seen as what it is. See listen_socket.h for the threads.
+// Accepting by hand behind Asio's wait, so that running out of descriptors is seen as what it is.
+// See listen_socket.h for the threads.
 #include "source/net/listen_socket.h"
 
 #include <netinet/in.h>
@@ -16,10 +17,13 @@
 namespace sluice {
 namespace {
 
-bool IsFile(const Address& address) { return address.family() == AF_UNIX && !address.ToString().starts_with('@'); }
+bool IsFile(const Address& address) {
+  return address.family() == AF_UNIX && !address.ToString().starts_with('@');
+}
 
 absl::Status SystemError(std::string_view what, const Address& address) {
-  return absl::UnavailableError(Cat("cannot ", what, " '", address.ToString(), "': ", std::strerror(errno)));
+  return absl::UnavailableError(
+      Cat("cannot ", what, " '", address.ToString(), "': ", std::strerror(errno)));
 }
 
 void SetOptions(int fd, const Address& address, const ListenOptions& options) {
@@ -42,7 +46,8 @@ absl::StatusOr<int> ListenSocket::Open(Address& address, const ListenOptions& op
     ::close(fd);
     return status;
   }
-  if (IsFile(address) && options.unix_mode != 0) ::chmod(address.ToString().c_str(), options.unix_mode);
+  if (IsFile(address) && options.unix_mode != 0)
+    ::chmod(address.ToString().c_str(), options.unix_mode);
   if (address.is_ip() && address.port() == 0) {
     sockaddr_storage storage{};
     socklen_t length = sizeof(storage);
@@ -65,15 +70,18 @@ absl::StatusOr<StreamPtr> ListenSocket::Accept() {
   while (acceptor_.is_open()) {
     sockaddr_storage storage{};
     socklen_t length = sizeof(storage);
-    const int fd = ::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&storage),
+                             &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       const Address remote = Address::From(reinterpret_cast<sockaddr*>(&storage), length);
       const int on = 1;
       if (remote.is_ip()) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-      return std::make_unique<TcpStream>(Socket(io_, asio::generic::stream_protocol(remote.family(), 0), fd), remote);
+      return std::make_unique<TcpStream>(
+          Socket(io_, asio::generic::stream_protocol(remote.family(), 0), fd), remote);
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-    if (errno != EINTR && errno != ECONNABORTED) return absl::ResourceExhaustedError(std::strerror(errno));
+    if (errno != EINTR && errno != ECONNABORTED)
+      return absl::ResourceExhaustedError(std::strerror(errno));
   }
   return StreamPtr();
 }

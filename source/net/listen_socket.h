@@ -1,4 +1,5 @@
-// ListenSocket: a socket that takes connections. Opened on the main thread, then used by one worker.
+// ListenSocket: a socket that takes connections. Opened on the main thread, then used by one
+// worker.
 #pragma once
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -10,14 +11,15 @@ namespace sluice {
 
 struct ListenOptions {
   int backlog = 4096;
-  bool reuse_port = true;   // TCP: several sockets may share the address (SO_REUSEPORT)
-  uint32_t unix_mode = 0;   // permissions of a Unix socket's file; 0: the system's
+  bool reuse_port = true;  // TCP: several sockets may share the address (SO_REUSEPORT)
+  uint32_t unix_mode = 0;  // permissions of a Unix socket's file; 0: the system's
 };
 
 class ListenSocket {
  public:
-  /// Main thread: a listening descriptor. Port 0 of `address` becomes the real one; a socket file that is left from an earlier run is
-  /// replaced. Unavailable with the address and the system's words.
+  /// Main thread: a listening descriptor. Port 0 of `address` becomes the real one; a socket file
+  /// that is left from an earlier run is replaced. Unavailable with the address and the system's
+  /// words.
   static absl::StatusOr<int> Open(Address& address, const ListenOptions& options);
 
   /// Takes the descriptor over.
@@ -25,7 +27,8 @@ class ListenSocket {
 
   /// False once the socket is closed or the wait cancelled.
   Task<bool> WaitReadable();
-  /// The next waiting connection; null when none waits. Errors: what the system says when it cannot give one (no descriptors).
+  /// The next waiting connection; null when none waits. Errors: what the system says when it cannot
+  /// give one (no descriptors).
   absl::StatusOr<StreamPtr> Accept();
   void Close();
 

@@ -13,32 +13,40 @@ constexpr uint64_t kRandomChunk = 16;
 
 // One direction.
 struct Pipe {
-  Pipe(Executor executor, size_t capacity) : capacity(capacity), readable(executor), writable(executor) {}
+  Pipe(Executor executor, size_t capacity)
+      : capacity(capacity), readable(executor), writable(executor) {}
 
   bool HasNews() const { return !bytes.empty() || ended || reset || reader_closed; }
 
   const size_t capacity;
   std::string bytes;
-  bool ended = false;          // the writer has said all
-  bool reset = false;          // the writer is gone and did not say so
+  bool ended = false;  // the writer has said all
+  bool reset = false;  // the writer is gone and did not say so
   bool reader_closed = false;
   Event readable, writable;
 };
 
 struct Pair {
   Pair(Executor executor, const MemoryOptions& options)
-      : pipes{{executor, options.capacity}, {executor, options.capacity}}, options(options), rng(options.seed) {}
+      : pipes{{executor, options.capacity}, {executor, options.capacity}},
+        options(options),
+        rng(options.seed) {}
   Pipe pipes[2];
   const MemoryOptions options;
   Rng rng;
 };
 
-absl::Status Cancelled() { return MakeError(Reason::kCancelled); }
+absl::Status CancelledError() {
+  return MakeError(Reason::kCancelled);
+}
 
 class MemoryStream final : public Stream {
  public:
   MemoryStream(std::shared_ptr<Pair> pair, int side)
-      : pair_(std::move(pair)), in_(pair_->pipes[side]), out_(pair_->pipes[1 - side]), side_(side) {}
+      : pair_(std::move(pair)),
+        in_(pair_->pipes[side]),
+        out_(pair_->pipes[1 - side]),
+        side_(side) {}
   ~MemoryStream() override { Close(false); }
 
   Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override {
@@ -51,7 +59,7 @@ class MemoryStream final : public Stream {
   }
 
   absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) override {
-    if (closed_) return Cancelled();
+    if (closed_) return CancelledError();
     if (in_.bytes.empty()) {
       if (in_.reset) return MakeError(Reason::kConnectionTerminated, "Connection reset by peer");
       return in_.ended ? std::optional<size_t>(0) : std::nullopt;
@@ -65,17 +73,18 @@ class MemoryStream final : public Stream {
 
   Task<absl::Status> WaitReadable() override {
     const std::shared_ptr<Pair> keep = pair_;
-    if (Cancelled(co_await kCancelState)) co_return Cancelled();
+    if (Cancelled(co_await kCancelState)) co_return CancelledError();
     while (!in_.HasNews()) {
       in_.readable.Clear();
-      if (!co_await in_.readable.Wait()) co_return Cancelled();
+      if (!co_await in_.readable.Wait()) co_return CancelledError();
     }
-    co_return closed_ ? Cancelled() : absl::OkStatus();
+    co_return closed_ ? CancelledError() : absl::OkStatus();
   }
 
   absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) override {
-    if (closed_) return Cancelled();
-    if (out_.reader_closed || out_.ended) return MakeError(Reason::kConnectionTerminated, "Broken pipe");
+    if (closed_) return CancelledError();
+    if (out_.reader_closed || out_.ended)
+      return MakeError(Reason::kConnectionTerminated, "Broken pipe");
     size_t count = 0;
     for (std::string_view part : parts) {
       const size_t fits = std::min(part.size(), out_.capacity - out_.bytes.size());
@@ -95,7 +104,7 @@ class MemoryStream final : public Stream {
         rest.remove_prefix(*count);
         if (rest.empty()) break;
         out_.writable.Clear();
-        if (!co_await out_.writable.Wait()) co_return Cancelled();
+        if (!co_await out_.writable.Wait()) co_return CancelledError();
       }
     }
     co_return absl::OkStatus();
@@ -117,8 +126,12 @@ class MemoryStream final : public Stream {
     }
   }
 
-  Address local_address() const override { return side_ == 0 ? pair_->options.first : pair_->options.second; }
-  Address remote_address() const override { return side_ == 0 ? pair_->options.second : pair_->options.first; }
+  Address local_address() const override {
+    return side_ == 0 ? pair_->options.first : pair_->options.second;
+  }
+  Address remote_address() const override {
+    return side_ == 0 ? pair_->options.second : pair_->options.first;
+  }
 
  private:
   size_t Most() {
@@ -148,9 +161,10 @@ std::pair<StreamPtr, StreamPtr> MemoryPair(Executor executor, const MemoryOption
 }
 
 Task<absl::StatusOr<StreamPtr>> MemoryNetwork::Dial(Address address, DialOptions) const {
-  if (Cancelled(co_await kCancelState)) co_return Cancelled();
+  if (Cancelled(co_await kCancelState)) co_return CancelledError();
   const auto listener = listeners_.find(address);
-  if (listener == listeners_.end()) co_return MakeError(Reason::kConnectRefused, "Connection refused");
+  if (listener == listeners_.end())
+    co_return MakeError(Reason::kConnectRefused, "Connection refused");
   MemoryOptions options = options_;
   options.first = Address::Ipv4(INADDR_LOOPBACK, 1);
   options.second = address;

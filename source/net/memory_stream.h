@@ -1,5 +1,5 @@
-// Streams in memory, and a network of them: what tests put in the place of sockets, to decide themselves how bytes are cut and when
-// a buffer is full. A pair belongs to one worker.
+// Streams in memory, and a network of them: what tests put in the place of sockets, to decide
+// themselves how bytes are cut and when a buffer is full. A pair belongs to one worker.
 #pragma once
 
 #include <functional>
@@ -22,11 +22,13 @@ struct MemoryOptions {
   Address first{}, second{};    // addresses of the two ends
 };
 
-/// Two connected ends. They behave as the ends of a TCP connection do: an end with unread bytes that is closed resets the other, a
-/// write to a closed end fails, and what was written before an end or a reset can still be read.
+/// Two connected ends. They behave as the ends of a TCP connection do: an end with unread bytes
+/// that is closed resets the other, a write to a closed end fails, and what was written before an
+/// end or a reset can still be read.
 std::pair<StreamPtr, StreamPtr> MemoryPair(Executor executor, const MemoryOptions& options);
 
-/// A network whose hosts are functions: Dial() hands the far end of a new pair to whoever listens at the address.
+/// A network whose hosts are functions: Dial() hands the far end of a new pair to whoever listens
+/// at the address.
 class MemoryNetwork final : public Dialer {
  public:
   /// `options`: of every connection; its addresses are not used.

@@ -1,4 +1,5 @@
-// Memory streams: the behaviour of TCP that those who use them rely on. One worker, run on the test's thread.
+// Memory streams: the behaviour of TCP that those who use them rely on. One worker, run on the
+// test's thread.
 #include "source/net/memory_stream.h"
 
 #include <catch2/catch.hpp>
@@ -102,7 +103,9 @@ TEST_CASE("memory stream: reset, close with unread bytes, write to a closed end"
   });
 }
 
-Task<> Expect(Stream& stream, Reason* reason) { *reason = ReasonOf(co_await stream.WaitReadable()); }
+Task<> Expect(Stream& stream, Reason* reason) {
+  *reason = ReasonOf(co_await stream.WaitReadable());
+}
 
 TEST_CASE("memory stream: cancelling and closing end a wait") {
   Run([](Worker& worker) -> Task<> {

@@ -1,4 +1,5 @@
-// What every resolver shares: IP literals, which names may be asked for, and the order of addresses. Pure functions.
+// What every resolver shares: IP literals, which names may be asked for, and the order of
+// addresses. Pure functions.
 #include "source/net/resolver.h"
 
 #include <algorithm>
@@ -24,12 +25,15 @@ constexpr std::array<bool, 256> MakeNameCharacters() {
 }
 constexpr std::array<bool, 256> kNameCharacters = MakeNameCharacters();
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // Decimal, octal or hexadecimal: what old parsers of addresses take for a part of one.
 bool IsNumber(std::string_view label) {
   if (label.size() >= 2 && label[0] == '0' && ToLower(label[1]) == 'x') {
-    return std::all_of(label.begin() + 2, label.end(), [](unsigned char c) { return std::isxdigit(c) != 0; });
+    return std::all_of(label.begin() + 2, label.end(),
+                       [](unsigned char c) { return std::isxdigit(c) != 0; });
   }
   return std::all_of(label.begin(), label.end(), IsDigit);
 }
@@ -41,7 +45,8 @@ std::optional<DnsAnswer> LiteralAnswer(std::string_view name) {
   if (!IsDigit(name.back()) && name.find(':') == std::string_view::npos) return std::nullopt;
   const absl::StatusOr<Address> address = Address::Ip(name, 0);
   if (!address.ok()) return std::nullopt;
-  return DnsAnswer{DnsAnswer::Outcome::kCompleted, std::string(kResolvedDetails), {{*address, kLiteralTtl}}};
+  return DnsAnswer{
+      DnsAnswer::Outcome::kCompleted, std::string(kResolvedDetails), {{*address, kLiteralTtl}}};
 }
 
 bool IsResolvableName(std::string_view name) {
@@ -64,7 +69,8 @@ bool IsResolvableName(std::string_view name) {
 std::vector<AddressWithTtl> Interleave(const std::vector<AddressWithTtl>& addresses) {
   std::vector<AddressWithTtl> result;
   const auto is_known = [&result](const Address& address) {
-    return std::any_of(result.begin(), result.end(), [&](const AddressWithTtl& known) { return known.address == address; });
+    return std::any_of(result.begin(), result.end(),
+                       [&](const AddressWithTtl& known) { return known.address == address; });
   };
   const auto next_of = [&addresses](int family, size_t from) {
     while (from < addresses.size() && addresses[from].address.family() != family) ++from;
@@ -77,7 +83,8 @@ std::vector<AddressWithTtl> Interleave(const std::vector<AddressWithTtl>& addres
     if (!is_known(addresses[at].address)) result.push_back(addresses[at]);
     at = next_of(family, at + 1);
   };
-  while (result.size() < DnsAnswer::kMaxAddresses && (v6 < addresses.size() || v4 < addresses.size())) {
+  while (result.size() < DnsAnswer::kMaxAddresses &&
+         (v6 < addresses.size() || v4 < addresses.size())) {
     take(AF_INET6, v6);
     take(AF_INET, v4);
   }

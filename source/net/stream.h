@@ -1,5 +1,6 @@
-// Stream: a connected pair of byte pipes, whatever carries it: TCP, a Unix socket, TLS, or memory in tests. A stream belongs to
-// one worker; at most one read and one write are outstanding at a time.
+// Stream: a connected pair of byte pipes, whatever carries it: TCP, a Unix socket, TLS, or memory
+// in tests. A stream belongs to one worker; at most one read and one write are outstanding at a
+// time.
 #pragma once
 
 #include <memory>
@@ -17,26 +18,30 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  /// Reads at least one byte into `buffer`; 0 means that the peer has ended its direction. Errors: kCancelled;
-  /// kConnectionTerminated with the system's words (a reset).
+  /// Reads at least one byte into `buffer`; 0 means that the peer has ended its direction. Errors:
+  /// kCancelled; kConnectionTerminated with the system's words (a reset).
   virtual Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) = 0;
 
   /// Reads what is there without waiting; nullopt when nothing is. 0 is the end, as above.
   virtual absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) = 0;
 
-  /// Returns when a read would not wait: bytes, the end or an error are there. No buffer is held meanwhile. kCancelled.
+  /// Returns when a read would not wait: bytes, the end or an error are there. No buffer is held
+  /// meanwhile. kCancelled.
   virtual Task<absl::Status> WaitReadable() = 0;
 
-  /// Writes what goes without waiting; the number of bytes that went. At most 16 parts. Errors as for ReadSome.
+  /// Writes what goes without waiting; the number of bytes that went. At most 16 parts. Errors as
+  /// for ReadSome.
   virtual absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) = 0;
 
-  /// Writes all parts in order, first without waiting; the bytes must stay in place until it returns. Errors as for ReadSome.
+  /// Writes all parts in order, first without waiting; the bytes must stay in place until it
+  /// returns. Errors as for ReadSome.
   virtual Task<absl::Status> Write(absl::Span<const std::string_view> parts) = 0;
 
   /// Ends our direction: the peer reads an end after what was written (TCP FIN). Idempotent.
   virtual void ShutdownWrite() = 0;
 
-  /// Closes at once; a pending read or write returns kCancelled. `reset`: discard what was not sent and tell the peer so (TCP RST).
+  /// Closes at once; a pending read or write returns kCancelled. `reset`: discard what was not sent
+  /// and tell the peer so (TCP RST).
   virtual void Close(bool reset = false) = 0;
 
   /// Addresses of the two ends; unset where there are none.

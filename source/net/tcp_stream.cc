@@ -1,4 +1,5 @@
-// Synchronous first: an operation that need not wait costs one system call and no trip through the reactor. Worker thread only.
+// Synchronous first: an operation that need not wait costs one system call and no trip through the
+// reactor. Worker thread only.
 #include "source/net/tcp_stream.h"
 
 #include <sys/socket.h>
@@ -15,14 +16,19 @@ namespace {
 
 constexpr size_t kMaxParts = 16;
 
-bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+bool WouldBlock(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
 
-absl::Status Errno(int error) { return SocketError(ErrorCode(error, boost::system::system_category())); }
+absl::Status Errno(int error) {
+  return SocketError(ErrorCode(error, boost::system::system_category()));
+}
 
 }  // namespace
 
 absl::Status SocketError(const ErrorCode& error) {
-  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) return MakeError(Reason::kCancelled);
+  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+    return MakeError(Reason::kCancelled);
   return MakeError(Reason::kConnectionTerminated, error.message());
 }
 
@@ -30,7 +36,8 @@ TcpStream::TcpStream(Socket socket, Address remote) : socket_(std::move(socket))
 
 Task<absl::StatusOr<size_t>> TcpStream::ReadSome(absl::Span<char> buffer) {
   if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
-  auto [error, count] = co_await socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kAwait);
+  auto [error, count] =
+      co_await socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kAwait);
   if (error == asio::error::eof) co_return size_t{0};
   if (error) co_return SocketError(error);
   co_return count;
@@ -107,7 +114,8 @@ Address TcpStream::local_address() const {
   if (local_.is_set() || !socket_.is_open()) return local_;
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
-  if (::getsockname(const_cast<Socket&>(socket_).native_handle(), reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
+  if (::getsockname(const_cast<Socket&>(socket_).native_handle(),
+                    reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
     local_ = Address::From(reinterpret_cast<sockaddr*>(&storage), length);
   }
   return local_;

@@ -3,8 +3,8 @@
 
 #include <optional>
 
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
 #include "source/net/stream.h"
 

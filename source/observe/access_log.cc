@@ -1,4 +1,5 @@
-// The process's log files and the ordinary access log. Any thread; files are opened on the main thread.
+// The process's log files and the ordinary access log. Any thread; files are opened on the main
+// thread.
 #include "source/observe/access_log.h"
 
 #include "source/observe/access_log_writer.h"
@@ -23,9 +24,13 @@ AccessLogStats::AccessLogStats(const stats::Scope& root) {
 
 AccessLogFile::AccessLogFile(std::shared_ptr<Writer> writer) : writer_(std::move(writer)) {}
 
-AccessLogFile::~AccessLogFile() { writer_->Stop(Now() + kStopTimeout); }
+AccessLogFile::~AccessLogFile() {
+  writer_->Stop(Now() + kStopTimeout);
+}
 
-void AccessLogFile::Write(std::string_view line) { writer_->Write(line); }
+void AccessLogFile::Write(std::string_view line) {
+  writer_->Write(line);
+}
 
 AccessLogManager::AccessLogManager(const stats::Scope& scope, AccessLogOptions options)
     : options_(options), stats_(scope) {}

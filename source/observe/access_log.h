@@ -1,5 +1,6 @@
-// Access logs: what is written about every exchange, and the files it goes to. Logging is a copy into a buffer of the calling
-// thread; every file has a thread of its own that writes, so that a stalled or full file never stalls traffic or start.
+// Access logs: what is written about every exchange, and the files it goes to. Logging is a copy
+// into a buffer of the calling thread; every file has a thread of its own that writes, so that a
+// stalled or full file never stalls traffic or start.
 #pragma once
 
 #include <chrono>
@@ -37,22 +38,23 @@ using AccessLogFilterPtr = std::unique_ptr<const AccessLogFilter>;
 
 struct AccessLogOptions {
   Duration flush_interval = std::chrono::seconds(10);  // --file-flush-interval-msec
-  size_t flush_size = 64 * 1024;                       // a thread's buffer is handed over when it is longer
-  size_t max_queued = 16 * 1024 * 1024;                // per file, beside one buffer per thread; what is more is dropped
-  Duration retry_interval = std::chrono::seconds(1);   // after a failed write or open
+  size_t flush_size = 64 * 1024;  // a thread's buffer is handed over when it is longer
+  size_t max_queued =
+      16 * 1024 * 1024;  // per file, beside one buffer per thread; what is more is dropped
+  Duration retry_interval = std::chrono::seconds(1);  // after a failed write or open
 };
 
 /// The counters of all log files together, under `filesystem.`.
 struct AccessLogStats {
   explicit AccessLogStats(const stats::Scope& scope);
 
-  Counter write_completed;      // writes to a file
-  Counter write_failed;         // attempts that failed, to be repeated
-  Counter flushed_by_timer;     // flushes because of the interval
-  Counter reopen_failed;        // the old file stays in use
-  Counter write_buffered;       // lines accepted
-  Gauge write_total_buffered;   // bytes accepted and not yet written
-  Counter entries_dropped;      // lines lost because a file does not keep up (ours)
+  Counter write_completed;     // writes to a file
+  Counter write_failed;        // attempts that failed, to be repeated
+  Counter flushed_by_timer;    // flushes because of the interval
+  Counter reopen_failed;       // the old file stays in use
+  Counter write_buffered;      // lines accepted
+  Gauge write_total_buffered;  // bytes accepted and not yet written
+  Counter entries_dropped;     // lines lost because a file does not keep up (ours)
 };
 
 /// One file (or stdout, stderr) of the process. Any thread.
@@ -63,8 +65,8 @@ class AccessLogFile {
   explicit AccessLogFile(std::shared_ptr<Writer> writer);
   ~AccessLogFile();
 
-  /// Appends `line`, which brings its own newline. Never waits for the file: when too much is queued the line is dropped
-  /// and counted.
+  /// Appends `line`, which brings its own newline. Never waits for the file: when too much is
+  /// queued the line is dropped and counted.
   void Write(std::string_view line);
 
  private:
@@ -80,15 +82,18 @@ class AccessLogManager {
   /// Writes what is queued, for at most two seconds per stalled file.
   ~AccessLogManager();
 
-  /// The file at `path`, shared by all who name it. An error is one that a person must repair (no such directory, no
-  /// permission, a directory); what may pass (a FIFO without a reader, a full or read-only disk) is retried in the background.
-  /// /dev/stdout and /dev/stderr are the process's own streams.
+  /// The file at `path`, shared by all who name it. An error is one that a person must repair (no
+  /// such directory, no permission, a directory); what may pass (a FIFO without a reader, a full or
+  /// read-only disk) is retried in the background. /dev/stdout and /dev/stderr are the process's
+  /// own streams.
   absl::StatusOr<std::shared_ptr<AccessLogFile>> Open(std::string_view path);
 
-  /// Opens every file again under its path: after logrotate has moved it (SIGUSR1, POST /reopen_logs).
+  /// Opens every file again under its path: after logrotate has moved it (SIGUSR1, POST
+  /// /reopen_logs).
   void Reopen();
 
-  /// Writes all that was logged before and waits for it, at most `timeout`. False if a file does not take it.
+  /// Writes all that was logged before and waits for it, at most `timeout`. False if a file does
+  /// not take it.
   bool Flush(Duration timeout);
 
  private:

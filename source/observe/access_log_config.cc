@@ -66,9 +66,12 @@ std::string_view MemberOf(const DataSource& source) {
   return "";
 }
 
-Formatter Nothing() { return *Formatter::FromText(""); }
+Formatter Nothing() {
+  return *Formatter::FromText("");
+}
 
-Formatter Checked(absl::StatusOr<Formatter> formatter, const std::string& path, config::Diagnostics& diagnostics) {
+Formatter Checked(absl::StatusOr<Formatter> formatter, const std::string& path,
+                  config::Diagnostics& diagnostics) {
   if (!formatter.ok()) {
     diagnostics.Error(path, Std(formatter.status().message()));
     return Nothing();
@@ -78,14 +81,16 @@ Formatter Checked(absl::StatusOr<Formatter> formatter, const std::string& path, 
 
 }  // namespace
 
-Formatter BuildFormatter(const SubstitutionFormatString& config, std::string_view path, config::Diagnostics& diagnostics,
-                         Formatter::Options options) {
+Formatter BuildFormatter(const SubstitutionFormatString& config, std::string_view path,
+                         config::Diagnostics& diagnostics, Formatter::Options options) {
   options.omit_empty_values = config.omit_empty_values();
   switch (config.format_case()) {
     case SubstitutionFormatString::kTextFormat:
-      return Checked(Formatter::FromText(config.text_format(), options), config::ChildPath(path, "text_format"), diagnostics);
+      return Checked(Formatter::FromText(config.text_format(), options),
+                     config::ChildPath(path, "text_format"), diagnostics);
     case SubstitutionFormatString::kJsonFormat:
-      return Checked(Formatter::FromJson(config.json_format(), options), config::ChildPath(path, "json_format"), diagnostics);
+      return Checked(Formatter::FromJson(config.json_format(), options),
+                     config::ChildPath(path, "json_format"), diagnostics);
     case SubstitutionFormatString::kTextFormatSource: {
       const DataSource& source = config.text_format_source();
       std::string member = config::ChildPath(path, "text_format_source");

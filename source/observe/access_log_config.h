@@ -1,4 +1,5 @@
-// Access logs from configuration: formats and filters. Main thread, while a configuration is loaded.
+// Access logs from configuration: formats and filters. Main thread, while a configuration is
+// loaded.
 #pragma once
 
 #include <string_view>
@@ -11,17 +12,18 @@
 
 namespace sluice {
 
-/// The formatter that `config` describes, for any use (`options.omit_empty_values` comes from `config`). Problems are reported
-/// at and below `path`; the result is then an empty format.
-Formatter BuildFormatter(const envoy::config::core::v3::SubstitutionFormatString& config, std::string_view path,
-                         config::Diagnostics& diagnostics, Formatter::Options options = {});
+/// The formatter that `config` describes, for any use (`options.omit_empty_values` comes from
+/// `config`). Problems are reported at and below `path`; the result is then an empty format.
+Formatter BuildFormatter(const envoy::config::core::v3::SubstitutionFormatString& config,
+                         std::string_view path, config::Diagnostics& diagnostics,
+                         Formatter::Options options = {});
 
 /// The format of an access log: `config` (its path: `path`), or Envoy's default when it is null.
-Formatter BuildLogFormatter(const envoy::config::core::v3::SubstitutionFormatString* config, std::string_view path,
-                            config::Diagnostics& diagnostics);
+Formatter BuildLogFormatter(const envoy::config::core::v3::SubstitutionFormatString* config,
+                            std::string_view path, config::Diagnostics& diagnostics);
 
 /// The filter of an access log. Problems are reported at and below `path`; the result is then null.
-AccessLogFilterPtr BuildAccessLogFilter(const envoy::config::accesslog::v3::AccessLogFilter& config, std::string_view path,
-                                        config::Diagnostics& diagnostics);
+AccessLogFilterPtr BuildAccessLogFilter(const envoy::config::accesslog::v3::AccessLogFilter& config,
+                                        std::string_view path, config::Diagnostics& diagnostics);
 
 }  // namespace sluice

@@ -46,7 +46,9 @@ TEST_CASE("formats") {
       {"text_format_source { environment_variable: 'SLUICE_TEST_FORMAT' }", "env HTTP/1.1"},
       {Cat("text_format_source { filename: '", file, "' }"), "file 200\n"},
       {"json_format { fields { key: 'k' value { string_value: '%BYTES_SENT%' } } }", "{\"k\":2}"},
-      {"json_format { fields { key: 'k' value { string_value: '%REQ(x)%' } } } omit_empty_values: true", "{}"},
+      {"json_format { fields { key: 'k' value { string_value: '%REQ(x)%' } } } omit_empty_values: "
+       "true",
+       "{}"},
   };
   for (const Case& c : cases) {
     INFO(c.config);
@@ -75,11 +77,14 @@ TEST_CASE("bad formats are reported at their place") {
       {"json_format { fields { key: 'k' value { string_value: '%NO%' } } }",
        "a.log_format.json_format: k: position 0: %NO%: unknown operator"},
       {"text_format_source { environment_variable: 'SLUICE_NOT_SET' }",
-       "a.log_format.text_format_source.environment_variable: the environment variable 'SLUICE_NOT_SET' is not set"},
+       "a.log_format.text_format_source.environment_variable: the environment variable "
+       "'SLUICE_NOT_SET' is not set"},
       {"text_format_source { filename: '/no/such' }",
-       "a.log_format.text_format_source.filename: cannot read '/no/such': No such file or directory"},
+       "a.log_format.text_format_source.filename: cannot read '/no/such': No such file or "
+       "directory"},
       {"text_format_source {}",
-       "a.log_format.text_format_source: one of filename, inline_bytes, inline_string, environment_variable is needed"},
+       "a.log_format.text_format_source: one of filename, inline_bytes, inline_string, "
+       "environment_variable is needed"},
       {"", "a.log_format: one of text_format_source, json_format, text_format is needed"},
       {"text_format: 'x' content_type: 'text/html'",
        "a.log_format.content_type: warning: has no effect in an access log"},
@@ -115,15 +120,20 @@ TEST_CASE("filters") {
       {"response_flag_filter { flags: 'UF' }", true, false},
       {"response_flag_filter { flags: 'NR' flags: 'DC' }", true, false},
       {"response_flag_filter { flags: 'NR' }", false, false},
-      {"header_filter { header { name: 'user-agent' string_match { prefix: 'ua' } } }", true, false},
+      {"header_filter { header { name: 'user-agent' string_match { prefix: 'ua' } } }", true,
+       false},
       {"header_filter { header { name: 'user-agent' present_match: true } }", true, false},
-      {"header_filter { header { name: 'user-agent' present_match: true invert_match: true } }", false, true},
+      {"header_filter { header { name: 'user-agent' present_match: true invert_match: true } }",
+       false, true},
       {"header_filter { header { name: ':method' string_match { exact: 'GET' } } }", true, false},
-      {"and_filter { filters { response_flag_filter {} } filters { response_flag_filter { flags: 'UF' } } }", true,
-       false},
-      {"and_filter { filters { response_flag_filter {} } filters { response_flag_filter { flags: 'NR' } } }", false,
-       false},
-      {"or_filter { filters { response_flag_filter { flags: 'NR' } } filters { status_code_filter { comparison { "
+      {"and_filter { filters { response_flag_filter {} } filters { response_flag_filter { flags: "
+       "'UF' } } }",
+       true, false},
+      {"and_filter { filters { response_flag_filter {} } filters { response_flag_filter { flags: "
+       "'NR' } } }",
+       false, false},
+      {"or_filter { filters { response_flag_filter { flags: 'NR' } } filters { status_code_filter "
+       "{ comparison { "
        "op: EQ value { default_value: 0 } } } } }",
        false, true},
   };
@@ -133,8 +143,8 @@ TEST_CASE("filters") {
   for (const FilterCase& c : cases) {
     INFO(c.config);
     config::Diagnostics diagnostics;
-    const AccessLogFilterPtr filter =
-        BuildAccessLogFilter(Parse<envoy::config::accesslog::v3::AccessLogFilter>(c.config), "filter", diagnostics);
+    const AccessLogFilterPtr filter = BuildAccessLogFilter(
+        Parse<envoy::config::accesslog::v3::AccessLogFilter>(c.config), "filter", diagnostics);
     REQUIRE(filter != nullptr);
     CHECK(diagnostics.ok());
     CHECK(filter->Matches(LogContext{filled}) == c.filled);
@@ -145,22 +155,24 @@ TEST_CASE("filters") {
 TEST_CASE("bad filters are reported at their place") {
   const Case cases[] = {
       {"", "filter: names no filter"},
-      {"and_filter { filters { response_flag_filter {} } filters {} }", "filter.and_filter.filters[1]: names no filter"},
+      {"and_filter { filters { response_flag_filter {} } filters {} }",
+       "filter.and_filter.filters[1]: names no filter"},
       {"response_flag_filter { flags: 'UF' flags: 'RFCF' }",
        "filter.response_flag_filter.flags[1]: 'RFCF' is a flag that is never set here"},
   };
   for (const Case& c : cases) {
     INFO(c.config);
     config::Diagnostics diagnostics;
-    CHECK(BuildAccessLogFilter(Parse<envoy::config::accesslog::v3::AccessLogFilter>(c.config), "filter",
-                               diagnostics) == nullptr);
+    CHECK(BuildAccessLogFilter(Parse<envoy::config::accesslog::v3::AccessLogFilter>(c.config),
+                               "filter", diagnostics) == nullptr);
     REQUIRE(diagnostics.problems().size() == 1);
     CHECK(Cat(diagnostics.problems()[0].path, ": ", diagnostics.problems()[0].message) == c.text);
   }
   config::Diagnostics diagnostics;
-  BuildAccessLogFilter(Parse<envoy::config::accesslog::v3::AccessLogFilter>(
-                           "header_filter { header { name: 'a' string_match { safe_regex { regex: '(' } } } }"),
-                       "filter", diagnostics);
+  BuildAccessLogFilter(
+      Parse<envoy::config::accesslog::v3::AccessLogFilter>(
+          "header_filter { header { name: 'a' string_match { safe_regex { regex: '(' } } } }"),
+      "filter", diagnostics);
   REQUIRE(diagnostics.problems().size() == 1);
   CHECK(diagnostics.problems()[0].path == "filter.header_filter.header");
 }

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "source/base/strings.h"
-#include "source/observe/match.h"
 #include "source/observe/access_log_config.h"
+#include "source/observe/match.h"
 
 namespace sluice {
 namespace {
@@ -14,7 +14,8 @@ using envoy::config::accesslog::v3::ComparisonFilter;
 
 class Comparison {
  public:
-  explicit Comparison(const ComparisonFilter& config) : op_(config.op()), value_(config.value().default_value()) {}
+  explicit Comparison(const ComparisonFilter& config)
+      : op_(config.op()), value_(config.value().default_value()) {}
 
   bool Holds(uint64_t actual) const {
     switch (op_) {
@@ -78,7 +79,8 @@ class HasFlag final : public AccessLogFilter {
   bool Matches(const LogContext& context) const override {
     const ResponseFlags& set = context.exchange.flags();
     return flags_.empty() ? !set.empty()
-                          : std::any_of(flags_.begin(), flags_.end(), [&](ResponseFlag flag) { return set.Has(flag); });
+                          : std::any_of(flags_.begin(), flags_.end(),
+                                        [&](ResponseFlag flag) { return set.Has(flag); });
   }
 
  private:
@@ -87,7 +89,8 @@ class HasFlag final : public AccessLogFilter {
 
 class Group final : public AccessLogFilter {
  public:
-  Group(bool all, std::vector<AccessLogFilterPtr> filters) : all_(all), filters_(std::move(filters)) {}
+  Group(bool all, std::vector<AccessLogFilterPtr> filters)
+      : all_(all), filters_(std::move(filters)) {}
   bool Matches(const LogContext& context) const override {
     const auto matches = [&](const AccessLogFilterPtr& filter) { return filter->Matches(context); };
     return all_ ? std::all_of(filters_.begin(), filters_.end(), matches)
@@ -105,8 +108,8 @@ AccessLogFilterPtr BuildGroup(bool all, const Filters& filters, const std::strin
   std::vector<AccessLogFilterPtr> built;
   const std::string list = config::ChildPath(path, "filters");
   for (int i = 0; i < filters.size(); ++i) {
-    built.push_back(
-        BuildAccessLogFilter(filters[i], config::ElementPath(list, static_cast<size_t>(i)), diagnostics));
+    built.push_back(BuildAccessLogFilter(
+        filters[i], config::ElementPath(list, static_cast<size_t>(i)), diagnostics));
     if (built.back() == nullptr) {
       return nullptr;
     }
@@ -114,8 +117,8 @@ AccessLogFilterPtr BuildGroup(bool all, const Filters& filters, const std::strin
   return std::make_unique<Group>(all, std::move(built));
 }
 
-AccessLogFilterPtr BuildFlags(const envoy::config::accesslog::v3::ResponseFlagFilter& config, const std::string& path,
-                              config::Diagnostics& diagnostics) {
+AccessLogFilterPtr BuildFlags(const envoy::config::accesslog::v3::ResponseFlagFilter& config,
+                              const std::string& path, config::Diagnostics& diagnostics) {
   std::vector<ResponseFlag> flags;
   const std::string list = config::ChildPath(path, "flags");
   for (int i = 0; i < config.flags_size(); ++i) {
@@ -135,26 +138,31 @@ AccessLogFilterPtr BuildFlags(const envoy::config::accesslog::v3::ResponseFlagFi
 
 }  // namespace
 
-AccessLogFilterPtr BuildAccessLogFilter(const Config& config, std::string_view path, config::Diagnostics& diagnostics) {
+AccessLogFilterPtr BuildAccessLogFilter(const Config& config, std::string_view path,
+                                        config::Diagnostics& diagnostics) {
   switch (config.filter_specifier_case()) {
     case Config::kStatusCodeFilter:
       return std::make_unique<StatusCode>(config.status_code_filter().comparison());
     case Config::kDurationFilter:
       return std::make_unique<LongerThan>(config.duration_filter().comparison());
     case Config::kAndFilter:
-      return BuildGroup(true, config.and_filter().filters(), config::ChildPath(path, "and_filter"), diagnostics);
+      return BuildGroup(true, config.and_filter().filters(), config::ChildPath(path, "and_filter"),
+                        diagnostics);
     case Config::kOrFilter:
-      return BuildGroup(false, config.or_filter().filters(), config::ChildPath(path, "or_filter"), diagnostics);
+      return BuildGroup(false, config.or_filter().filters(), config::ChildPath(path, "or_filter"),
+                        diagnostics);
     case Config::kHeaderFilter: {
       absl::StatusOr<HeaderMatcher> matcher = HeaderMatcher::Build(config.header_filter().header());
       if (!matcher.ok()) {
-        diagnostics.Error(config::ChildPath(path, "header_filter.header"), Std(matcher.status().message()));
+        diagnostics.Error(config::ChildPath(path, "header_filter.header"),
+                          Std(matcher.status().message()));
         return nullptr;
       }
       return std::make_unique<HasHeader>(*std::move(matcher));
     }
     case Config::kResponseFlagFilter:
-      return BuildFlags(config.response_flag_filter(), config::ChildPath(path, "response_flag_filter"), diagnostics);
+      return BuildFlags(config.response_flag_filter(),
+                        config::ChildPath(path, "response_flag_filter"), diagnostics);
     case Config::FILTER_SPECIFIER_NOT_SET:
       break;
   }

@@ -168,7 +168,8 @@ TEST_CASE("when reopening fails the old file stays in use") {
 TEST_CASE("what a person must repair is an error, with the path") {
   Fixture f;
   CHECK(f.manager.Open(f.directory / "no/such/dir").status().message() ==
-        Cat("cannot open the log file '", f.directory / "no/such/dir", "': No such file or directory"));
+        Cat("cannot open the log file '", f.directory / "no/such/dir",
+            "': No such file or directory"));
   CHECK_FALSE(f.manager.Open("/").ok());
 }
 
@@ -293,7 +294,8 @@ TEST_CASE("standard output, as a pipe, is written without changing it") {
   CHECK(flushed);
   CHECK((flags & O_NONBLOCK) == 0);
   char buffer[16];
-  CHECK(std::string(buffer, static_cast<size_t>(read(pipe_ends[0], buffer, sizeof(buffer)))) == "line\n");
+  CHECK(std::string(buffer, static_cast<size_t>(read(pipe_ends[0], buffer, sizeof(buffer)))) ==
+        "line\n");
   close(pipe_ends[0]);
   close(pipe_ends[1]);
 }

@@ -22,7 +22,8 @@ uint64_t NextId() {
 
 }  // namespace
 
-AccessLogFile::Writer::Writer(std::string path, const AccessLogOptions& options, const AccessLogStats& stats)
+AccessLogFile::Writer::Writer(std::string path, const AccessLogOptions& options,
+                              const AccessLogStats& stats)
     : id_(NextId()), path_(std::move(path)), options_(options), stats_(stats) {}
 
 absl::Status AccessLogFile::Writer::Open() {
@@ -52,7 +53,8 @@ void AccessLogFile::Writer::Stop(TimePoint deadline) {
   if (ended) {
     thread_.join();
   } else {
-    thread_.detach();  // it hangs in write(); it keeps this object alive and ends when the kernel lets it
+    thread_.detach();  // it hangs in write(); it keeps this object alive and ends when the kernel
+                       // lets it
   }
 }
 
@@ -123,13 +125,15 @@ uint64_t AccessLogFile::Writer::RequestFlush() {
 
 bool AccessLogFile::Writer::Await(uint64_t ticket, TimePoint deadline) {
   std::unique_lock lock(mutex_);
-  return done_.wait_until(lock, deadline, [&] { return flush_done_ >= ticket || finished_; }) && flush_done_ >= ticket;
+  return done_.wait_until(lock, deadline, [&] { return flush_done_ >= ticket || finished_; }) &&
+         flush_done_ >= ticket;
 }
 
 // --- The writer's thread ---
 
 bool AccessLogFile::Writer::HasWork(TimePoint now) const {
-  return stop_ || reopen_ || now >= next_flush_ || (flush_wanted_ != flush_done_ && now >= retry_at_) ||
+  return stop_ || reopen_ || now >= next_flush_ ||
+         (flush_wanted_ != flush_done_ && now >= retry_at_) ||
          (!queue_.empty() && now >= retry_at_);
 }
 
@@ -210,7 +214,8 @@ bool AccessLogFile::Writer::Collect(std::unique_lock<std::mutex>& lock) {
     }
     std::lock_guard buffer_lock(buffer->mutex);
     if (!buffer->text.empty()) {
-      chunks.push_back({std::exchange(buffer->text, std::string()), std::exchange(buffer->lines, 0)});
+      chunks.push_back(
+          {std::exchange(buffer->text, std::string()), std::exchange(buffer->lines, 0)});
     }
   }
   lock.lock();
@@ -280,7 +285,8 @@ void AccessLogFile::Writer::OnFailure(int error, Chunk* chunk) {
   }
   // The reader is gone; the next one must not start in the middle of a line.
   file_.Close();
-  const bool inside = offset_ > 0 && offset_ < chunk->text.size() && chunk->text[offset_ - 1] != '\n';
+  const bool inside =
+      offset_ > 0 && offset_ < chunk->text.size() && chunk->text[offset_ - 1] != '\n';
   if (inside) {
     const size_t end = std::min(chunk->text.find('\n', offset_), chunk->text.size() - 1) + 1;
     stats_.entries_dropped.Add();

@@ -1,5 +1,6 @@
-// The writing side of a log file: buffers that the workers fill, and the one thread that empties them into the file.
-// Write is for any thread, Start and Stop for the owner, everything below "the writer's thread" for that one.
+// The writing side of a log file: buffers that the workers fill, and the one thread that empties
+// them into the file. Write is for any thread, Start and Stop for the owner, everything below "the
+// writer's thread" for that one.
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,8 @@ class AccessLogFile::Writer : public std::enable_shared_from_this<Writer> {
   /// Opens the file for the first time. An error is one that will not pass by itself.
   absl::Status Open();
   void Start();
-  /// Writes what is queued until `deadline`, then ends the thread (or lets it go, if the file hangs in the kernel).
+  /// Writes what is queued until `deadline`, then ends the thread (or lets it go, if the file hangs
+  /// in the kernel).
   void Stop(TimePoint deadline);
 
   void Write(std::string_view line);
@@ -53,11 +55,11 @@ class AccessLogFile::Writer : public std::enable_shared_from_this<Writer> {
 
   // The writer's thread.
   void Run();
-  bool HasWork(TimePoint now) const;     // under mutex_
-  TimePoint NextTime() const;            // under mutex_
+  bool HasWork(TimePoint now) const;                 // under mutex_
+  TimePoint NextTime() const;                        // under mutex_
   bool Collect(std::unique_lock<std::mutex>& lock);  // false: nothing taken, the queue is full
   void WriteQueue(std::unique_lock<std::mutex>& lock);
-  bool WriteChunk(Chunk* chunk);         // false: not complete, try again later
+  bool WriteChunk(Chunk* chunk);  // false: not complete, try again later
   void ReopenNow();
   void OnFailure(int error, Chunk* chunk);
 
@@ -67,7 +69,8 @@ class AccessLogFile::Writer : public std::enable_shared_from_this<Writer> {
   const AccessLogStats stats_;
   std::thread thread_;
   enum class State : uint8_t { kOpen, kFull, kStopped };
-  std::atomic<State> state_{State::kOpen};  // written when it changes only, so that the workers share it for reading
+  std::atomic<State> state_{
+      State::kOpen};  // written when it changes only, so that the workers share it for reading
 
   std::mutex mutex_;  // guards what follows; taken after a Buffer's mutex, never before it
   std::condition_variable wake_;
@@ -85,8 +88,8 @@ class AccessLogFile::Writer : public std::enable_shared_from_this<Writer> {
 
   // The writer's thread only.
   LogDescriptor file_;
-  size_t offset_ = 0;      // how much of the chunk at hand is written
-  TimePoint retry_at_{};   // no attempt before
+  size_t offset_ = 0;     // how much of the chunk at hand is written
+  TimePoint retry_at_{};  // no attempt before
 };
 
 }  // namespace sluice

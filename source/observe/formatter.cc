@@ -1,4 +1,5 @@
-// The parser of format strings and the loop that renders them. Immutable after creation, any thread.
+// The parser of format strings and the loop that renders them. Immutable after creation, any
+// thread.
 #include "source/observe/formatter.h"
 
 #include <google/protobuf/struct.pb.h>
@@ -20,8 +21,10 @@ using format_internal::Rendered;
 using Mode = format_internal::Operator::Mode;
 
 const std::string_view kDefaultLogFormat =
-    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% "
-    "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" "
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% "
+    "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "
+    "\"%REQ(X-FORWARDED-FOR)%\" "
     "\"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
 
 namespace {
@@ -38,12 +41,16 @@ void AddLiteral(std::string_view text, std::vector<Operator>* list) {
   list->back().text.append(text);
 }
 
-bool IsOperatorByte(char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+bool IsOperatorByte(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 // Reads the operator that starts at format[*position], a '%', and moves behind it.
 absl::StatusOr<Operator> ParseOperator(std::string_view format, size_t* position) {
   const size_t start = *position;
-  const auto error = [&](const auto&... what) { return Invalid("position ", start, ": ", what...); };
+  const auto error = [&](const auto&... what) {
+    return Invalid("position ", start, ": ", what...);
+  };
   size_t i = start + 1;
   while (i < format.size() && IsOperatorByte(format[i])) {
     ++i;
@@ -106,7 +113,8 @@ absl::Status ParseText(std::string_view format, Mode mode, std::vector<Operator>
   return absl::OkStatus();
 }
 
-absl::Status ParseJsonString(const std::string& text, const Formatter::Options& options, std::vector<Operator>* list) {
+absl::Status ParseJsonString(const std::string& text, const Formatter::Options& options,
+                             std::vector<Operator>* list) {
   std::vector<Operator> parts;
   if (const absl::Status status = ParseText(text, Mode::kJsonFragment, &parts); !status.ok()) {
     return status;
@@ -138,7 +146,8 @@ void AddKey(std::string_view key_and_colon, std::vector<Operator>* list) {
 std::string JsonNumber(double value) {
   char text[32];
   if (value == std::floor(value) && std::fabs(value) < 1e15) {
-    return std::string(text, std::to_chars(text, text + sizeof(text), static_cast<int64_t>(value)).ptr);
+    return std::string(text,
+                       std::to_chars(text, text + sizeof(text), static_cast<int64_t>(value)).ptr);
   }
   return std::string(text, std::to_chars(text, text + sizeof(text), value).ptr);
 }
@@ -149,11 +158,12 @@ absl::Status Below(const std::string& step, const absl::Status& error) {
   return Invalid(step, nested ? "" : ": ", error.message());
 }
 
-absl::Status ParseJsonObject(const google::protobuf::Struct& object, const Formatter::Options& options, int depth,
+absl::Status ParseJsonObject(const google::protobuf::Struct& object,
+                             const Formatter::Options& options, int depth,
                              std::vector<Operator>* list);
 
-absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatter::Options& options, int depth,
-                            std::vector<Operator>* list) {
+absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatter::Options& options,
+                            int depth, std::vector<Operator>* list) {
   using google::protobuf::Value;
   if (depth > kMaxJsonDepth) {
     return Invalid("nested deeper than ", kMaxJsonDepth, " levels");
@@ -174,7 +184,8 @@ absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatte
       int index = 0;
       for (const Value& item : value.list_value().values()) {
         AddKey("", list);
-        if (const absl::Status status = ParseJsonValue(item, options, depth + 1, list); !status.ok()) {
+        if (const absl::Status status = ParseJsonValue(item, options, depth + 1, list);
+            !status.ok()) {
           return Below(Cat("[", index, "]"), status);
         }
         ++index;
@@ -190,7 +201,8 @@ absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatte
   return absl::OkStatus();
 }
 
-absl::Status ParseJsonObject(const google::protobuf::Struct& object, const Formatter::Options& options, int depth,
+absl::Status ParseJsonObject(const google::protobuf::Struct& object,
+                             const Formatter::Options& options, int depth,
                              std::vector<Operator>* list) {
   // A protobuf map has no order of its own; a log needs one that stays.
   std::map<std::string_view, const google::protobuf::Value*> sorted;
@@ -225,7 +237,8 @@ constexpr std::array<bool, 256> kControls = Marked(false);
 constexpr std::array<bool, 256> kControlsAndQuotes = Marked(true);
 
 bool HasMarked(std::string_view text, const std::array<bool, 256>& marked) {
-  return std::any_of(text.begin(), text.end(), [&](char c) { return marked[static_cast<uint8_t>(c)]; });
+  return std::any_of(text.begin(), text.end(),
+                     [&](char c) { return marked[static_cast<uint8_t>(c)]; });
 }
 
 // Rewrites the end of `out` with JSON's escapes for marked bytes; every other byte stays.
@@ -272,7 +285,8 @@ void Truncate(size_t start, int max_length, std::string* out) {
   }
 }
 
-void Finish(const Operator& op, Rendered rendered, size_t start, const Formatter::Options& options, std::string* out) {
+void Finish(const Operator& op, Rendered rendered, size_t start, const Formatter::Options& options,
+            std::string* out) {
   if (rendered == Rendered::kMissing) {
     out->resize(start);
     out->append(options.omit_empty_values ? "" : "-");
@@ -282,7 +296,9 @@ void Finish(const Operator& op, Rendered rendered, size_t start, const Formatter
   if (op.mode == Mode::kJsonFragment) {
     EscapeJson(start, false, out);
   } else if (rendered == Rendered::kString && options.escaping != Formatter::Escaping::kNone) {
-    EscapeText(start, options.escaping == Formatter::Escaping::kLogLine ? kControlsAndQuotes : kControls, out);
+    EscapeText(start,
+               options.escaping == Formatter::Escaping::kLogLine ? kControlsAndQuotes : kControls,
+               out);
   }
 }
 
@@ -296,17 +312,20 @@ Formatter::~Formatter() = default;
 absl::StatusOr<Formatter> Formatter::FromText(std::string_view format, Options options) {
   Formatter formatter;
   formatter.options_ = options;
-  if (const absl::Status status = ParseText(format, Mode::kText, &formatter.operators_); !status.ok()) {
+  if (const absl::Status status = ParseText(format, Mode::kText, &formatter.operators_);
+      !status.ok()) {
     return status;
   }
   return formatter;
 }
 
-absl::StatusOr<Formatter> Formatter::FromJson(const google::protobuf::Struct& format, Options options) {
+absl::StatusOr<Formatter> Formatter::FromJson(const google::protobuf::Struct& format,
+                                              Options options) {
   Formatter formatter;
   formatter.options_ = options;
   formatter.is_json_ = true;
-  if (const absl::Status status = ParseJsonObject(format, options, 0, &formatter.operators_); !status.ok()) {
+  if (const absl::Status status = ParseJsonObject(format, options, 0, &formatter.operators_);
+      !status.ok()) {
     return Invalid(Std(status.message()).substr(1));  // without the first dot
   }
   return formatter;

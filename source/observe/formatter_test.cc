@@ -16,7 +16,8 @@ namespace {
 
 using testing::TestExchange;
 
-std::string Text(const Exchange& exchange, std::string_view format, Formatter::Options options = {}) {
+std::string Text(const Exchange& exchange, std::string_view format,
+                 Formatter::Options options = {}) {
   const absl::StatusOr<Formatter> formatter = Formatter::FromText(format, options);
   if (!formatter.ok()) {
     return Cat("error: ", formatter.status().message());
@@ -32,7 +33,8 @@ google::protobuf::Struct ParseStruct(const std::string& json) {
   return result;
 }
 
-std::string Json(const Exchange& exchange, const std::string& format, Formatter::Options options = {}) {
+std::string Json(const Exchange& exchange, const std::string& format,
+                 Formatter::Options options = {}) {
   const absl::StatusOr<Formatter> formatter = Formatter::FromJson(ParseStruct(format), options);
   if (!formatter.ok()) {
     return Cat("error: ", formatter.status().message());
@@ -60,7 +62,8 @@ TEST_CASE("operators of a complete exchange") {
       {"", ""},
       {"%START_TIME%", "2026-11-23T08:10:40.537Z"},
       {"%START_TIME()%", "2026-11-23T08:10:40.537Z"},
-      {"%START_TIME(%Y/%m/%d %H:%M:%S.%3f %z %Z %a %j)%", "2026/11/23 08:10:40.537 +0000 UTC Mon 327"},
+      {"%START_TIME(%Y/%m/%d %H:%M:%S.%3f %z %Z %a %j)%",
+       "2026/11/23 08:10:40.537 +0000 UTC Mon 327"},
       {"%START_TIME(%s.%6f %f %s%3f)%", "1795421440.537042 537042001 1795421440537"},
       {"%START_TIME(%E6S|%T|%e|%%)%", "40.537042|08:10:40|23|%"},
       {"%START_TIME:10%", "2026-11-23"},
@@ -113,24 +116,33 @@ TEST_CASE("operators of a complete exchange") {
       {"%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(32)%", "2001:db8::/32"},
       {"%UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%",
        "192.0.2.7:8080 192.0.2.7 8080"},
-      {"%UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %UPSTREAM_CONNECTION_ID%", "why 2 77"},
-      {"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%",
+      {"%UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_REQUEST_ATTEMPT_COUNT% "
+       "%UPSTREAM_CONNECTION_ID%",
+       "why 2 77"},
+      {"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% "
+       "%DOWNSTREAM_REMOTE_PORT%",
        "203.0.113.9:0 203.0.113.9 0"},
-      {"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(12)% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(33)%", "203.0.0.0/12 -"},
-      {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "10.1.2.3:4444 10.1.2.3"},
+      {"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(12)% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(33)%",
+       "203.0.0.0/12 -"},
+      {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+       "10.1.2.3:4444 10.1.2.3"},
       {"%DOWNSTREAM_DIRECT_REMOTE_PORT% %DOWNSTREAM_LOCAL_PORT%", "4444 10000"},
-      {"%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "127.0.0.1:10000 127.0.0.1"},
+      {"%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%",
+       "127.0.0.1:10000 127.0.0.1"},
       {"%REQUESTED_SERVER_NAME% %FILTER_CHAIN_NAME%", "sni.t chain"},
       {"%ROUTE_NAME% %VIRTUAL_CLUSTER_NAME%", "r1 -"},
-      {"%DYNAMIC_METADATA(ns)%", R"({"list":[1,"two",null],"n":1.5,"nested":{"deep":true},"s":"a\"b"})"},
+      {"%DYNAMIC_METADATA(ns)%",
+       R"({"list":[1,"two",null],"n":1.5,"nested":{"deep":true},"s":"a\"b"})"},
       {"%DYNAMIC_METADATA(ns:nested)% %DYNAMIC_METADATA(ns:nested:deep)% %DYNAMIC_METADATA(ns:n)%",
        R"({"deep":true} true 1.5)"},
-      {"%DYNAMIC_METADATA(ns:s):1% %DYNAMIC_METADATA(ns:no)% %DYNAMIC_METADATA(no:s)% %DYNAMIC_METADATA(ns:s:x)%",
+      {"%DYNAMIC_METADATA(ns:s):1% %DYNAMIC_METADATA(ns:no)% %DYNAMIC_METADATA(no:s)% "
+       "%DYNAMIC_METADATA(ns:s:x)%",
        "a - - -"},
       {"%FILTER_STATE(fs:PLAIN)% %FILTER_STATE(fs)% %FILTER_STATE(fs:TYPED)% %FILTER_STATE(no)%",
        "state \"state\" \"state\" -"},
       {"%CONNECTION_ID% %STREAM_ID% %ACCESS_LOG_TYPE%", "11 12 DownstreamEnd"},
-      {"%ENVIRONMENT(SLUICE_FORMATTER_TEST)% %ENVIRONMENT(SLUICE_FORMATTER_TEST):4% %ENVIRONMENT(SLUICE_NOT_SET)%",
+      {"%ENVIRONMENT(SLUICE_FORMATTER_TEST)% %ENVIRONMENT(SLUICE_FORMATTER_TEST):4% "
+       "%ENVIRONMENT(SLUICE_NOT_SET)%",
        "from env from -"},
   };
   for (const Case& c : cases) {
@@ -140,10 +152,12 @@ TEST_CASE("operators of a complete exchange") {
   char host[256] = {};
   gethostname(host, sizeof(host) - 1);
   CHECK(Text(exchange, "%HOSTNAME%") == host);
-  CHECK(std::regex_match(Text(exchange, "%UNIQUE_ID%"),
-                         std::regex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")));
+  CHECK(std::regex_match(
+      Text(exchange, "%UNIQUE_ID%"),
+      std::regex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")));
   CHECK(Text(exchange, "%UNIQUE_ID%") != Text(exchange, "%UNIQUE_ID%"));
-  CHECK(std::regex_match(Text(exchange, "%EMIT_TIME%"), std::regex("20\\d\\d-\\d\\d-\\d\\dT[\\d:]{8}\\.\\d{3}Z")));
+  CHECK(std::regex_match(Text(exchange, "%EMIT_TIME%"),
+                         std::regex("20\\d\\d-\\d\\d-\\d\\dT[\\d:]{8}\\.\\d{3}Z")));
   CHECK(std::regex_match(Text(exchange, "%START_TIME_LOCAL%"),
                          std::regex("2026-11-2\\dT[\\d:]{8}\\.537[+-]\\d{4}")));
   CHECK(std::regex_match(Text(exchange, "%EMIT_TIME_LOCAL(%Y)%"), std::regex("20\\d\\d")));
@@ -154,8 +168,10 @@ TEST_CASE("an exchange of which nothing is known") {
   const Case cases[] = {
       {"%START_TIME%|%DURATION%|%REQUEST_DURATION%|%PROTOCOL%|%UPSTREAM_PROTOCOL%", "-|-|-|-|-"},
       {"%RESPONSE_CODE%|%RESPONSE_CODE_DETAILS%|%RESPONSE_FLAGS%|%RESPONSE_FLAGS_LONG%", "0|-|-|-"},
-      {"%REQ(x)%|%RESP(x)%|%TRAILER(x)%|%PATH%|%QUERY_PARAM(x)%|%QUERY_PARAMS%|%GRPC_STATUS%", "-|-|-|-|-|-|-"},
-      {"%UPSTREAM_HOST%|%UPSTREAM_HOST_NAME%|%UPSTREAM_REMOTE_PORT%|%UPSTREAM_LOCAL_ADDRESS%", "-|-|-|-"},
+      {"%REQ(x)%|%RESP(x)%|%TRAILER(x)%|%PATH%|%QUERY_PARAM(x)%|%QUERY_PARAMS%|%GRPC_STATUS%",
+       "-|-|-|-|-|-|-"},
+      {"%UPSTREAM_HOST%|%UPSTREAM_HOST_NAME%|%UPSTREAM_REMOTE_PORT%|%UPSTREAM_LOCAL_ADDRESS%",
+       "-|-|-|-"},
       {"%UPSTREAM_CLUSTER%|%ROUTE_NAME%|%DYNAMIC_METADATA(a)%|%FILTER_STATE(a)%", "-|-|-|-"},
       {"%BYTES_SENT%|%UPSTREAM_REQUEST_ATTEMPT_COUNT%|%RESPONSE_TRAILERS_BYTES%", "0|0|0"},
   };
@@ -172,7 +188,8 @@ TEST_CASE("the default format") {
   exchange.request_head()->headers.Add(HeaderId::kXForwardedFor, "192.0.2.2");
   exchange.request_head()->headers.Add(HeaderId::kXRequestId, "137b701a");
   CHECK(Text(exchange, kDefaultLogFormat) ==
-        "[2026-11-23T08:10:40.537Z] \"GET /original?q=0 HTTP/1.1\" 200 UF,DC 1 2 250 - \"192.0.2.2\" \"ua/1\" "
+        "[2026-11-23T08:10:40.537Z] \"GET /original?q=0 HTTP/1.1\" 200 UF,DC 1 2 250 - "
+        "\"192.0.2.2\" \"ua/1\" "
         "\"137b701a\" \"ok.t:80\" \"192.0.2.7:8080\"\n");
 }
 
@@ -188,7 +205,8 @@ TEST_CASE("a tunnel lasts until it is logged") {
 TEST_CASE("a client cannot forge a line or a field") {
   TestExchange exchange;
   exchange.Fill();
-  exchange.request_head()->headers.Add(HeaderId::kOther, "x-evil", "a\r\nb\"c\\d\x01\x7f\xff\xc3\xa9");
+  exchange.request_head()->headers.Add(HeaderId::kOther, "x-evil",
+                                       "a\r\nb\"c\\d\x01\x7f\xff\xc3\xa9");
   CHECK(Text(exchange, "%REQ(x-evil)%") == "a\\r\\nb\\\"c\\\\d\\u0001\\u007f\xff\xc3\xa9");
   CHECK(Text(exchange, "%REQ(x-evil):4%") == "a\\r\\nb");
   CHECK(Text(exchange, "%REQ(x-evil)%", {.escaping = Formatter::Escaping::kHeaderValue}) ==
@@ -196,7 +214,8 @@ TEST_CASE("a client cannot forge a line or a field") {
   CHECK(Text(exchange, "%REQ(x-evil)%", {.escaping = Formatter::Escaping::kNone}) ==
         "a\r\nb\"c\\d\x01\x7f\xff\xc3\xa9");
   CHECK(Json(exchange, R"({"e":"%REQ(x-evil)%","f":"<%REQ(x-evil)%>"})") ==
-        "{\"e\":\"a\\r\\nb\\\"c\\\\d\\u0001\\u007f\\ufffd\xc3\xa9\",\"f\":\"<a\\r\\nb\\\"c\\\\d\\u0001\\u007f\\ufffd\xc3\xa9>\"}");
+        "{\"e\":\"a\\r\\nb\\\"c\\\\d\\u0001\\u007f\\ufffd\xc3\xa9\",\"f\":\"<"
+        "a\\r\\nb\\\"c\\\\d\\u0001\\u007f\\ufffd\xc3\xa9>\"}");
 }
 
 TEST_CASE("JSON") {
@@ -223,13 +242,16 @@ TEST_CASE("JSON") {
     INFO(c.format);
     CHECK(Json(exchange, c.format) == c.text);
   }
-  CHECK(Json(exchange, R"({"b":"%BYTES_SENT%","n":"%REQ(none)%","m":"%DYNAMIC_METADATA(ns:nested)%"})",
+  CHECK(Json(exchange,
+             R"({"b":"%BYTES_SENT%","n":"%REQ(none)%","m":"%DYNAMIC_METADATA(ns:nested)%"})",
              {.json_as_strings = true}) == R"({"b":"2","m":"{\"deep\":true}","n":"-"})");
   const Formatter::Options omit = {.omit_empty_values = true};
-  CHECK(Json(exchange, R"({"a":"%REQ(none)%","b":"%REQ(:METHOD)%","c":"%REQ(none)%"})", omit) == R"({"b":"GET"})");
-  CHECK(Json(exchange, R"({"a":"%REQ(none)%","o":{"x":"%REQ(none)%"},"z":"<%REQ(none)%>"})", omit) ==
-        R"({"o":{},"z":"<>"})");
-  CHECK(Json(exchange, R"({"l":["%REQ(none)%","%REQ(:METHOD)%"],"z":1})", omit) == R"({"l":["GET"],"z":1})");
+  CHECK(Json(exchange, R"({"a":"%REQ(none)%","b":"%REQ(:METHOD)%","c":"%REQ(none)%"})", omit) ==
+        R"({"b":"GET"})");
+  CHECK(Json(exchange, R"({"a":"%REQ(none)%","o":{"x":"%REQ(none)%"},"z":"<%REQ(none)%>"})",
+             omit) == R"({"o":{},"z":"<>"})");
+  CHECK(Json(exchange, R"({"l":["%REQ(none)%","%REQ(:METHOD)%"],"z":1})", omit) ==
+        R"({"l":["GET"],"z":1})");
 }
 
 TEST_CASE("errors name the position and the operator") {
@@ -245,45 +267,59 @@ TEST_CASE("errors name the position and the operator") {
       {"%REQ(a?b?c)%", "position 0: %REQ%: takes NAME or NAME?OTHER, not 'a?b?c'"},
       {"%REQ(a):x%", "position 0: %REQ%: the length behind ':' must be a number from 0 to 65535"},
       {"%REQ(a):-1%", "position 0: %REQ%: the length behind ':' must be a number from 0 to 65535"},
-      {"x %REQUEST_HEDER(a)%", "position 2: %REQUEST_HEDER%: unknown operator (did you mean %REQUEST_HEADER%?)"},
+      {"x %REQUEST_HEDER(a)%",
+       "position 2: %REQUEST_HEDER%: unknown operator (did you mean %REQUEST_HEADER%?)"},
       {"%BYTES_SEND%", "position 0: %BYTES_SEND%: unknown operator (did you mean %BYTES_SENT%?)"},
       {"%COMPLETELY_WRONG_THING%", "position 0: %COMPLETELY_WRONG_THING%: unknown operator"},
-      {"%DOWNSTREAM_TLS_VERSION%", "position 0: %DOWNSTREAM_TLS_VERSION%: known, not supported yet"},
+      {"%DOWNSTREAM_TLS_VERSION%",
+       "position 0: %DOWNSTREAM_TLS_VERSION%: known, not supported yet"},
       {"%TRACE_ID%", "position 0: %TRACE_ID%: known, not supported yet"},
       {"%DURATION(x)%", "position 0: %DURATION%: takes no argument"},
       {"%DURATION:3%", "position 0: %DURATION%: takes no length"},
-      {"%START_TIME(%Q)%", "position 0: %START_TIME%: the time format '%Q' has an unknown conversion at '%Q'"},
-      {"%START_TIME(%E*S)%", "position 0: %START_TIME%: the time format '%E*S' has an unknown conversion at '%E*S'"},
+      {"%START_TIME(%Q)%",
+       "position 0: %START_TIME%: the time format '%Q' has an unknown conversion at '%Q'"},
+      {"%START_TIME(%E*S)%",
+       "position 0: %START_TIME%: the time format '%E*S' has an unknown conversion at '%E*S'"},
       {"%PATH(X)%", "position 0: %PATH%: takes WQ or NQ first, not 'X'"},
       {"%PATH(NQ:X)%", "position 0: %PATH%: takes ORIG, PATH or ORIG_OR_PATH second, not 'X'"},
       {"%QUERY_PARAM%", "position 0: %QUERY_PARAM%: takes the name of a query parameter"},
-      {"%QUERY_PARAMS(DECODED)%", "position 0: %QUERY_PARAMS%: takes ORIG; 'DECODED' is not supported yet"},
-      {"%GRPC_STATUS(X)%", "position 0: %GRPC_STATUS%: takes CAMEL_STRING, SNAKE_STRING or NUMBER, not 'X'"},
-      {"%RESPONSE_CODE_DETAILS(X)%", "position 0: %RESPONSE_CODE_DETAILS%: takes ALLOW_WHITESPACES or nothing, not 'X'"},
-      {"%COMMON_DURATION%", "position 0: %COMMON_DURATION%: takes (BEGIN:END) or (BEGIN:END:ms|us|ns)"},
+      {"%QUERY_PARAMS(DECODED)%",
+       "position 0: %QUERY_PARAMS%: takes ORIG; 'DECODED' is not supported yet"},
+      {"%GRPC_STATUS(X)%",
+       "position 0: %GRPC_STATUS%: takes CAMEL_STRING, SNAKE_STRING or NUMBER, not 'X'"},
+      {"%RESPONSE_CODE_DETAILS(X)%",
+       "position 0: %RESPONSE_CODE_DETAILS%: takes ALLOW_WHITESPACES or nothing, not 'X'"},
+      {"%COMMON_DURATION%",
+       "position 0: %COMMON_DURATION%: takes (BEGIN:END) or (BEGIN:END:ms|us|ns)"},
       {"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:s)%",
        "position 0: %COMMON_DURATION%: takes (BEGIN:END) or (BEGIN:END:ms|us|ns)"},
       {"%COMMON_DURATION(DS_RX_BEG:US_HS_END)%",
-       "position 0: %COMMON_DURATION%: 'US_HS_END' is no point in time that is measured (DS_RX_BEG, DS_RX_END, "
+       "position 0: %COMMON_DURATION%: 'US_HS_END' is no point in time that is measured "
+       "(DS_RX_BEG, DS_RX_END, "
        "US_CX_BEG, US_CX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_END, DS_TX_BEG, DS_TX_END)"},
       {"%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(129)%",
-       "position 0: %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%: takes the length of a prefix (0 to 128), not '129'"},
-      {"%DYNAMIC_METADATA%", "position 0: %DYNAMIC_METADATA%: takes NAMESPACE or NAMESPACE:KEY:..."},
+       "position 0: %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%: takes the length of a prefix (0 to "
+       "128), not '129'"},
+      {"%DYNAMIC_METADATA%",
+       "position 0: %DYNAMIC_METADATA%: takes NAMESPACE or NAMESPACE:KEY:..."},
       {"%FILTER_STATE(a:FIELD:b)%", "position 0: %FILTER_STATE%: FIELD is not supported yet"},
-      {"%FILTER_STATE(a:X)%", "position 0: %FILTER_STATE%: takes KEY, KEY:PLAIN or KEY:TYPED, not 'a:X'"},
+      {"%FILTER_STATE(a:X)%",
+       "position 0: %FILTER_STATE%: takes KEY, KEY:PLAIN or KEY:TYPED, not 'a:X'"},
       {"%ENVIRONMENT%", "position 0: %ENVIRONMENT%: takes the name of an environment variable"},
   };
   for (const Case& c : cases) {
     INFO(c.format);
     CHECK(Text(exchange, c.format) == "error: " + c.text);
   }
-  CHECK(Json(exchange, R"({"a":{"b":["x","%NO%"]}})") == "error: a.b[1]: position 0: %NO%: unknown operator");
+  CHECK(Json(exchange, R"({"a":{"b":["x","%NO%"]}})") ==
+        "error: a.b[1]: position 0: %NO%: unknown operator");
   google::protobuf::Struct deep;
   google::protobuf::Struct* inner = &deep;
   for (int i = 0; i < 40; ++i) {
     inner = (*inner->mutable_fields())["a"].mutable_struct_value();
   }
-  CHECK_THAT(std::string(Formatter::FromJson(deep).status().message()), Catch::Contains("nested deeper than 32 levels"));
+  CHECK_THAT(std::string(Formatter::FromJson(deep).status().message()),
+             Catch::Contains("nested deeper than 32 levels"));
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <limits.h>
+#include <cerrno>
 
 #include "source/base/strings.h"
 
@@ -44,7 +44,8 @@ int LogDescriptor::Open(const std::string& path) {
   if (const int stream = StandardStream(path); stream >= 0) {
     return OpenStream(stream);
   }
-  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
+  const int fd =
+      open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
   if (fd < 0) {
     return errno;
   }
@@ -54,8 +55,9 @@ int LogDescriptor::Open(const std::string& path) {
   return 0;
 }
 
-// Setting O_NONBLOCK on a standard stream would change it for every process that shares it (a shell's terminal), so a pipe
-// or terminal is opened anew. A regular file must share its offset with the process's other output: it is duplicated.
+// Setting O_NONBLOCK on a standard stream would change it for every process that shares it (a
+// shell's terminal), so a pipe or terminal is opened anew. A regular file must share its offset
+// with the process's other output: it is duplicated.
 int LogDescriptor::OpenStream(int stream) {
   struct stat status;
   if (fstat(stream, &status) != 0) {

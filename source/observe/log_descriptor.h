@@ -1,4 +1,5 @@
-// An open log file, FIFO, terminal or socket that is written without waiting. Belongs to one thread at a time.
+// An open log file, FIFO, terminal or socket that is written without waiting. Belongs to one thread
+// at a time.
 #pragma once
 
 #include <string>
@@ -15,8 +16,8 @@ class LogDescriptor {
   LogDescriptor& operator=(const LogDescriptor&) = delete;
   ~LogDescriptor() { Close(); }
 
-  /// Opens `path` for appending, made when it is not there; replaces what was open only on success. The errno of a
-  /// failure, 0 on success. A FIFO without a reader is ENXIO, never a wait.
+  /// Opens `path` for appending, made when it is not there; replaces what was open only on success.
+  /// The errno of a failure, 0 on success. A FIFO without a reader is ENXIO, never a wait.
   int Open(const std::string& path);
   void Close();
   bool is_open() const { return fd_ >= 0; }

@@ -1,5 +1,5 @@
-// The parts of a compiled format: what one operator needs to render itself, and the table of their names. Private to formatter.cc
-// and operators*.cc. Immutable after creation, any thread.
+// The parts of a compiled format: what one operator needs to render itself, and the table of their
+// names. Private to formatter.cc and operators*.cc. Immutable after creation, any thread.
 #pragma once
 
 #include <cstdint>
@@ -65,9 +65,11 @@ absl::Span<const OperatorType> ContextOperators();   // operators_context.cc
 absl::Span<const OperatorType> AddressOperators();   // operators_address.cc
 absl::Span<const OperatorType> TimeOperators();      // operators_time.cc
 
-/// Compiles `name`, which stands in a format with `argument` (null: none) and `length` (-1: none). InvalidArgument says
-/// what is wrong with it: unknown (with a suggestion), known to Envoy but not supported yet, wrong argument.
-absl::StatusOr<Operator> CompileOperator(std::string_view name, const std::string_view* argument, int length);
+/// Compiles `name`, which stands in a format with `argument` (null: none) and `length` (-1: none).
+/// InvalidArgument says what is wrong with it: unknown (with a suggestion), known to Envoy but not
+/// supported yet, wrong argument.
+absl::StatusOr<Operator> CompileOperator(std::string_view name, const std::string_view* argument,
+                                         int length);
 
 // For the tables.
 Rendered AppendNumber(uint64_t value, std::string* out);

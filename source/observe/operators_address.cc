@@ -9,11 +9,21 @@
 namespace sluice::format_internal {
 namespace {
 
-const Address& DownstreamRemote(const Exchange& exchange) { return exchange.remote_address(); }
-const Address& DownstreamDirectRemote(const Exchange& exchange) { return exchange.connection().direct_remote; }
-const Address& DownstreamLocal(const Exchange& exchange) { return exchange.connection().local; }
-const Address& UpstreamLocal(const Exchange& exchange) { return exchange.upstream.local; }
-const Address& UpstreamRemote(const Exchange& exchange) { return exchange.upstream.remote; }
+const Address& DownstreamRemote(const Exchange& exchange) {
+  return exchange.remote_address();
+}
+const Address& DownstreamDirectRemote(const Exchange& exchange) {
+  return exchange.connection().direct_remote;
+}
+const Address& DownstreamLocal(const Exchange& exchange) {
+  return exchange.connection().local;
+}
+const Address& UpstreamLocal(const Exchange& exchange) {
+  return exchange.upstream.local;
+}
+const Address& UpstreamRemote(const Exchange& exchange) {
+  return exchange.upstream.remote;
+}
 
 // The first `prefix` bits of an address in network order.
 void Mask(uint8_t* bytes, int size, int prefix) {
@@ -29,7 +39,8 @@ void AppendIp(const Address& address, int prefix, std::string* out) {
   uint8_t bytes[16];
   const bool is_v4 = address.family() == AF_INET;
   const int size = is_v4 ? 4 : 16;
-  std::memcpy(bytes, is_v4 ? static_cast<const void*>(&address.v4().sin_addr) : &address.v6().sin6_addr,
+  std::memcpy(bytes,
+              is_v4 ? static_cast<const void*>(&address.v4().sin_addr) : &address.v6().sin6_addr,
               static_cast<size_t>(size));
   if (prefix >= 0) {
     Mask(bytes, size, prefix);
@@ -100,13 +111,15 @@ absl::Status CompileMask(const std::string_view* argument, Operator* op) {
 
 std::string_view HostOnly(std::string_view host) {
   const size_t colon = host.rfind(':');
-  const bool is_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+  const bool is_port =
+      colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
   return is_port ? host.substr(0, colon) : host;
 }
 
 Rendered HostName(const Operator&, const LogContext& context, std::string* out) {
   const UpstreamFacts& upstream = context.exchange.upstream;
-  return upstream.host_name.empty() ? AppendAddress(upstream.remote, true, out) : AppendText(upstream.host_name, out);
+  return upstream.host_name.empty() ? AppendAddress(upstream.remote, true, out)
+                                    : AppendText(upstream.host_name, out);
 }
 
 Rendered HostNameWithoutPort(const Operator&, const LogContext& context, std::string* out) {
@@ -123,7 +136,8 @@ absl::Span<const OperatorType> AddressOperators() {
       {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamRemote>, true},
       {"DOWNSTREAM_REMOTE_PORT", nullptr, Port<DownstreamRemote>, false},
       {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", nullptr, Full<DownstreamDirectRemote>, true},
-      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamDirectRemote>, true},
+      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask,
+       WithoutPort<DownstreamDirectRemote>, true},
       {"DOWNSTREAM_DIRECT_REMOTE_PORT", nullptr, Port<DownstreamDirectRemote>, false},
       {"DOWNSTREAM_LOCAL_ADDRESS", nullptr, Full<DownstreamLocal>, true},
       {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamLocal>, true},

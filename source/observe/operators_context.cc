@@ -1,4 +1,5 @@
-// Operators that print what surrounds a request: route, connection, upstream, metadata, the process. Stateless, any thread.
+// Operators that print what surrounds a request: route, connection, upstream, metadata, the
+// process. Stateless, any thread.
 #include <google/protobuf/struct.pb.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@
 namespace sluice::format_internal {
 namespace {
 
-template <std::string UpstreamFacts::*kMember>
+template <std::string UpstreamFacts::* kMember>
 Rendered Upstream(const Operator&, const LogContext& context, std::string* out) {
   return AppendText(context.exchange.upstream.*kMember, out);
 }
@@ -28,7 +29,7 @@ Rendered UpstreamCluster(const Operator&, const LogContext& context, std::string
   return AppendText(name.empty() && route != nullptr ? route->cluster_name : name, out);
 }
 
-template <std::string ConnectionFacts::*kMember>
+template <std::string ConnectionFacts::* kMember>
 Rendered Connection(const Operator&, const LogContext& context, std::string* out) {
   return AppendText(context.exchange.connection().*kMember, out);
 }
@@ -44,9 +45,13 @@ Rendered RouteName(const Operator&, const LogContext& context, std::string* out)
 }
 
 // There are no virtual clusters, so none ever matches.
-Rendered Never(const Operator&, const LogContext&, std::string*) { return Rendered::kMissing; }
+Rendered Never(const Operator&, const LogContext&, std::string*) {
+  return Rendered::kMissing;
+}
 
-Rendered Constant(const Operator& op, const LogContext&, std::string* out) { return AppendText(op.text, out); }
+Rendered Constant(const Operator& op, const LogContext&, std::string* out) {
+  return AppendText(op.text, out);
+}
 
 absl::Status CompileHostname(const std::string_view* argument, Operator* op) {
   if (argument != nullptr && !argument->empty()) {
@@ -70,9 +75,11 @@ absl::Status CompileEnvironment(const std::string_view* argument, Operator* op) 
 
 // A random UUID (RFC 9562, version 4). To tell lines apart, not to be a secret.
 Rendered UniqueId(const Operator&, const LogContext&, std::string* out) {
-  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) | std::random_device{}()};
+  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) |
+                                      std::random_device{}()};
   constexpr char kHex[] = "0123456789abcdef";
-  const uint64_t words[2] = {(random() & ~uint64_t{0xf000}) | 0x4000, (random() >> 2) | (uint64_t{1} << 63)};
+  const uint64_t words[2] = {(random() & ~uint64_t{0xf000}) | 0x4000,
+                             (random() >> 2) | (uint64_t{1} << 63)};
   for (int i = 0; i < 32; ++i) {
     if (i == 8 || i == 12 || i == 16 || i == 20) {
       out->push_back('-');
@@ -114,7 +121,8 @@ void AppendJson(const google::protobuf::Value& value, std::string* out) {
       if (!std::isfinite(number)) {
         out->append("null");
       } else if (whole) {
-        out->append(text, std::to_chars(text, text + sizeof(text), static_cast<int64_t>(number)).ptr);
+        out->append(text,
+                    std::to_chars(text, text + sizeof(text), static_cast<int64_t>(number)).ptr);
       } else {
         out->append(text, std::to_chars(text, text + sizeof(text), number).ptr);
       }
@@ -188,7 +196,8 @@ Rendered DynamicMetadata(const Operator& op, const LogContext& context, std::str
   return Rendered::kJson;
 }
 
-// KEY, KEY:PLAIN or KEY:TYPED. The last two differ in text only: TYPED (the default) is JSON, so a string has quotes.
+// KEY, KEY:PLAIN or KEY:TYPED. The last two differ in text only: TYPED (the default) is JSON, so a
+// string has quotes.
 constexpr int kPlain = 1;
 
 absl::Status CompileFilterState(const std::string_view* argument, Operator* op) {
@@ -229,7 +238,9 @@ Rendered ConnectionId(const Operator&, const LogContext& c, std::string* out) {
 Rendered StreamId(const Operator&, const LogContext& c, std::string* out) {
   return AppendNumber(c.exchange.stream_id, out);
 }
-Rendered LogType(const Operator&, const LogContext& c, std::string* out) { return AppendText(c.log_type, out); }
+Rendered LogType(const Operator&, const LogContext& c, std::string* out) {
+  return AppendText(c.log_type, out);
+}
 
 }  // namespace
 
@@ -237,7 +248,8 @@ absl::Span<const OperatorType> ContextOperators() {
   static constexpr OperatorType kOperators[] = {
       {"UPSTREAM_CLUSTER", nullptr, UpstreamCluster, true},
       {"UPSTREAM_CLUSTER_RAW", nullptr, UpstreamCluster, true},
-      {"UPSTREAM_TRANSPORT_FAILURE_REASON", nullptr, Upstream<&UpstreamFacts::transport_failure>, true},
+      {"UPSTREAM_TRANSPORT_FAILURE_REASON", nullptr, Upstream<&UpstreamFacts::transport_failure>,
+       true},
       {"UPSTREAM_REQUEST_ATTEMPT_COUNT", nullptr, Attempts, false},
       {"UPSTREAM_CONNECTION_ID", nullptr, UpstreamConnectionId, false},
       {"CONNECTION_ID", nullptr, ConnectionId, false},

@@ -45,7 +45,8 @@ std::string_view FindEither(const Operator& op, Head* head) {
     return {};
   }
   const std::string_view first = Find(*head, op.id, op.text);
-  return first.empty() && !op.alternative.empty() ? Find(*head, op.alternative_id, op.alternative) : first;
+  return first.empty() && !op.alternative.empty() ? Find(*head, op.alternative_id, op.alternative)
+                                                  : first;
 }
 
 Rendered RequestHeader(const Operator& op, const LogContext& context, std::string* out) {
@@ -129,7 +130,9 @@ absl::Status CompileQueryParameter(const std::string_view* argument, Operator* o
 }
 
 int HexValue(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : ToLower(c) >= 'a' && ToLower(c) <= 'f' ? ToLower(c) - 'a' + 10 : -1;
+  return c >= '0' && c <= '9'                     ? c - '0'
+         : ToLower(c) >= 'a' && ToLower(c) <= 'f' ? ToLower(c) - 'a' + 10
+                                                  : -1;
 }
 
 void AppendDecoded(std::string_view text, std::string* out) {
@@ -175,7 +178,8 @@ Rendered Protocol(const Operator&, const LogContext& context, std::string* out) 
 Rendered UpstreamProtocol(const Operator&, const LogContext& context, std::string* out) {
   const bool connected = context.exchange.time.upstream_first_sent != TimePoint{} ||
                          context.exchange.time.upstream_connected != TimePoint{};
-  return connected ? AppendText(ToString(context.exchange.upstream.version), out) : Rendered::kMissing;
+  return connected ? AppendText(ToString(context.exchange.upstream.version), out)
+                   : Rendered::kMissing;
 }
 
 Rendered ResponseCode(const Operator&, const LogContext& context, std::string* out) {
@@ -205,7 +209,8 @@ Rendered Details(const Operator& op, const LogContext& context, std::string* out
   return rendered;
 }
 
-Rendered Flags(const LogContext& context, std::string_view ResponseFlagName::*name, std::string* out) {
+Rendered Flags(const LogContext& context, std::string_view ResponseFlagName::* name,
+               std::string* out) {
   if (context.exchange.flags().empty()) {
     out->push_back('-');
     return Rendered::kString;
@@ -229,13 +234,15 @@ Rendered LongFlags(const Operator&, const LogContext& context, std::string* out)
 }
 
 constexpr std::string_view kGrpcCamel[] = {
-    "OK",             "Canceled",          "Unknown",            "InvalidArgument", "DeadlineExceeded", "NotFound",
-    "AlreadyExists",  "PermissionDenied",  "ResourceExhausted",  "FailedPrecondition", "Aborted",       "OutOfRange",
-    "Unimplemented",  "Internal",          "Unavailable",        "DataLoss",        "Unauthenticated"};
+    "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated"};
 constexpr std::string_view kGrpcSnake[] = {
-    "OK",             "CANCELLED",         "UNKNOWN",            "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",      "OUT_OF_RANGE",
-    "UNIMPLEMENTED",  "INTERNAL",          "UNAVAILABLE",        "DATA_LOSS",       "UNAUTHENTICATED"};
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 enum GrpcForm { kCamel, kSnake, kNumber };
 
 absl::Status CompileGrpc(const std::string_view* argument, Operator* op) {
@@ -257,7 +264,8 @@ Rendered GrpcStatus(const Operator& op, const LogContext& context, std::string* 
   if (const Headers* trailers = context.exchange.response_trailers(); trailers != nullptr) {
     text = trailers->Get(std::string_view("grpc-status"));
   }
-  if (const ResponseHead* head = context.exchange.response_head(); !text.has_value() && head != nullptr) {
+  if (const ResponseHead* head = context.exchange.response_head();
+      !text.has_value() && head != nullptr) {
     text = head->headers.Get(std::string_view("grpc-status"));
   }
   const auto number = ParseDecimal<uint32_t>(text.value_or(std::string_view()));
@@ -280,7 +288,7 @@ Rendered TrailerBytes(const Operator&, const LogContext& context, std::string* o
   return AppendNumber(size, out);
 }
 
-template <uint64_t ByteMeter::*kMember>
+template <uint64_t ByteMeter::* kMember>
 Rendered Bytes(const Operator&, const LogContext& context, std::string* out) {
   return AppendNumber(context.exchange.bytes.*kMember, out);
 }
@@ -323,9 +331,12 @@ absl::Span<const OperatorType> ExchangeOperators() {
       {"RESPONSE_TRAILERS_BYTES", nullptr, TrailerBytes, false},
       {"DOWNSTREAM_HEADER_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::request_head>, false},
       {"DOWNSTREAM_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::response_head>, false},
-      {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::request_head>, false},
-      {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::response_head>, false},
-      {"DOWNSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::downstream_wire_received>, false},
+      {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::request_head>,
+       false},
+      {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::response_head>,
+       false},
+      {"DOWNSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::downstream_wire_received>,
+       false},
       {"DOWNSTREAM_WIRE_BYTES_SENT", nullptr, Bytes<&ByteMeter::downstream_wire_sent>, false},
       {"UPSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::upstream_wire_received>, false},
       {"UPSTREAM_WIRE_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_wire_sent>, false},

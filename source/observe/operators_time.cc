@@ -17,7 +17,9 @@ constexpr std::string_view kDefaultLocalFormat = "%Y-%m-%dT%H:%M:%E3S%z";
 // strftime's conversions without those that depend on a locale's alternatives.
 constexpr std::string_view kConversions = "aAbBcCdDeFgGhHIjklmMnpPrRStTuUVwWxXyYzZ%";
 
-bool IsDigit(char c) { return c >= '1' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '1' && c <= '9';
+}
 
 void AddStrftime(std::string_view text, std::vector<TimePiece>* pieces) {
   if (pieces->empty() || pieces->back().kind != TimePiece::Kind::kStrftime) {
@@ -26,7 +28,8 @@ void AddStrftime(std::string_view text, std::vector<TimePiece>* pieces) {
   pieces->back().format.append(text);
 }
 
-// strftime's conversions plus %f, %3f (fractions of a second), %s (epoch seconds) and %E3S (seconds with a fraction).
+// strftime's conversions plus %f, %3f (fractions of a second), %s (epoch seconds) and %E3S (seconds
+// with a fraction).
 absl::Status ParseTimeFormat(std::string_view format, std::vector<TimePiece>* pieces) {
   for (size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%') {
@@ -51,13 +54,15 @@ absl::Status ParseTimeFormat(std::string_view format, std::vector<TimePiece>* pi
       AddStrftime(format.substr(i, 2), pieces);
       i += 1;
     } else {
-      return Invalid("the time format '", format, "' has an unknown conversion at '", format.substr(i), "'");
+      return Invalid("the time format '", format, "' has an unknown conversion at '",
+                     format.substr(i), "'");
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status CompileTime(const std::string_view* argument, std::string_view otherwise, Operator* op) {
+absl::Status CompileTime(const std::string_view* argument, std::string_view otherwise,
+                         Operator* op) {
   op->option = argument == nullptr || argument->empty();
   return ParseTimeFormat(op->option ? otherwise : *argument, &op->time);
 }
@@ -173,7 +178,8 @@ Rendered AppendBetween(TimePoint begin, TimePoint end, int64_t unit, std::string
   if (begin == TimePoint{} || end == TimePoint{} || end < begin) {
     return Rendered::kMissing;
   }
-  const int64_t nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
+  const int64_t nanoseconds =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
   return AppendNumber(static_cast<uint64_t>(nanoseconds / unit), out);
 }
 
@@ -184,14 +190,15 @@ Rendered Total(const Operator&, const LogContext& context, std::string* out) {
   return AppendBetween(start, start + TotalDuration(context.exchange), kMillisecond, out);
 }
 
-template <TimePoint TimeMeter::*kBegin, TimePoint TimeMeter::*kEnd>
+template <TimePoint TimeMeter::* kBegin, TimePoint TimeMeter::* kEnd>
 Rendered Between(const Operator&, const LogContext& context, std::string* out) {
-  return AppendBetween(context.exchange.time.*kBegin, context.exchange.time.*kEnd, kMillisecond, out);
+  return AppendBetween(context.exchange.time.*kBegin, context.exchange.time.*kEnd, kMillisecond,
+                       out);
 }
 
 struct Point {
   std::string_view name;
-  TimePoint TimeMeter::*time;
+  TimePoint TimeMeter::* time;
 };
 
 constexpr Point kPoints[] = {
@@ -266,7 +273,8 @@ absl::Span<const OperatorType> TimeOperators() {
       {"REQUEST_DURATION", nullptr, Between<&T::start, &T::request_received>, false},
       {"REQUEST_TX_DURATION", nullptr, Between<&T::start, &T::upstream_last_sent>, false},
       {"RESPONSE_DURATION", nullptr, Between<&T::start, &T::upstream_first_received>, false},
-      {"RESPONSE_TX_DURATION", nullptr, Between<&T::upstream_first_received, &T::response_last_sent>, false},
+      {"RESPONSE_TX_DURATION", nullptr,
+       Between<&T::upstream_first_received, &T::response_last_sent>, false},
       {"COMMON_DURATION", CompileCommonDuration, CommonDuration, false},
   };
   return kOperators;

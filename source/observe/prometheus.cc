@@ -1,4 +1,5 @@
-// GET /stats/prometheus: metrics as families with labels, written by prometheus-cpp. Main thread, under the store's mutex.
+// GET /stats/prometheus: metrics as families with labels, written by prometheus-cpp. Main thread,
+// under the store's mutex.
 #include <algorithm>
 #include <limits>
 #include <sstream>
@@ -40,7 +41,8 @@ prometheus::MetricType FamilyType(Type type) {
   return prometheus::MetricType::Gauge;
 }
 
-void FillHistogram(const HistogramSnapshot& snapshot, prometheus::ClientMetric::Histogram* histogram) {
+void FillHistogram(const HistogramSnapshot& snapshot,
+                   prometheus::ClientMetric::Histogram* histogram) {
   histogram->sample_count = snapshot.count;
   histogram->sample_sum = static_cast<double>(snapshot.sum);
   for (const double bound : kBuckets) {
@@ -72,8 +74,8 @@ prometheus::ClientMetric Series(const Metric& metric) {
   return series;
 }
 
-// Names that differ only in bytes that Prometheus does not know ("a-b", "a_b") fall together: the first one stays,
-// since a scraper refuses a whole page with one series twice.
+// Names that differ only in bytes that Prometheus does not know ("a-b", "a_b") fall together: the
+// first one stays, since a scraper refuses a whole page with one series twice.
 void DropRepeated(std::vector<prometheus::ClientMetric>* series) {
   std::stable_sort(series->begin(), series->end(),
                    [](const auto& a, const auto& b) { return a.label < b.label; });
@@ -99,8 +101,9 @@ absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) cons
     auto it = families.find(name);
     if (it != families.end() && it->second.type != type) {
       // One name cannot have two types in Prometheus.
-      name += type == prometheus::MetricType::Gauge ? "_gauge" : type == prometheus::MetricType::Counter ? "_counter"
-                                                                                                         : "_histogram";
+      name += type == prometheus::MetricType::Gauge     ? "_gauge"
+              : type == prometheus::MetricType::Counter ? "_counter"
+                                                        : "_histogram";
     }
     prometheus::MetricFamily& family = families[name];
     family.name = name;

@@ -1,4 +1,5 @@
-// Names and tags of metrics: the registry behind stats.h. Under the store's mutex; handles count on any thread.
+// Names and tags of metrics: the registry behind stats.h. Under the store's mutex; handles count on
+// any thread.
 #include "source/observe/stats.h"
 
 #include <algorithm>
@@ -15,16 +16,20 @@ std::string Join(std::string_view prefix, std::string_view name) {
   return Cat(prefix, ".", name);
 }
 
-// Envoy's names never have a colon: an address or a cluster "a:1" would be cut by tools that split at it.
+// Envoy's names never have a colon: an address or a cluster "a:1" would be cut by tools that split
+// at it.
 std::string WithoutColons(std::string_view name) {
   std::string result(name);
   std::replace(result.begin(), result.end(), ':', '_');
   return result;
 }
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
-// "upstream_rq_200" -> "upstream_rq" and the response code; "upstream_rq_2xx" -> "upstream_rq_xx" and the class.
+// "upstream_rq_200" -> "upstream_rq" and the response code; "upstream_rq_2xx" -> "upstream_rq_xx"
+// and the class.
 std::string TakeResponseCode(std::string_view name, Tags* tags) {
   constexpr std::string_view kMark = "_rq_";
   constexpr size_t kCodeLength = 3;
@@ -61,10 +66,12 @@ Store::~Store() {
   }
 }
 
-Scope Store::Root() { return Scope(this, std::make_shared<const Scope::Prefix>()); }
+Scope Store::Root() {
+  return Scope(this, std::make_shared<const Scope::Prefix>());
+}
 
-Metric& Store::Find(Type type, std::string_view prefix, std::string_view tagged_prefix, const Tags& tags,
-                    std::string_view name) {
+Metric& Store::Find(Type type, std::string_view prefix, std::string_view tagged_prefix,
+                    const Tags& tags, std::string_view name) {
   const std::string clean = WithoutColons(name);
   std::unique_ptr<Metric>& entry = metrics_[{Join(prefix, clean), type}];
   if (entry != nullptr) {
@@ -135,17 +142,21 @@ int64_t Store::Value(std::string_view name) const {
   return 0;
 }
 
-Scope Scope::Sub(std::string_view segment) const { return Below(segment, "", ""); }
+Scope Scope::Sub(std::string_view segment) const {
+  return Below(segment, "", "");
+}
 
 Scope Scope::Sub(std::string_view segment, std::string_view tag_name) const {
   return Below(segment, tag_name, segment);
 }
 
-Scope Scope::Sub(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const {
+Scope Scope::Sub(std::string_view segment, std::string_view tag_name,
+                 std::string_view tag_value) const {
   return Below(segment, tag_name, tag_value);
 }
 
-Scope Scope::Below(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const {
+Scope Scope::Below(std::string_view segment, std::string_view tag_name,
+                   std::string_view tag_value) const {
   auto below = std::make_shared<Prefix>(*prefix_);
   const std::string clean = WithoutColons(segment);
   below->full = Join(below->full, clean);
@@ -169,14 +180,18 @@ Gauge Scope::gauge(std::string_view name) const {
 
 Histogram Scope::histogram(std::string_view name) const {
   std::lock_guard lock(store_->mutex_);
-  return store_->Find(Type::kHistogram, prefix_->full, prefix_->tagged, prefix_->tags, name).histogram;
+  return store_->Find(Type::kHistogram, prefix_->full, prefix_->tagged, prefix_->tags, name)
+      .histogram;
 }
 
 void Scope::text_readout(std::string_view name, std::string_view value) const {
   std::lock_guard lock(store_->mutex_);
-  store_->Find(Type::kTextReadout, prefix_->full, prefix_->tagged, prefix_->tags, name).text = value;
+  store_->Find(Type::kTextReadout, prefix_->full, prefix_->tagged, prefix_->tags, name).text =
+      value;
 }
 
-const std::string& Scope::prefix() const { return prefix_->full; }
+const std::string& Scope::prefix() const {
+  return prefix_->full;
+}
 
 }  // namespace sluice::stats

@@ -1,5 +1,6 @@
-// Stats: names for the metrics of base/metric.h, under Envoy's dotted names and tags, and what the admin's /stats prints.
-// Registering and reading take the store's mutex and belong on the main thread; the handles count on any thread.
+// Stats: names for the metrics of base/metric.h, under Envoy's dotted names and tags, and what the
+// admin's /stats prints. Registering and reading take the store's mutex and belong on the main
+// thread; the handles count on any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@
 
 namespace sluice::stats {
 
-/// Tags under Envoy's names. In Prometheus a tag is a label (dots become underscores) and its segment leaves the name.
+/// Tags under Envoy's names. In Prometheus a tag is a label (dots become underscores) and its
+/// segment leaves the name.
 namespace tag {
 inline constexpr std::string_view kClusterName = "envoy.cluster_name";
 inline constexpr std::string_view kHttpConnManagerPrefix = "envoy.http_conn_manager_prefix";
@@ -28,7 +30,8 @@ inline constexpr std::string_view kVirtualCluster = "envoy.virtual_cluster";
 inline constexpr std::string_view kRoute = "envoy.route";
 inline constexpr std::string_view kRdsRouteConfig = "envoy.rds_route_config";
 inline constexpr std::string_view kLocalHttpRateLimitPrefix = "envoy.local_http_ratelimit_prefix";
-inline constexpr std::string_view kLocalNetworkRateLimitPrefix = "envoy.local_network_ratelimit_prefix";
+inline constexpr std::string_view kLocalNetworkRateLimitPrefix =
+    "envoy.local_network_ratelimit_prefix";
 inline constexpr std::string_view kRateLimitPrefix = "envoy.ratelimit_prefix";
 inline constexpr std::string_view kExtAuthzPrefix = "envoy.ext_authz_prefix";
 inline constexpr std::string_view kRbacPrefix = "envoy.rbac_prefix";
@@ -39,7 +42,8 @@ inline constexpr std::string_view kSslVersion = "envoy.ssl_version";
 
 enum class Type { kCounter, kGauge, kHistogram, kTextReadout };
 
-using Tags = std::vector<std::pair<std::string, std::string>>;  // name ("envoy.cluster_name"), value
+using Tags =
+    std::vector<std::pair<std::string, std::string>>;  // name ("envoy.cluster_name"), value
 
 /// A metric as it is registered.
 struct Metric {
@@ -58,10 +62,12 @@ struct Metric {
 /// What a request to /stats asks for. Values are as in the URL's query, already unescaped.
 struct StatsQuery {
   bool used_only = false;
-  bool text_readouts = false;     // Prometheus: text readouts too, as gauges of value 0 with a label text_value
-  std::string filter = {};             // RE2, found anywhere in the full name; empty: all
-  std::string type = "All";       // Counters, Gauges, Histograms, TextReadouts, All
-  std::string histogram_buckets = {};  // "", "summary" (the percentiles), "cumulative", "disjoint", "none"
+  bool text_readouts =
+      false;  // Prometheus: text readouts too, as gauges of value 0 with a label text_value
+  std::string filter = {};   // RE2, found anywhere in the full name; empty: all
+  std::string type = "All";  // Counters, Gauges, Histograms, TextReadouts, All
+  std::string histogram_buckets =
+      {};  // "", "summary" (the percentiles), "cumulative", "disjoint", "none"
 };
 
 class Scope;
@@ -77,18 +83,21 @@ class Store {
   /// The scope of names without a prefix.
   Scope Root();
 
-  /// Forgets every metric called `prefix` or `prefix.*` and gives its slots back. Nobody may count on a handle of them
-  /// any more: remove a cluster's stats only when no worker holds the cluster and no new one has taken its name.
+  /// Forgets every metric called `prefix` or `prefix.*` and gives its slots back. Nobody may count
+  /// on a handle of them any more: remove a cluster's stats only when no worker holds the cluster
+  /// and no new one has taken its name.
   void Remove(std::string_view prefix);
 
   /// Sets all counters to 0 (POST /reset_counters).
   void ResetCounters();
 
-  /// Closes the current interval of all histograms: what /stats prints first in each pair, as in `P50(1,3)`, is the
-  /// interval before the last call, NaN if nothing was recorded in it. Call every stats_flush_interval (5 s).
+  /// Closes the current interval of all histograms: what /stats prints first in each pair, as in
+  /// `P50(1,3)`, is the interval before the last call, NaN if nothing was recorded in it. Call
+  /// every stats_flush_interval (5 s).
   void Flush();
 
-  /// Calls `visit` for every metric, in the order of the names, under the mutex: it must not call the store.
+  /// Calls `visit` for every metric, in the order of the names, under the mutex: it must not call
+  /// the store.
   template <class Visitor>
   void Visit(Visitor visit) const {
     std::lock_guard lock(mutex_);
@@ -97,10 +106,12 @@ class Store {
     }
   }
 
-  /// The value of the counter or gauge with this full name, 0 if there is none: for tests and for the admin.
+  /// The value of the counter or gauge with this full name, 0 if there is none: for tests and for
+  /// the admin.
   int64_t Value(std::string_view name) const;
 
-  /// GET /stats: sorted `name: value` lines. InvalidArgument with Envoy's text for a bad filter or type.
+  /// GET /stats: sorted `name: value` lines. InvalidArgument with Envoy's text for a bad filter or
+  /// type.
   absl::StatusOr<std::string> StatsText(const StatsQuery& query) const;
   /// GET /stats?format=json: {"stats":[{"name":..,"value":..},...,{"histograms":{...}}]}.
   absl::StatusOr<std::string> StatsJson(const StatsQuery& query) const;
@@ -121,15 +132,17 @@ class Store {
 /// A store plus a dotted prefix and its tags. Cheap to copy (one shared prefix). Main thread.
 class Scope {
  public:
-  /// The scope of `segment` below this one (`segment` may have dots). `:` becomes `_`, as in Envoy's names.
+  /// The scope of `segment` below this one (`segment` may have dots). `:` becomes `_`, as in
+  /// Envoy's names.
   Scope Sub(std::string_view segment) const;
-  /// The same, and the segment is the value of a tag: store.Root().Sub("cluster").Sub(name, tag::kClusterName).
+  /// The same, and the segment is the value of a tag: store.Root().Sub("cluster").Sub(name,
+  /// tag::kClusterName).
   Scope Sub(std::string_view segment, std::string_view tag_name) const;
   /// The same with a value of its own: Sub("worker_0", tag::kWorkerId, "0").
   Scope Sub(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const;
 
-  /// The metric `name` in this scope, made on the first call. A name that ends in `_rq_NNN` or `_rq_Nxx` also gets the
-  /// tag envoy.response_code or envoy.response_code_class.
+  /// The metric `name` in this scope, made on the first call. A name that ends in `_rq_NNN` or
+  /// `_rq_Nxx` also gets the tag envoy.response_code or envoy.response_code_class.
   Counter counter(std::string_view name) const;
   Gauge gauge(std::string_view name) const;
   Histogram histogram(std::string_view name) const;
@@ -147,8 +160,10 @@ class Scope {
     std::string tagged;
     Tags tags;
   };
-  Scope(Store* store, std::shared_ptr<const Prefix> prefix) : store_(store), prefix_(std::move(prefix)) {}
-  Scope Below(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const;
+  Scope(Store* store, std::shared_ptr<const Prefix> prefix)
+      : store_(store), prefix_(std::move(prefix)) {}
+  Scope Below(std::string_view segment, std::string_view tag_name,
+              std::string_view tag_value) const;
 
   Store* store_;
   std::shared_ptr<const Prefix> prefix_;

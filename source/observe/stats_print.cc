@@ -16,7 +16,8 @@ std::string Number(double value) {
   return std::string(text, std::to_chars(text, text + sizeof(text), value).ptr);
 }
 
-// The value below which that share lies, to one decimal: more digits would pretend more than a bin knows.
+// The value below which that share lies, to one decimal: more digits would pretend more than a bin
+// knows.
 double Percentile(const HistogramSnapshot& snapshot, double percentile) {
   return std::round(snapshot.Quantile(percentile / 100) * 10) / 10;
 }
@@ -31,7 +32,8 @@ std::string PercentileJson(const HistogramSnapshot& snapshot, double percentile)
   return std::isnan(value) ? "null" : Number(value);
 }
 
-// The counts of the buckets, each one alone or with all below it. The last one, above all bounds, is left out.
+// The counts of the buckets, each one alone or with all below it. The last one, above all bounds,
+// is left out.
 std::vector<uint64_t> BucketCounts(const HistogramSnapshot& snapshot, bool cumulative) {
   std::vector<uint64_t> counts;
   uint64_t before = 0;
@@ -96,8 +98,8 @@ void AppendHistogramJson(const Metric& metric, HistogramForm form, std::string* 
     const std::vector<uint64_t> total = BucketCounts(all, cumulative);
     out->append(",\"buckets\":[");
     for (size_t i = 0; i < total.size(); ++i) {
-      AppendTo(out, separator, "{\"upper_bound\":", Number(kBuckets[i]), ",\"interval\":", interval[i],
-               ",\"cumulative\":", total[i], "}");
+      AppendTo(out, separator, "{\"upper_bound\":", Number(kBuckets[i]),
+               ",\"interval\":", interval[i], ",\"cumulative\":", total[i], "}");
       separator = ",";
     }
   }
@@ -152,7 +154,8 @@ absl::StatusOr<Selection> Selection::Of(const StatsQuery& query) {
 }
 
 bool Selection::Has(const Metric& metric) const {
-  if ((type_ && *type_ != metric.type) || (filter_ && !re2::RE2::PartialMatch(metric.name, *filter_))) {
+  if ((type_ && *type_ != metric.type) ||
+      (filter_ && !re2::RE2::PartialMatch(metric.name, *filter_))) {
     return false;
   }
   if (!used_only_) {

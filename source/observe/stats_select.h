@@ -1,4 +1,5 @@
-// What a /stats query selects, shared by the text, JSON and Prometheus writers. Values, used under the store's mutex.
+// What a /stats query selects, shared by the text, JSON and Prometheus writers. Values, used under
+// the store's mutex.
 #pragma once
 
 #include <memory>
@@ -11,8 +12,9 @@
 namespace sluice::stats {
 
 /// The upper bounds of Envoy's default histogram buckets, in milliseconds.
-inline constexpr double kBuckets[] = {0.5,  1,    5,    10,    25,    50,    100,    250,     500,    1000,
-                                      2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+inline constexpr double kBuckets[] = {0.5,   1,      5,      10,      25,     50,    100,
+                                      250,   500,    1000,   2500,    5000,   10000, 30000,
+                                      60000, 300000, 600000, 1800000, 3600000};
 
 class Selection {
  public:

@@ -16,7 +16,8 @@ TEST_CASE("names become Prometheus series") {
     std::string leaf;
   };
   const Case cases[] = {
-      {"cluster.dfp.upstream_rq_total", "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"dfp\"} 1",
+      {"cluster.dfp.upstream_rq_total",
+       "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"dfp\"} 1",
        [](Scope s) { return s.Sub("cluster").Sub("dfp", tag::kClusterName); }, "upstream_rq_total"},
       {"cluster.dfp.upstream_rq_2xx",
        "envoy_cluster_upstream_rq_xx{envoy_cluster_name=\"dfp\",envoy_response_code_class=\"2\"} 1",
@@ -25,24 +26,32 @@ TEST_CASE("names become Prometheus series") {
        "envoy_cluster_upstream_rq{envoy_cluster_name=\"dfp\",envoy_response_code=\"503\"} 1",
        [](Scope s) { return s.Sub("cluster").Sub("dfp", tag::kClusterName); }, "upstream_rq_503"},
       {"cluster.a.b_80.retry.upstream_rq_200",
-       "envoy_cluster_retry_upstream_rq{envoy_cluster_name=\"a.b_80\",envoy_response_code=\"200\"} 1",
-       [](Scope s) { return s.Sub("cluster").Sub("a.b:80", tag::kClusterName).Sub("retry"); }, "upstream_rq_200"},
+       "envoy_cluster_retry_upstream_rq{envoy_cluster_name=\"a.b_80\",envoy_response_code=\"200\"} "
+       "1",
+       [](Scope s) { return s.Sub("cluster").Sub("a.b:80", tag::kClusterName).Sub("retry"); },
+       "upstream_rq_200"},
       {"cluster.c.circuit_breakers.default.remaining_cx",
        "envoy_cluster_circuit_breakers_default_remaining_cx{envoy_cluster_name=\"c\"} 1",
-       [](Scope s) { return s.Sub("cluster").Sub("c", tag::kClusterName).Sub("circuit_breakers.default"); },
+       [](Scope s) {
+         return s.Sub("cluster").Sub("c", tag::kClusterName).Sub("circuit_breakers.default");
+       },
        "remaining_cx"},
       {"http.ingress_http.downstream_rq_5xx",
        "envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix=\"ingress_http\","
        "envoy_response_code_class=\"5\"} 1",
-       [](Scope s) { return s.Sub("http").Sub("ingress_http", tag::kHttpConnManagerPrefix); }, "downstream_rq_5xx"},
+       [](Scope s) { return s.Sub("http").Sub("ingress_http", tag::kHttpConnManagerPrefix); },
+       "downstream_rq_5xx"},
       {"listener.0.0.0.0_10000.downstream_cx_total",
        "envoy_listener_downstream_cx_total{envoy_listener_address=\"0.0.0.0_10000\"} 1",
        [](Scope s) { return s.Sub("listener").Sub("0.0.0.0:10000", tag::kListenerAddress); },
        "downstream_cx_total"},
       {"listener.[__1]_80.worker_0.downstream_cx_active",
-       "envoy_listener_downstream_cx_active{envoy_listener_address=\"[__1]_80\",envoy_worker_id=\"worker_0\"} 1",
+       "envoy_listener_downstream_cx_active{envoy_listener_address=\"[__1]_80\",envoy_worker_id="
+       "\"worker_0\"} 1",
        [](Scope s) {
-         return s.Sub("listener").Sub("[::1]:80", tag::kListenerAddress).Sub("worker_0", tag::kWorkerId);
+         return s.Sub("listener")
+             .Sub("[::1]:80", tag::kListenerAddress)
+             .Sub("worker_0", tag::kWorkerId);
        },
        "downstream_cx_active"},
       {"tcp.t.downstream_cx_total", "envoy_tcp_downstream_cx_total{envoy_tcp_prefix=\"t\"} 1",
@@ -51,10 +60,14 @@ TEST_CASE("names become Prometheus series") {
        [](Scope s) { return s.Sub("dns_cache").Sub("egress_cache"); }, "num_hosts"},
       {"egress_rl.http_local_rate_limit.ok",
        "envoy_http_local_rate_limit_ok{envoy_local_http_ratelimit_prefix=\"egress_rl\"} 1",
-       [](Scope s) { return s.Sub("egress_rl", tag::kLocalHttpRateLimitPrefix).Sub("http_local_rate_limit"); }, "ok"},
+       [](Scope s) {
+         return s.Sub("egress_rl", tag::kLocalHttpRateLimitPrefix).Sub("http_local_rate_limit");
+       },
+       "ok"},
       {"server.live", "envoy_server_live 1", [](Scope s) { return s.Sub("server"); }, "live"},
       {"cluster.c.my-filter.x y", "envoy_cluster_my_filter_x_y{envoy_cluster_name=\"c\"} 1",
-       [](Scope s) { return s.Sub("cluster").Sub("c", tag::kClusterName).Sub("my-filter"); }, "x y"},
+       [](Scope s) { return s.Sub("cluster").Sub("c", tag::kClusterName).Sub("my-filter"); },
+       "x y"},
       {"top", "envoy_top 1", [](Scope s) { return s; }, "top"},
       {"x.rq_99x", "envoy_x_rq_99x 1", [](Scope s) { return s.Sub("x"); }, "rq_99x"},
   };
@@ -100,7 +113,8 @@ TEST_CASE("the text page: order, used only, filter, type") {
     std::string text;
   };
   const Case cases[] = {
-      {{}, "t: \"hello\"\na.g: -2\na.unused: 0\nm.unused: 0\nz.c: 4\nh.empty: No recorded values\n"},
+      {{},
+       "t: \"hello\"\na.g: -2\na.unused: 0\nm.unused: 0\nz.c: 4\nh.empty: No recorded values\n"},
       {{.used_only = true}, "t: \"hello\"\na.g: -2\nz.c: 4\n"},
       {{.filter = "^a\\."}, "a.g: -2\na.unused: 0\n"},
       {{.filter = "unused$"}, "a.unused: 0\nm.unused: 0\n"},
@@ -112,10 +126,12 @@ TEST_CASE("the text page: order, used only, filter, type") {
   for (const Case& c : cases) {
     CHECK(*store.StatsText(c.query) == c.text);
   }
-  CHECK(*store.StatsJson({.used_only = true}) ==
-        R"({"stats":[{"name":"t","value":"hello"},{"name":"a.g","value":-2},{"name":"z.c","value":4}]})");
+  CHECK(
+      *store.StatsJson({.used_only = true}) ==
+      R"({"stats":[{"name":"t","value":"hello"},{"name":"a.g","value":-2},{"name":"z.c","value":4}]})");
   CHECK(*store.StatsJson({.filter = "nothing"}) == R"({"stats":[]})");
-  CHECK_THAT(*store.StatsPrometheus({.text_readouts = true}), Contains("envoy_t{text_value=\"hello\"} 0\n"));
+  CHECK_THAT(*store.StatsPrometheus({.text_readouts = true}),
+             Contains("envoy_t{text_value=\"hello\"} 0\n"));
   CHECK_THAT(*store.StatsPrometheus({}), !Contains("envoy_t"));
 }
 
@@ -123,17 +139,20 @@ TEST_CASE("bad queries are told in Envoy's words") {
   Store store;
   CHECK(store.StatsText({.filter = "("}).status().message() == "Invalid re2 regex: missing ): (");
   CHECK(store.StatsJson({.filter = "("}).status().message() == "Invalid re2 regex: missing ): (");
-  CHECK(store.StatsPrometheus({.filter = "("}).status().message() == "Invalid re2 regex: missing ): (");
+  CHECK(store.StatsPrometheus({.filter = "("}).status().message() ==
+        "Invalid re2 regex: missing ): (");
   CHECK(store.StatsText({.type = "x"}).status().message() == "invalid &type= param");
   CHECK_FALSE(store.StatsText({.histogram_buckets = "round"}).ok());
 }
 
 TEST_CASE("histograms on the pages") {
   Store store;
-  const Histogram histogram = store.Root().Sub("cluster").Sub("c", tag::kClusterName).histogram("upstream_rq_time");
+  const Histogram histogram =
+      store.Root().Sub("cluster").Sub("c", tag::kClusterName).histogram("upstream_rq_time");
   histogram.Record(1);
   CHECK(*store.StatsText({}) ==
-        "cluster.c.upstream_rq_time: P0(nan,1) P25(nan,1) P50(nan,1) P75(nan,1) P90(nan,1) P95(nan,1) P99(nan,1) "
+        "cluster.c.upstream_rq_time: P0(nan,1) P25(nan,1) P50(nan,1) P75(nan,1) P90(nan,1) "
+        "P95(nan,1) P99(nan,1) "
         "P99.5(nan,1) P99.9(nan,1) P100(nan,1)\n");
   store.Flush();
   histogram.Record(3);
@@ -144,21 +163,35 @@ TEST_CASE("histograms on the pages") {
   CHECK_THAT(*store.StatsText({}), Contains(" P0(nan,1) "));
   histogram.Record(7200000);
   CHECK_THAT(*store.StatsText({.histogram_buckets = "cumulative"}),
-             Contains("cluster.c.upstream_rq_time: B0.5(0,0) B1(0,1) B5(0,2) B10(0,2)") && Contains(" B3600000(0,2)\n"));
-  CHECK_THAT(*store.StatsText({.histogram_buckets = "disjoint"}), Contains(" B1(0,1) B5(0,1) B10(0,0)"));
-  CHECK_THAT(*store.StatsJson({}),
-             Contains(R"({"stats":[{"histograms":{"supported_quantiles":[0,25,50,75,90,95,99,99.5,99.9,100],)"
-                      R"("computed_quantiles":[{"name":"cluster.c.upstream_rq_time","values":[)"
-                      R"({"interval":null,"cumulative":1},)"));
+             Contains("cluster.c.upstream_rq_time: B0.5(0,0) B1(0,1) B5(0,2) B10(0,2)") &&
+                 Contains(" B3600000(0,2)\n"));
+  CHECK_THAT(*store.StatsText({.histogram_buckets = "disjoint"}),
+             Contains(" B1(0,1) B5(0,1) B10(0,0)"));
+  CHECK_THAT(
+      *store.StatsJson({}),
+      Contains(
+          R"({"stats":[{"histograms":{"supported_quantiles":[0,25,50,75,90,95,99,99.5,99.9,100],)"
+          R"("computed_quantiles":[{"name":"cluster.c.upstream_rq_time","values":[)"
+          R"({"interval":null,"cumulative":1},)"));
   CHECK_THAT(*store.StatsJson({.histogram_buckets = "cumulative"}),
              Contains(R"("buckets":[{"upper_bound":0.5,"interval":0,"cumulative":0},)"));
   const std::string page = *store.StatsPrometheus({});
   CHECK_THAT(page, Contains("# TYPE envoy_cluster_upstream_rq_time histogram\n"));
-  CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"0.5\"} 0\n"));
-  CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"1\"} 1\n"));
-  CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"3600000\"} 2\n"));
-  CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"+Inf\"} 3\n"));
-  CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"c\"} 7200004\n"));
+  CHECK_THAT(
+      page,
+      Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"0.5\"} 0\n"));
+  CHECK_THAT(
+      page,
+      Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"1\"} 1\n"));
+  CHECK_THAT(
+      page,
+      Contains(
+          "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"3600000\"} 2\n"));
+  CHECK_THAT(
+      page,
+      Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"c\",le=\"+Inf\"} 3\n"));
+  CHECK_THAT(page,
+             Contains("envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"c\"} 7200004\n"));
   CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"c\"} 3\n"));
 }
 

@@ -6,14 +6,16 @@ namespace {
 
 class AdminFilter final : public NetworkFilter {
  public:
-  explicit AdminFilter(std::unique_ptr<const ExchangeHandler> handler) : handler_(std::move(handler)) {
+  explicit AdminFilter(std::unique_ptr<const ExchangeHandler> handler)
+      : handler_(std::move(handler)) {
     settings_.limits.accept_http_10 = true;
     settings_.idle_timeout = std::chrono::minutes(5);
     settings_.stream_idle_timeout = std::chrono::minutes(1);
   }
 
   Task<> Handle(Connection& connection, NetworkNext) const override {
-    ServerSession session(connection.worker, *connection.stream, connection.canceller, connection.facts, *handler_, settings_);
+    ServerSession session(connection.worker, *connection.stream, connection.canceller,
+                          connection.facts, *handler_, settings_);
     connection.on_drain = [&session] { session.Drain(); };
     if (connection.draining) session.Drain();
     co_await session.Run();
@@ -27,7 +29,8 @@ class AdminFilter final : public NetworkFilter {
 
 }  // namespace
 
-std::unique_ptr<const NetworkFilter> MakeAdminFilter(std::unique_ptr<const ExchangeHandler> handler) {
+std::unique_ptr<const NetworkFilter> MakeAdminFilter(
+    std::unique_ptr<const ExchangeHandler> handler) {
   return std::make_unique<AdminFilter>(std::move(handler));
 }
 

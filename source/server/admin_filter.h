@@ -8,6 +8,7 @@
 
 namespace sluice {
 
-std::unique_ptr<const NetworkFilter> MakeAdminFilter(std::unique_ptr<const ExchangeHandler> handler);
+std::unique_ptr<const NetworkFilter> MakeAdminFilter(
+    std::unique_ptr<const ExchangeHandler> handler);
 
 }  // namespace sluice

@@ -5,8 +5,10 @@
 
 namespace sluice {
 
-/// The cluster that `config` (at `path`) describes; null when there was a problem, which is reported.
-ClusterPtr BuildCluster(const envoy::config::cluster::v3::Cluster& config, const std::string& path, ServerContext& server);
+/// The cluster that `config` (at `path`) describes; null when there was a problem, which is
+/// reported.
+ClusterPtr BuildCluster(const envoy::config::cluster::v3::Cluster& config, const std::string& path,
+                        ServerContext& server);
 
 /// An address of the configuration. InvalidArgument for a host name.
 absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config);

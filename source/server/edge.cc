@@ -7,13 +7,27 @@ namespace sluice {
 namespace {
 
 // What only a trusted hop may ask for; taken from everybody else at the edge.
-constexpr std::string_view kInternalHeaders[] = {
-    "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
-    "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-hedge-on-per-try-timeout", "x-envoy-ip-tags",
-    "x-envoy-max-retries", "x-envoy-retriable-header-names", "x-envoy-retriable-status-codes", "x-envoy-retry-grpc-on",
-    "x-envoy-retry-on", "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-per-try-timeout-ms",
-    "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-upstream-rq-timeout-ms", "x-envoy-original-path", "x-envoy-internal",
-    "x-envoy-external-address", "x-envoy-attempt-count", "x-envoy-is-timeout-retry"};
+constexpr std::string_view kInternalHeaders[] = {"x-envoy-decorator-operation",
+                                                 "x-envoy-downstream-service-cluster",
+                                                 "x-envoy-downstream-service-node",
+                                                 "x-envoy-expected-rq-timeout-ms",
+                                                 "x-envoy-force-trace",
+                                                 "x-envoy-hedge-on-per-try-timeout",
+                                                 "x-envoy-ip-tags",
+                                                 "x-envoy-max-retries",
+                                                 "x-envoy-retriable-header-names",
+                                                 "x-envoy-retriable-status-codes",
+                                                 "x-envoy-retry-grpc-on",
+                                                 "x-envoy-retry-on",
+                                                 "x-envoy-upstream-alt-stat-name",
+                                                 "x-envoy-upstream-rq-per-try-timeout-ms",
+                                                 "x-envoy-upstream-rq-timeout-alt-response",
+                                                 "x-envoy-upstream-rq-timeout-ms",
+                                                 "x-envoy-original-path",
+                                                 "x-envoy-internal",
+                                                 "x-envoy-external-address",
+                                                 "x-envoy-attempt-count",
+                                                 "x-envoy-is-timeout-retry"};
 
 bool IsInternalHeader(const Header& header) {
   if (!header.name.starts_with("x-envoy-")) return false;
@@ -61,33 +75,44 @@ std::string MakeRequestId(Rng& rng) {
   return text;
 }
 
-Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local, bool is_tls, Rng& rng, RequestHead& head) {
+Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,
+                  bool is_tls, Rng& rng, RequestHead& head) {
   Headers& headers = head.headers;
   Address client = peer;
   const auto forwarded_for = headers.GetJoined("x-forwarded-for");
   const bool edge = settings.use_remote_address;
   if (edge) {
     if (settings.xff_num_trusted_hops > 0 && forwarded_for.has_value()) {
-      if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops - 1); hop.is_set()) client = hop;
+      if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops - 1);
+          hop.is_set())
+        client = hop;
     }
-    if (!settings.skip_xff_append && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
+    if (!settings.skip_xff_append && peer.is_ip())
+      headers.Append(HeaderId::kXForwardedFor, peer.IpString());
     if (settings.xff_num_trusted_hops == 0) headers.Remove(HeaderId::kXForwardedProto);
   } else if (forwarded_for.has_value()) {
-    if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops); hop.is_set()) client = hop;
+    if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops);
+        hop.is_set())
+      client = hop;
   }
-  const bool internal = IsInternal(settings, client) && (!forwarded_for.has_value() || forwarded_for->find(',') == std::string_view::npos);
+  const bool internal =
+      IsInternal(settings, client) &&
+      (!forwarded_for.has_value() || forwarded_for->find(',') == std::string_view::npos);
   if (edge && !internal) {
     headers.RemoveIf(IsInternalHeader);
     if (client.is_ip()) headers.Set(HeaderId::kXEnvoyExternalAddress, client.IpString());
   }
   headers.Remove(HeaderId::kXEnvoyInternal);  // Only our own word on it counts.
   if (internal) headers.Add(HeaderId::kXEnvoyInternal, "true");
-  if (!headers.Has(HeaderId::kXForwardedProto)) headers.Add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+  if (!headers.Has(HeaderId::kXForwardedProto))
+    headers.Add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
   if (settings.append_x_forwarded_port && !headers.Has(HeaderId::kXForwardedPort)) {
     headers.AddCopy(HeaderId::kXForwardedPort, Cat(local.port()));
   }
-  const bool keep_id = headers.Has(HeaderId::kXRequestId) && !(edge && !internal && !settings.preserve_external_request_id);
-  if (settings.generate_request_id && !keep_id) headers.Set(HeaderId::kXRequestId, MakeRequestId(rng));
+  const bool keep_id = headers.Has(HeaderId::kXRequestId) &&
+                       !(edge && !internal && !settings.preserve_external_request_id);
+  if (settings.generate_request_id && !keep_id)
+    headers.Set(HeaderId::kXRequestId, MakeRequestId(rng));
   if (!settings.via.empty()) headers.Append(HeaderId::kVia, settings.via);
   return client;
 }

@@ -1,5 +1,6 @@
-// The edge: who the client is, and which headers of a request may be believed. Envoy's rules for use_remote_address,
-// xff_num_trusted_hops and internal_address_config. Pure functions over a head, any thread.
+// The edge: who the client is, and which headers of a request may be believed. Envoy's rules for
+// use_remote_address, xff_num_trusted_hops and internal_address_config. Pure functions over a head,
+// any thread.
 #pragma once
 
 #include <string>
@@ -20,17 +21,20 @@ struct EdgeSettings {
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool unix_sockets_are_internal = false;
-  AddressMatcher internal_ranges;   // empty: nobody is internal
+  AddressMatcher internal_ranges;  // empty: nobody is internal
   bool has_internal_ranges = false;
   std::string via;
 };
 
-/// The n-th address from the right (0: the last) of an X-Forwarded-For value; unset when there is none or it is no address.
+/// The n-th address from the right (0: the last) of an X-Forwarded-For value; unset when there is
+/// none or it is no address.
 Address ForwardedAddress(std::string_view forwarded_for, size_t n);
 
-/// Decides who the client is, cleans the headers that only this proxy may set, and adds ours: x-forwarded-for, x-forwarded-proto,
-/// x-envoy-external-address or x-envoy-internal, x-request-id, via. Returns the client's address.
-Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local, bool is_tls, Rng& rng, RequestHead& head);
+/// Decides who the client is, cleans the headers that only this proxy may set, and adds ours:
+/// x-forwarded-for, x-forwarded-proto, x-envoy-external-address or x-envoy-internal, x-request-id,
+/// via. Returns the client's address.
+Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,
+                  bool is_tls, Rng& rng, RequestHead& head);
 
 /// A random UUID (version 4).
 std::string MakeRequestId(Rng& rng);

@@ -1,4 +1,5 @@
-// The metrics of one HTTP connection manager under Envoy's names (http.<stat_prefix>.*). Handles: any thread counts.
+// The metrics of one HTTP connection manager under Envoy's names (http.<stat_prefix>.*). Handles:
+// any thread counts.
 #pragma once
 
 #include "source/observe/stats.h"
@@ -6,46 +7,46 @@
 namespace sluice {
 
 // X(kind, name)
-#define SLUICE_HCM_STATS(X)                          \
-  X(Counter, downstream_cx_destroy)                  \
-  X(Counter, downstream_cx_destroy_local)            \
-  X(Counter, downstream_cx_destroy_remote)           \
-  X(Counter, downstream_cx_drain_close)              \
-  X(Counter, downstream_cx_http1_total)              \
-  X(Counter, downstream_cx_http2_total)              \
-  X(Counter, downstream_cx_idle_timeout)             \
-  X(Counter, downstream_cx_max_duration_reached)     \
-  X(Counter, downstream_cx_max_requests_reached)     \
-  X(Counter, downstream_cx_protocol_error)           \
-  X(Counter, downstream_cx_rx_bytes_total)           \
-  X(Counter, downstream_cx_ssl_total)                \
-  X(Counter, downstream_cx_total)                    \
-  X(Counter, downstream_cx_tx_bytes_total)           \
-  X(Counter, downstream_cx_upgrades_total)           \
-  X(Counter, downstream_rq_completed)                \
-  X(Counter, downstream_rq_failed_path_normalization) \
-  X(Counter, downstream_rq_header_timeout)           \
-  X(Counter, downstream_rq_http1_total)              \
-  X(Counter, downstream_rq_idle_timeout)             \
-  X(Counter, downstream_rq_max_duration_reached)     \
-  X(Counter, downstream_rq_non_relative_path)        \
+#define SLUICE_HCM_STATS(X)                                 \
+  X(Counter, downstream_cx_destroy)                         \
+  X(Counter, downstream_cx_destroy_local)                   \
+  X(Counter, downstream_cx_destroy_remote)                  \
+  X(Counter, downstream_cx_drain_close)                     \
+  X(Counter, downstream_cx_http1_total)                     \
+  X(Counter, downstream_cx_http2_total)                     \
+  X(Counter, downstream_cx_idle_timeout)                    \
+  X(Counter, downstream_cx_max_duration_reached)            \
+  X(Counter, downstream_cx_max_requests_reached)            \
+  X(Counter, downstream_cx_protocol_error)                  \
+  X(Counter, downstream_cx_rx_bytes_total)                  \
+  X(Counter, downstream_cx_ssl_total)                       \
+  X(Counter, downstream_cx_total)                           \
+  X(Counter, downstream_cx_tx_bytes_total)                  \
+  X(Counter, downstream_cx_upgrades_total)                  \
+  X(Counter, downstream_rq_completed)                       \
+  X(Counter, downstream_rq_failed_path_normalization)       \
+  X(Counter, downstream_rq_header_timeout)                  \
+  X(Counter, downstream_rq_http1_total)                     \
+  X(Counter, downstream_rq_idle_timeout)                    \
+  X(Counter, downstream_rq_max_duration_reached)            \
+  X(Counter, downstream_rq_non_relative_path)               \
   X(Counter, downstream_rq_redirected_with_normalized_path) \
-  X(Counter, downstream_rq_rx_reset)                 \
-  X(Counter, downstream_rq_timeout)                  \
-  X(Counter, downstream_rq_too_large)                \
-  X(Counter, downstream_rq_total)                    \
-  X(Counter, downstream_rq_tx_reset)                 \
-  X(Counter, downstream_rq_ws_on_non_ws_route)       \
-  X(Counter, downstream_rq_1xx)                      \
-  X(Counter, downstream_rq_2xx)                      \
-  X(Counter, downstream_rq_3xx)                      \
-  X(Counter, downstream_rq_4xx)                      \
-  X(Counter, downstream_rq_5xx)                      \
-  X(Gauge, downstream_cx_active)                     \
-  X(Gauge, downstream_cx_http1_active)               \
-  X(Gauge, downstream_cx_upgrades_active)            \
-  X(Gauge, downstream_rq_active)                     \
-  X(Histogram, downstream_cx_length_ms)              \
+  X(Counter, downstream_rq_rx_reset)                        \
+  X(Counter, downstream_rq_timeout)                         \
+  X(Counter, downstream_rq_too_large)                       \
+  X(Counter, downstream_rq_total)                           \
+  X(Counter, downstream_rq_tx_reset)                        \
+  X(Counter, downstream_rq_ws_on_non_ws_route)              \
+  X(Counter, downstream_rq_1xx)                             \
+  X(Counter, downstream_rq_2xx)                             \
+  X(Counter, downstream_rq_3xx)                             \
+  X(Counter, downstream_rq_4xx)                             \
+  X(Counter, downstream_rq_5xx)                             \
+  X(Gauge, downstream_cx_active)                            \
+  X(Gauge, downstream_cx_http1_active)                      \
+  X(Gauge, downstream_cx_upgrades_active)                   \
+  X(Gauge, downstream_rq_active)                            \
+  X(Histogram, downstream_cx_length_ms)                     \
   X(Histogram, downstream_rq_time)
 
 struct HcmStats {

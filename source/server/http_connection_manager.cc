@@ -36,8 +36,10 @@ class OpenConnection {
 
 }  // namespace
 
-HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats, std::unique_ptr<const FilterChain> chain,
-                                             std::shared_ptr<const RouteTable> routes, std::vector<AccessLoggerPtr> access_logs)
+HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats,
+                                             std::unique_ptr<const FilterChain> chain,
+                                             std::shared_ptr<const RouteTable> routes,
+                                             std::vector<AccessLoggerPtr> access_logs)
     : settings_(std::move(settings)),
       stats_(stats),
       chain_(std::move(chain)),
@@ -46,13 +48,15 @@ HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stat
 
 Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const {
   const OpenConnection open(stats_);
-  ServerSession session(connection.worker, *connection.stream, connection.canceller, connection.facts, *this, settings_.session,
-                        connection.buffer_limit);
+  ServerSession session(connection.worker, *connection.stream, connection.canceller,
+                        connection.facts, *this, settings_.session, connection.buffer_limit);
   connection.on_drain = [&session] { session.Drain(); };
   if (connection.draining) session.Drain();
   co_await session.Run();
   connection.on_drain = nullptr;
-  (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote : stats_.downstream_cx_destroy_local).Add();
+  (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote
+                            : stats_.downstream_cx_destroy_local)
+      .Add();
   if (connection.draining) stats_.downstream_cx_drain_close.Add();
 }
 
@@ -63,20 +67,23 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
   RequestHead& head = *request.head;
   std::optional<Response> refused = Prepare(head, exchange);
   if (settings_.log_new_request) Log(exchange, "DownstreamStart");
-  Response response = refused.has_value() ? *std::move(refused) : co_await Next(*chain_, exchange, 0)(std::move(request));
+  Response response = refused.has_value() ? *std::move(refused)
+                                          : co_await Next(*chain_, exchange, 0)(std::move(request));
   Finish(response, head);
   stats_.downstream_rq_active.Sub();
   co_return response;
 }
 
 // Everything that happens to a request before its filters; an answer when it goes no further.
-std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head, Exchange& exchange) const {
+std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
+                                                       Exchange& exchange) const {
   const ConnectionFacts& connection = exchange.connection();
   if (auto refused = CheckTarget(head, exchange)) return refused;
-  if (head.version == HttpVersion::kHttp10 && head.authority.empty()) head.authority = settings_.default_host_http_10;
+  if (head.version == HttpVersion::kHttp10 && head.authority.empty())
+    head.authority = settings_.default_host_http_10;
   StripHost(head, connection.local.port());
-  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local, connection.is_tls,
-                                        exchange.worker().rng(), head));
+  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local,
+                                        connection.is_tls, exchange.worker().rng(), head));
   const Route* route = routes_->Select(head, exchange.worker().rng());
   exchange.set_route(route);
   if (!UpgradeAllowed(route, settings_.upgrades, head)) {
@@ -89,7 +96,8 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head, Exchan
   return std::nullopt;
 }
 
-std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head, Exchange& exchange) const {
+std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
+                                                           Exchange& exchange) const {
   if (head.scheme == "https" && !exchange.connection().is_tls) {
     // What was to travel encrypted is never sent in clear.
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
@@ -115,14 +123,16 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head, Ex
   return redirect;
 }
 
-// The port of a request's host may be dropped for matching and for the origin; where it says which destination is meant (a forward
-// proxy's CONNECT), it stays.
+// The port of a request's host may be dropped for matching and for the origin; where it says which
+// destination is meant (a forward proxy's CONNECT), it stays.
 void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port) const {
   if (head.is_connect()) return;
   if (settings_.strip_any_host_port || settings_.strip_matching_host_port) {
     const size_t colon = head.authority.rfind(':');
-    const bool has_port = colon != std::string_view::npos && head.authority.find(']', colon) == std::string_view::npos;
-    if (has_port && (settings_.strip_any_host_port || ParseDecimal<uint16_t>(head.authority.substr(colon + 1)) == listener_port)) {
+    const bool has_port = colon != std::string_view::npos &&
+                          head.authority.find(']', colon) == std::string_view::npos;
+    if (has_port && (settings_.strip_any_host_port ||
+                     ParseDecimal<uint16_t>(head.authority.substr(colon + 1)) == listener_port)) {
       head.authority = head.authority.substr(0, colon);
     }
   }
@@ -137,16 +147,19 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
 void HttpConnectionManager::Finish(Response& response, const RequestHead& head) const {
   Headers& headers = response.head->headers;
   using ServerHeader = HcmSettings::ServerHeader;
-  const bool tunnel_to_connect = response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
+  const bool tunnel_to_connect =
+      response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
   if (settings_.server_header == ServerHeader::kOverwrite || tunnel_to_connect) {
     headers.Remove(HeaderId::kServer);
     headers.Add(HeaderId::kServer, settings_.server_name);
-  } else if (settings_.server_header == ServerHeader::kAppendIfAbsent && !headers.Has(HeaderId::kServer)) {
+  } else if (settings_.server_header == ServerHeader::kAppendIfAbsent &&
+             !headers.Has(HeaderId::kServer)) {
     headers.Add(HeaderId::kServer, settings_.server_name);
   }
   if (!settings_.edge.via.empty()) headers.Append(HeaderId::kVia, settings_.edge.via);
   if (settings_.request_id_in_response) {
-    if (const auto id = head.headers.Get(HeaderId::kXRequestId)) headers.Set(HeaderId::kXRequestId, *id);
+    if (const auto id = head.headers.Get(HeaderId::kXRequestId))
+      headers.Set(HeaderId::kXRequestId, *id);
   }
 }
 
@@ -174,10 +187,14 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
   stats_.downstream_rq_completed.Add();
   if (exchange.response_head() != nullptr) stats_.CountStatus(exchange.response_head()->status);
-  stats_.downstream_rq_time.Record(static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
-  if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) stats_.downstream_rq_idle_timeout.Add();
-  if (exchange.flags().Has(ResponseFlag::kDurationTimeout)) stats_.downstream_rq_max_duration_reached.Add();
-  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) stats_.downstream_rq_rx_reset.Add();
+  stats_.downstream_rq_time.Record(
+      static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
+  if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout))
+    stats_.downstream_rq_idle_timeout.Add();
+  if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
+    stats_.downstream_rq_max_duration_reached.Add();
+  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination))
+    stats_.downstream_rq_rx_reset.Add();
   if (exchange.details() == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
 }

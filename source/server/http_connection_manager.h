@@ -1,6 +1,6 @@
-// HttpConnectionManager: the network filter that turns a connection into exchanges: it runs the HTTP session, decides who the client
-// is and which route a request takes, sends it through the filter chain, and counts and logs what became of it. Immutable; shared
-// by all workers.
+// HttpConnectionManager: the network filter that turns a connection into exchanges: it runs the
+// HTTP session, decides who the client is and which route a request takes, sends it through the
+// filter chain, and counts and logs what became of it. Immutable; shared by all workers.
 #pragma once
 
 #include <memory>
@@ -21,11 +21,11 @@ namespace sluice {
 
 struct HcmSettings {
   enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
-  std::string server_name = "envoy";           // Envoy's default, on which scripts depend
+  std::string server_name = "envoy";  // Envoy's default, on which scripts depend
   ServerHeader server_header = ServerHeader::kOverwrite;
   EdgeSettings edge;
   PathSettings path;
-  std::string default_host_http_10;            // of HTTP/1.0 requests without a Host
+  std::string default_host_http_10;  // of HTTP/1.0 requests without a Host
   bool strip_any_host_port = false;
   bool strip_matching_host_port = false;
   bool strip_trailing_host_dot = false;
@@ -38,8 +38,10 @@ struct HcmSettings {
 
 class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler {
  public:
-  HttpConnectionManager(HcmSettings settings, HcmStats stats, std::unique_ptr<const FilterChain> chain,
-                        std::shared_ptr<const RouteTable> routes, std::vector<AccessLoggerPtr> access_logs);
+  HttpConnectionManager(HcmSettings settings, HcmStats stats,
+                        std::unique_ptr<const FilterChain> chain,
+                        std::shared_ptr<const RouteTable> routes,
+                        std::vector<AccessLoggerPtr> access_logs);
 
   Task<> Handle(Connection& connection, NetworkNext next) const override;
 

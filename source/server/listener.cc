@@ -11,7 +11,8 @@
 namespace sluice {
 namespace {
 
-// How long a worker does not accept after the system refused it a descriptor: long enough not to spin, short enough not to be felt.
+// How long a worker does not accept after the system refused it a descriptor: long enough not to
+// spin, short enough not to be felt.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
 uint64_t NextConnectionId(const Worker& worker) {
@@ -38,15 +39,21 @@ struct Listener::PerWorker {
 };
 
 Listener::Listener(ListenerSettings settings, envoy::config::listener::v3::Listener config,
-                   std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats, ConnectionBudget& budget)
-    : settings_(std::move(settings)), config_(std::move(config)), filters_(std::move(filters)), store_(stats), budget_(budget) {}
+                   std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats,
+                   ConnectionBudget& budget)
+    : settings_(std::move(settings)),
+      config_(std::move(config)),
+      filters_(std::move(filters)),
+      store_(stats),
+      budget_(budget) {}
 
 Listener::~Listener() {
   for (const auto& row : sockets_) {
     for (int fd : row) ::close(fd);
   }
   for (const Address& address : settings_.addresses) {
-    if (address.family() == AF_UNIX && !address.ToString().starts_with('@')) ::unlink(address.ToString().c_str());
+    if (address.family() == AF_UNIX && !address.ToString().starts_with('@'))
+      ::unlink(address.ToString().c_str());
   }
 }
 
@@ -65,8 +72,10 @@ absl::Status Listener::Bind(size_t workers) {
     }
   }
   std::string label = settings_.stat_prefix;
-  if (label.empty()) label = settings_.addresses.empty() ? settings_.name : settings_.addresses.front().ToString();
-  stats_ = std::make_unique<const Stats>(store_.Root().Sub("listener").Sub(label, stats::tag::kListenerAddress));
+  if (label.empty())
+    label = settings_.addresses.empty() ? settings_.name : settings_.addresses.front().ToString();
+  stats_ = std::make_unique<const Stats>(
+      store_.Root().Sub("listener").Sub(label, stats::tag::kListenerAddress));
   return absl::OkStatus();
 }
 
@@ -77,7 +86,8 @@ void Listener::Start(const std::vector<Worker*>& workers) {
     local.worker = workers[i];
     workers[i]->Post([this, &local, fds = sockets_[i]] {
       for (size_t k = 0; k < fds.size(); ++k) {
-        ListenSocket& socket = local.sockets.emplace_back(local.worker->io(), fds[k], settings_.addresses[k]);
+        ListenSocket& socket =
+            local.sockets.emplace_back(local.worker->io(), fds[k], settings_.addresses[k]);
         local.worker->scope().Spawn(Accept(*this, local, socket));
       }
     });
@@ -92,7 +102,8 @@ Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& sock
       auto stream = socket.Accept();
       if (!stream.ok()) {
         listener.stats_->accept_failures.Add();
-        SLUICE_LOG(kWarning, kConnection, listener.name(), ": cannot accept: ", Std(stream.status().message()));
+        SLUICE_LOG(kWarning, kConnection, listener.name(),
+                   ": cannot accept: ", Std(stream.status().message()));
         if (!co_await Sleep(kAcceptPause)) co_return;
         break;
       }
@@ -137,8 +148,8 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   listener.stats_->cx_destroy.Add();
   listener.stats_->cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
   listener.budget_.Give();
-  // The canceller lives in the connection, and the scope lets go of it when this coroutine has ended: hand the connection to the
-  // worker, to be freed after that.
+  // The canceller lives in the connection, and the scope lets go of it when this coroutine has
+  // ended: hand the connection to the worker, to be freed after that.
   connection->worker.Post([dead = std::shared_ptr<Connection>(std::move(connection))] {});
 }
 

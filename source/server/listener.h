@@ -1,5 +1,5 @@
-// Listener: the sockets of one configured listener, one per worker and address, and the connections that came through them. Built and
-// bound on the main thread; accepts on the workers.
+// Listener: the sockets of one configured listener, one per worker and address, and the connections
+// that came through them. Built and bound on the main thread; accepts on the workers.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,8 @@ struct ListenerSettings {
   size_t buffer_limit = 1024 * 1024;
 };
 
-/// Limits the connections of the whole process, so that descriptors for upstream connections and logs are left.
+/// Limits the connections of the whole process, so that descriptors for upstream connections and
+/// logs are left.
 class ConnectionBudget {
  public:
   explicit ConnectionBudget(int64_t limit) : limit_(limit) {}
@@ -40,19 +41,22 @@ class ConnectionBudget {
 class Listener {
  public:
   Listener(ListenerSettings settings, envoy::config::listener::v3::Listener config,
-           std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats, ConnectionBudget& budget);
+           std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats,
+           ConnectionBudget& budget);
   ~Listener();
   Listener(const Listener&) = delete;
 
-  /// Main thread: opens the sockets of `workers` workers; port 0 becomes a real port. Unavailable with the address and the system's
-  /// words.
+  /// Main thread: opens the sockets of `workers` workers; port 0 becomes a real port. Unavailable
+  /// with the address and the system's words.
   absl::Status Bind(size_t workers);
 
   /// Main thread: begins to accept, each worker on its own socket.
   void Start(const std::vector<Worker*>& workers);
-  /// Worker `index`, after Start: serves a connection that came some other way than through a socket of the listener.
+  /// Worker `index`, after Start: serves a connection that came some other way than through a
+  /// socket of the listener.
   void Adopt(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
-  /// Main thread: stops accepting, at once on every worker. `drain`: tells the connections as well to end when they can.
+  /// Main thread: stops accepting, at once on every worker. `drain`: tells the connections as well
+  /// to end when they can.
   void Stop(bool drain);
 
   const std::string& name() const { return settings_.name; }
@@ -81,8 +85,8 @@ class Listener {
   stats::Store& store_;
   ConnectionBudget& budget_;
   std::unique_ptr<const Stats> stats_;
-  std::vector<std::vector<int>> sockets_;             // by worker; until Start()
-  std::vector<std::unique_ptr<PerWorker>> locals_;    // each touched by its worker once started
+  std::vector<std::vector<int>> sockets_;           // by worker; until Start()
+  std::vector<std::unique_ptr<PerWorker>> locals_;  // each touched by its worker once started
 };
 
 }  // namespace sluice

@@ -13,7 +13,8 @@ void RegisterRouter(Registry& registry) {
       "envoy.filters.http.router", Posture::kRobustToUntrustedBoth,
       [](const Proto& config, FactoryContext& context) -> absl::StatusOr<FilterPtr> {
         RouterSettings settings;
-        settings.find_cluster = [&clusters = context.server.clusters](std::string_view name, const Worker& worker) {
+        settings.find_cluster = [&clusters = context.server.clusters](std::string_view name,
+                                                                      const Worker& worker) {
           return clusters.Find(name, worker);
         };
         settings.suppress_envoy_headers = config.suppress_envoy_headers();

@@ -29,8 +29,8 @@ std::string_view SourceName(const config::Options& options) {
 }
 
 int Fail(const config::Options& options, const config::Diagnostics& diagnostics) {
-  std::fprintf(stderr, "%serror initializing configuration '%s'\n", (diagnostics.ToString() + "\n").c_str(),
-               std::string(SourceName(options)).c_str());
+  std::fprintf(stderr, "%serror initializing configuration '%s'\n",
+               (diagnostics.ToString() + "\n").c_str(), std::string(SourceName(options)).c_str());
   return 1;
 }
 
@@ -61,16 +61,20 @@ int RunSluice(int argc, char** argv, const std::function<void(Registry&)>& regis
     return 1;
   }
   if (options->help || options->version || options->hot_restart_version) {
-    std::printf("%s\n", options->help ? config::HelpText().c_str() : options->version ? VersionText().c_str() : "disabled");
+    std::printf("%s\n", options->help      ? config::HelpText().c_str()
+                        : options->version ? VersionText().c_str()
+                                           : "disabled");
     return 0;
   }
   if (options->config_path.empty() && options->config_yaml.empty()) {
-    std::fprintf(stderr, "At least one of --config-path or --config-yaml must be given; try --help\n");
+    std::fprintf(stderr,
+                 "At least one of --config-path or --config-yaml must be given; try --help\n");
     return 1;
   }
   RaiseDescriptorLimit();
-  const absl::Status logging = ConfigureLog({options->log_level, options->component_log_level, options->log_path, options->log_format,
-                                             options->log_format_escaped});
+  const absl::Status logging =
+      ConfigureLog({options->log_level, options->component_log_level, options->log_path,
+                    options->log_format, options->log_format_escaped});
   if (!logging.ok()) {
     std::fprintf(stderr, "%s\n", std::string(logging.message()).c_str());
     return 1;

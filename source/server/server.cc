@@ -29,10 +29,12 @@ constexpr Duration kStatsInterval = std::chrono::seconds(5);
 constexpr Duration kWarmingLimit = std::chrono::seconds(15);
 
 size_t WorkerCount(const config::Options& options) {
-  return options.concurrency != 0 ? options.concurrency : std::max(1u, std::thread::hardware_concurrency());
+  return options.concurrency != 0 ? options.concurrency
+                                  : std::max(1u, std::thread::hardware_concurrency());
 }
 
-// Each proxied request needs two descriptors; what is left over serves logs, resolvers and the admin.
+// Each proxied request needs two descriptors; what is left over serves logs, resolvers and the
+// admin.
 int64_t ConnectionLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1'000'000;
@@ -45,7 +47,8 @@ Task<> FlushStats(stats::Store& stats) {
 
 }  // namespace
 
-Server::Server(const config::Options& options, const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Registry& registry,
+Server::Server(const config::Options& options,
+               const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Registry& registry,
                config::Diagnostics& diagnostics)
     : options_(options),
       bootstrap_(bootstrap),
@@ -54,22 +57,29 @@ Server::Server(const config::Options& options, const envoy::config::bootstrap::v
       concurrency_(WorkerCount(options)),
       server_stats_(stats_),
       main_(Worker::kMain, std::random_device()()),
-      access_logs_(stats_.Root(), {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
+      access_logs_(stats_.Root(),
+                   {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
       dns_caches_(main_, concurrency_, stats_),
       clusters_(concurrency_, stats_.Root().Sub("cluster_manager")),
       egress_(stats_.Root()),
-      context_{main_,     concurrency_, stats_,           access_logs_, dns_caches_,
-               clusters_, registry,     SocketDialer(),   diagnostics,  std::chrono::seconds(options.drain_time_s), &egress_},
+      context_{main_,       concurrency_,
+               stats_,      access_logs_,
+               dns_caches_, clusters_,
+               registry,    SocketDialer(),
+               diagnostics, std::chrono::seconds(options.drain_time_s),
+               &egress_},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {
-  for (size_t i = 0; i < concurrency_; ++i) workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), std::random_device()()));
+  for (size_t i = 0; i < concurrency_; ++i)
+    workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), std::random_device()()));
 }
 
 Server::~Server() = default;
 
 bool Server::Build() {
   if (bootstrap_.has_typed_dns_resolver_config()) {
-    const absl::Status status = dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
+    const absl::Status status =
+        dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
     if (!status.ok()) diagnostics_.Error("typed_dns_resolver_config", Std(status.message()));
   }
   BuildExtensions();
@@ -83,10 +93,12 @@ void Server::BuildExtensions() {
   for (int i = 0; i < bootstrap_.bootstrap_extensions_size(); ++i) {
     const auto& extension = bootstrap_.bootstrap_extensions(i);
     const std::string path = Cat("bootstrap_extensions[", i, "]");
-    const auto* entry = registry_.bootstrap_extensions().Find(extension.name(), extension.typed_config().type_url());
+    const auto* entry = registry_.bootstrap_extensions().Find(extension.name(),
+                                                              extension.typed_config().type_url());
     if (entry == nullptr) {
-      diagnostics_.Error(path, Cat("Didn't find a registered implementation for '", extension.name(), "' with type URL: '",
-                                   extension.typed_config().type_url(), "'"));
+      diagnostics_.Error(path,
+                         Cat("Didn't find a registered implementation for '", extension.name(),
+                             "' with type URL: '", extension.typed_config().type_url(), "'"));
       continue;
     }
     FactoryContext context{context_, path + ".typed_config", stats_.Root()};
@@ -102,14 +114,16 @@ void Server::BuildClusters() {
     const std::string path = Cat("static_resources.clusters[", i, "]");
     ClusterPtr cluster = BuildCluster(clusters[i], path, context_);
     if (cluster == nullptr) continue;
-    if (absl::Status status = clusters_.Add(std::move(cluster)); !status.ok()) diagnostics_.Error(path, Std(status.message()));
+    if (absl::Status status = clusters_.Add(std::move(cluster)); !status.ok())
+      diagnostics_.Error(path, Std(status.message()));
   }
 }
 
 void Server::BuildListeners() {
   const auto& listeners = bootstrap_.static_resources().listeners();
   for (int i = 0; i < listeners.size(); ++i) {
-    auto listener = BuildListener(listeners[i], Cat("static_resources.listeners[", i, "]"), context_, budget_);
+    auto listener =
+        BuildListener(listeners[i], Cat("static_resources.listeners[", i, "]"), context_, budget_);
     if (listener != nullptr) listeners_.push_back(std::move(listener));
     server_stats_.listener_added.Add();
   }
@@ -127,23 +141,40 @@ void Server::BuildAdmin() {
   settings.addresses = {*address};
   settings.options.reuse_port = false;
   std::vector<std::unique_ptr<const NetworkFilter>> filters;
-  filters.push_back(MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
-  admin_listener_ = std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(), std::move(filters), stats_,
-                                               admin_budget_);
+  filters.push_back(
+      MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
+  admin_listener_ =
+      std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(),
+                                 std::move(filters), stats_, admin_budget_);
 }
 
 admin::AdminContext Server::MakeAdminContext() {
-  admin::AdminContext admin{stats_, bootstrap_, options_, VersionSlug(), static_cast<uint32_t>(concurrency_), started_, started_at_,
-                            {}, {}, {}, {}, {}, {}, {}, {}};
+  admin::AdminContext admin{stats_,
+                            bootstrap_,
+                            options_,
+                            VersionSlug(),
+                            static_cast<uint32_t>(concurrency_),
+                            started_,
+                            started_at_,
+                            {},
+                            {},
+                            {},
+                            {},
+                            {},
+                            {},
+                            {},
+                            {}};
   admin.state = [this] { return state(); };
   admin.listeners = [this] {
     std::vector<admin::ListenerView> views;
-    for (const auto& listener : listeners_) views.push_back({listener->name(), listener->addresses(), &listener->config()});
+    for (const auto& listener : listeners_)
+      views.push_back({listener->name(), listener->addresses(), &listener->config()});
     return views;
   };
   admin.clusters = [this] {
     std::vector<admin::ClusterView> views;
-    for (const ClusterPtr& cluster : clusters_.ordered()) views.push_back(admin::ClusterView::Of(*cluster));
+    for (const ClusterPtr& cluster : clusters_.ordered())
+      views.push_back(admin::ClusterView::Of(*cluster));
     return views;
   };
   admin.refresh_gauges = [this] { RefreshGauges(); };
@@ -183,7 +214,9 @@ absl::Status Server::BindAll() {
   if (!options_.admin_address_path.empty() && admin_listener_ != nullptr) {
     std::ofstream file(options_.admin_address_path);
     file << admin_listener_->addresses().front().ToString();
-    if (!file.flush()) return absl::UnavailableError(Cat("cannot write the admin's address to '", options_.admin_address_path, "'"));
+    if (!file.flush())
+      return absl::UnavailableError(
+          Cat("cannot write the admin's address to '", options_.admin_address_path, "'"));
   }
   return absl::OkStatus();
 }
@@ -223,7 +256,8 @@ Task<> Server::BecomeLive(Server& server) {
     }
   }
   const auto& clusters = server.clusters_.ordered();
-  if (std::any_of(clusters.begin(), clusters.end(), [](const ClusterPtr& cluster) { return cluster->is_dynamic(); })) {
+  if (std::any_of(clusters.begin(), clusters.end(),
+                  [](const ClusterPtr& cluster) { return cluster->is_dynamic(); })) {
     SLUICE_LOG(kInfo, kMain, server.egress_.Notice());
   }
   server.live_ = true;
@@ -243,16 +277,19 @@ void Server::OnSignal(int signal) {
       access_logs_.Flush(std::chrono::milliseconds(200));
       std::_Exit(0);
     }
-    SLUICE_LOG(kInfo, kMain, "caught ", signal == SIGTERM ? "SIGTERM" : "SIGINT", ": draining; once more to exit at once");
+    SLUICE_LOG(kInfo, kMain, "caught ", signal == SIGTERM ? "SIGTERM" : "SIGINT",
+               ": draining; once more to exit at once");
     BeginDrain();
   }
   if (signal == SIGUSR1) ReopenLogs();
-  if (signal == SIGHUP) SLUICE_LOG(kWarning, kMain, "SIGHUP is ignored: the configuration is not reloaded");
+  if (signal == SIGHUP)
+    SLUICE_LOG(kWarning, kMain, "SIGHUP is ignored: the configuration is not reloaded");
 }
 
 void Server::ReopenLogs() {
   access_logs_.Reopen();
-  if (const absl::Status status = ReopenLog(); !status.ok()) SLUICE_LOG(kError, kMain, Std(status.message()));
+  if (const absl::Status status = ReopenLog(); !status.ok())
+    SLUICE_LOG(kError, kMain, Std(status.message()));
 }
 
 void Server::BeginDrain() {

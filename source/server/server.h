@@ -1,5 +1,5 @@
-// Server: the whole process from a loaded bootstrap to its end. Everything here runs on the main thread, but for what it hands to the
-// workers.
+// Server: the whole process from a loaded bootstrap to its end. Everything here runs on the main
+// thread, but for what it hands to the workers.
 #pragma once
 
 #include <memory>
@@ -24,11 +24,12 @@ namespace sluice {
 class Server {
  public:
   /// `bootstrap` and `registry` outlive the server; problems go to `diagnostics`.
-  Server(const config::Options& options, const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Registry& registry,
-         config::Diagnostics& diagnostics);
+  Server(const config::Options& options, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+         const Registry& registry, config::Diagnostics& diagnostics);
   ~Server();
 
-  /// Builds everything that the bootstrap describes, without opening a socket. False when it has problems.
+  /// Builds everything that the bootstrap describes, without opening a socket. False when it has
+  /// problems.
   bool Build();
 
   /// Binds, serves until it is told to end, and ends in order. The exit code.

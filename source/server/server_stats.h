@@ -8,8 +8,9 @@ namespace sluice {
 struct ServerStats {
   explicit ServerStats(stats::Store& store);
 
-  Gauge concurrency, live, uptime, state, memory_allocated, memory_heap_size, memory_physical_size, parent_connections,
-      total_connections, days_until_first_cert_expiring, version, hot_restart_epoch;
+  Gauge concurrency, live, uptime, state, memory_allocated, memory_heap_size, memory_physical_size,
+      parent_connections, total_connections, days_until_first_cert_expiring, version,
+      hot_restart_epoch;
   Counter static_unknown_fields, dynamic_unknown_fields;
   Counter listener_added, listener_create_success, listener_create_failure;
   Gauge total_listeners_active, total_listeners_draining, total_listeners_warming, workers_started;

@@ -8,7 +8,11 @@ namespace sluice {
 inline constexpr const char kVersion[] = "0.1.0";
 
 /// "sluice  version: REVISION/VERSION/Clean/RELEASE/TLS-LIBRARY", in Envoy's form.
-inline std::string VersionSlug() { return std::string("0/") + kVersion + "/Clean/RELEASE/OpenSSL"; }
-inline std::string VersionText() { return "sluice  version: " + VersionSlug(); }
+inline std::string VersionSlug() {
+  return std::string("0/") + kVersion + "/Clean/RELEASE/OpenSSL";
+}
+inline std::string VersionText() {
+  return "sluice  version: " + VersionSlug();
+}
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
-// The table of special networks (IANA's special-purpose registries) and the embeddings of IPv4 in IPv6. Pure functions.
+// The table of special networks (IANA's special-purpose registries) and the embeddings of IPv4 in
+// IPv6. Pure functions.
 #include "source/upstream/address_filter.h"
 
 #include <algorithm>
@@ -18,11 +19,14 @@ struct Block4 {
   AddressClass address_class;
 };
 
-constexpr uint32_t Ip4(uint32_t a, uint32_t b, uint32_t c, uint32_t d) { return a << 24 | b << 16 | c << 8 | d; }
+constexpr uint32_t Ip4(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+  return a << 24 | b << 16 | c << 8 | d;
+}
 
 // The first match counts: single addresses stand before the networks that they are in.
 constexpr Block4 kBlocks4[] = {
-    {Ip4(169, 254, 169, 254), 32, AddressClass::kMetadata},  // AWS, GCP, Azure, OpenStack and most others
+    {Ip4(169, 254, 169, 254), 32,
+     AddressClass::kMetadata},  // AWS, GCP, Azure, OpenStack and most others
     {Ip4(169, 254, 170, 2), 32, AddressClass::kMetadata},    // AWS ECS task credentials
     {Ip4(169, 254, 170, 23), 32, AddressClass::kMetadata},   // AWS EKS pod identity
     {Ip4(169, 254, 169, 253), 32, AddressClass::kMetadata},  // AWS resolver
@@ -56,9 +60,15 @@ struct Block6 {
 };
 
 constexpr Block6 kBlocks6[] = {
-    {{0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, AddressClass::kMetadata},  // AWS fd00:ec2::254
-    {{0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x23}, 128, AddressClass::kMetadata},  // AWS fd00:ec2::23, EKS
-    {{0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, AddressClass::kMetadata},  // GCP fd20:ce::254
+    {{0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54},
+     128,
+     AddressClass::kMetadata},  // AWS fd00:ec2::254
+    {{0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x23},
+     128,
+     AddressClass::kMetadata},  // AWS fd00:ec2::23, EKS
+    {{0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54},
+     128,
+     AddressClass::kMetadata},  // GCP fd20:ce::254
     {{}, 128, AddressClass::kUnspecified},
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, AddressClass::kLoopback},
     {{0xfe, 0x80}, 10, AddressClass::kLinkLocal},
@@ -88,9 +98,12 @@ AddressClass ClassOf4(uint32_t ip) {
   return AddressClass::kGlobal;
 }
 
-uint32_t Inner(const uint8_t* bytes) { return Ip4(bytes[0], bytes[1], bytes[2], bytes[3]); }
+uint32_t Inner(const uint8_t* bytes) {
+  return Ip4(bytes[0], bytes[1], bytes[2], bytes[3]);
+}
 
-// Ways of carrying an IPv4 address: where it is under which prefix. `flipped`: all its bits are inverted.
+// Ways of carrying an IPv4 address: where it is under which prefix. `flipped`: all its bits are
+// inverted.
 struct Embedding {
   Bytes16 prefix;
   int length;
@@ -99,17 +112,20 @@ struct Embedding {
 };
 
 constexpr Embedding kEmbeddings[] = {
-    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12},        // ::ffff:a.b.c.d, mapped (RFC 4291)
-    {{}, 96, 12},                                                // ::a.b.c.d, compatible (RFC 4291, obsolete)
-    {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0}, 96, 12},        // ::ffff:0:a.b.c.d, translated (RFC 2765)
-    {{0x00, 0x64, 0xff, 0x9b}, 96, 12},                          // 64:ff9b::/96, NAT64 (RFC 6052)
-    {{0x20, 0x02}, 16, 2},                                       // 2002:a.b.c.d::/48, 6to4 (RFC 3056)
-    {{0x20, 0x01, 0, 0}, 32, 4},                                 // Teredo: the server (RFC 4380)
-    {{0x20, 0x01, 0, 0}, 32, 12, true},                          // Teredo: the client
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12},  // ::ffff:a.b.c.d, mapped (RFC 4291)
+    {{}, 96, 12},  // ::a.b.c.d, compatible (RFC 4291, obsolete)
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0},
+     96,
+     12},                                // ::ffff:0:a.b.c.d, translated (RFC 2765)
+    {{0x00, 0x64, 0xff, 0x9b}, 96, 12},  // 64:ff9b::/96, NAT64 (RFC 6052)
+    {{0x20, 0x02}, 16, 2},               // 2002:a.b.c.d::/48, 6to4 (RFC 3056)
+    {{0x20, 0x01, 0, 0}, 32, 4},         // Teredo: the server (RFC 4380)
+    {{0x20, 0x01, 0, 0}, 32, 12, true},  // Teredo: the client
 };
 
-// The local NAT64 prefix 64:ff9b:1::/48 (RFC 8215) is cut into translators' prefixes of any length: the address may stand at
-// bits 48 to 87 around the reserved octet (RFC 6052 section 2.2), or in the last 32 bits.
+// The local NAT64 prefix 64:ff9b:1::/48 (RFC 8215) is cut into translators' prefixes of any length:
+// the address may stand at bits 48 to 87 around the reserved octet (RFC 6052 section 2.2), or in
+// the last 32 bits.
 constexpr Bytes16 kLocalNat64 = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01};
 
 std::array<uint32_t, 4> LocalNat64Candidates(const uint8_t* b) {
@@ -161,8 +177,10 @@ AddressClass ClassOf6(const uint8_t* bytes) {
 }  // namespace
 
 std::string_view NameOf(AddressClass address_class) {
-  constexpr std::string_view kNames[] = {"global",    "unspecified",   "loopback", "private",      "carrier_nat", "link_local", "metadata",
-                                         "multicast", "broadcast",     "documentation", "reserved", "unique_local", "site_local", "not_ip"};
+  constexpr std::string_view kNames[] = {"global",      "unspecified",   "loopback", "private",
+                                         "carrier_nat", "link_local",    "metadata", "multicast",
+                                         "broadcast",   "documentation", "reserved", "unique_local",
+                                         "site_local",  "not_ip"};
   return kNames[static_cast<size_t>(address_class)];
 }
 
@@ -196,7 +214,8 @@ absl::StatusOr<CidrRange> CidrRange::Make(std::string_view prefix, uint32_t leng
   range.family_ = address->family();
   range.length_ = length;
   const bool is_v4 = range.family_ == AF_INET;
-  if (length > (is_v4 ? 32u : 128u)) return Invalid("the prefix length ", length, " is too long for '", prefix, "'");
+  if (length > (is_v4 ? 32u : 128u))
+    return Invalid("the prefix length ", length, " is too long for '", prefix, "'");
   if (is_v4) {
     std::memcpy(range.bytes_, &address->v4().sin_addr, 4);
   } else {
@@ -208,7 +227,8 @@ absl::StatusOr<CidrRange> CidrRange::Make(std::string_view prefix, uint32_t leng
 bool CidrRange::Contains(const Address& address) const {
   const int length = static_cast<int>(length_);
   if (address.family() == AF_INET) {
-    return family_ == AF_INET && HasPrefix(reinterpret_cast<const uint8_t*>(&address.v4().sin_addr), bytes_, length);
+    return family_ == AF_INET &&
+           HasPrefix(reinterpret_cast<const uint8_t*>(&address.v4().sin_addr), bytes_, length);
   }
   if (address.family() != AF_INET6) return false;
   const uint8_t* bytes = address.v6().sin6_addr.s6_addr;
@@ -218,7 +238,9 @@ bool CidrRange::Contains(const Address& address) const {
 
 bool AddressMatcher::Matches(const Address& address) const {
   if (ranges.empty()) return false;
-  const bool is_inside = std::any_of(ranges.begin(), ranges.end(), [&](const CidrRange& range) { return range.Contains(address); });
+  const bool is_inside = std::any_of(ranges.begin(), ranges.end(), [&](const CidrRange& range) {
+    return range.Contains(address);
+  });
   return is_inside != invert;
 }
 

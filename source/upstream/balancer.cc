@@ -7,14 +7,17 @@ namespace sluice {
 namespace {
 
 bool SameWeights(const EndpointList& endpoints) {
-  return std::all_of(endpoints.begin(), endpoints.end(),
-                     [&](const EndpointPtr& e) { return e->settings().weight == endpoints[0]->settings().weight; });
+  return std::all_of(endpoints.begin(), endpoints.end(), [&](const EndpointPtr& e) {
+    return e->settings().weight == endpoints[0]->settings().weight;
+  });
 }
 
-// Smooth weighted round robin: every endpoint earns its weight, the richest serves and pays the sum.
+// Smooth weighted round robin: every endpoint earns its weight, the richest serves and pays the
+// sum.
 class RoundRobinBalancer final : public Balancer {
  public:
-  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state, Rng& rng) const override {
+  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state,
+                   Rng& rng) const override {
     if (endpoints.empty()) return nullptr;
     if (SameWeights(endpoints)) return endpoints[state.cursor++ % endpoints.size()];
     state.deficits.resize(endpoints.size(), 0);
@@ -46,7 +49,8 @@ class LeastRequestBalancer final : public Balancer {
  public:
   explicit LeastRequestBalancer(uint32_t choices) : choices_(choices) {}
 
-  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state, Rng& rng) const override {
+  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state,
+                   Rng& rng) const override {
     if (endpoints.empty()) return nullptr;
     size_t best = rng.Below(endpoints.size());
     for (uint32_t i = 1; i < choices_; ++i) {
@@ -65,15 +69,22 @@ class LeastRequestBalancer final : public Balancer {
 
 class RandomBalancer final : public Balancer {
  public:
-  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state, Rng& rng) const override {
+  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state,
+                   Rng& rng) const override {
     return endpoints.empty() ? nullptr : PickRandom(endpoints, rng);
   }
 };
 
 }  // namespace
 
-std::unique_ptr<const Balancer> RoundRobin() { return std::make_unique<RoundRobinBalancer>(); }
-std::unique_ptr<const Balancer> LeastRequest(uint32_t choices) { return std::make_unique<LeastRequestBalancer>(choices); }
-std::unique_ptr<const Balancer> RandomChoice() { return std::make_unique<RandomBalancer>(); }
+std::unique_ptr<const Balancer> RoundRobin() {
+  return std::make_unique<RoundRobinBalancer>();
+}
+std::unique_ptr<const Balancer> LeastRequest(uint32_t choices) {
+  return std::make_unique<LeastRequestBalancer>(choices);
+}
+std::unique_ptr<const Balancer> RandomChoice() {
+  return std::make_unique<RandomBalancer>();
+}
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
-// Balancer: which endpoint of a list serves the next request. Immutable and shared; what changes from pick to pick is the worker's.
+// Balancer: which endpoint of a list serves the next request. Immutable and shared; what changes
+// from pick to pick is the worker's.
 #pragma once
 
 #include <memory>
@@ -10,15 +11,17 @@ namespace sluice {
 
 /// A worker's own state for one cluster.
 struct PickState {
-  uint64_t cursor = 0;                 // rotates; starts at random so that workers do not march in step
-  std::vector<double> deficits;        // of weighted round robin
+  uint64_t cursor = 0;           // rotates; starts at random so that workers do not march in step
+  std::vector<double> deficits;  // of weighted round robin
 };
 
 class Balancer {
  public:
   virtual ~Balancer() = default;
-  /// Null when `endpoints` is empty. `hash` is the request's, where a policy asks for one. Worker thread.
-  virtual EndpointPtr Pick(const EndpointList& endpoints, uint64_t hash, PickState& state, Rng& rng) const = 0;
+  /// Null when `endpoints` is empty. `hash` is the request's, where a policy asks for one. Worker
+  /// thread.
+  virtual EndpointPtr Pick(const EndpointList& endpoints, uint64_t hash, PickState& state,
+                           Rng& rng) const = 0;
 };
 
 std::unique_ptr<const Balancer> RoundRobin();

@@ -21,8 +21,10 @@ uint32_t Thresholds::limit(Resource resource) const {
 
 bool CircuitBreaker::Try(Resource resource, int worker) {
   const int64_t limit = thresholds_.limit(resource);
-  const int64_t own = lines_[worker].used[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
-  // Below its even share a worker cannot exceed the limit, whatever the others do below theirs; beyond it, ask them.
+  const int64_t own =
+      lines_[worker].used[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
+  // Below its even share a worker cannot exceed the limit, whatever the others do below theirs;
+  // beyond it, ask them.
   if (own >= limit / static_cast<int64_t>(lines_.size()) && InUse(resource) >= limit) return false;
   Add(resource, worker, 1);
   return true;
@@ -30,7 +32,8 @@ bool CircuitBreaker::Try(Resource resource, int worker) {
 
 int64_t CircuitBreaker::InUse(Resource resource) const {
   int64_t sum = 0;
-  for (const Line& line : lines_) sum += line.used[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
+  for (const Line& line : lines_)
+    sum += line.used[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
   return sum;
 }
 

@@ -1,5 +1,6 @@
-// Circuit breaker: cluster-wide limits that are counted per worker, so that taking one touches only the worker's own cache line
-// until its share of the limit is used up. Try/Give on worker threads, reading anywhere.
+// Circuit breaker: cluster-wide limits that are counted per worker, so that taking one touches only
+// the worker's own cache line until its share of the limit is used up. Try/Give on worker threads,
+// reading anywhere.
 #pragma once
 
 #include <atomic>
@@ -10,7 +11,8 @@ namespace sluice {
 
 enum class Resource : uint8_t { kConnections, kPending, kRequests, kRetries };
 
-/// Limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds) with Envoy's defaults.
+/// Limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds) with Envoy's
+/// defaults.
 struct Thresholds {
   uint32_t max_connections = 1024;
   uint32_t max_pending_requests = 1024;
@@ -23,10 +25,11 @@ struct Thresholds {
 
 class CircuitBreaker {
  public:
-  CircuitBreaker(const Thresholds& thresholds, size_t workers) : thresholds_(thresholds), lines_(workers) {}
+  CircuitBreaker(const Thresholds& thresholds, size_t workers)
+      : thresholds_(thresholds), lines_(workers) {}
 
-  /// Takes one unit; false when the limit is reached. With several workers the sum is read without a lock: each can overshoot by
-  /// at most one.
+  /// Takes one unit; false when the limit is reached. With several workers the sum is read without
+  /// a lock: each can overshoot by at most one.
   bool Try(Resource resource, int worker);
   void Give(Resource resource, int worker) { Add(resource, worker, -1); }
 

@@ -1,4 +1,5 @@
-// Sending a request to a cluster: breaker, endpoint, connection, exchange. See cluster.h for the threads.
+// Sending a request to a cluster: breaker, endpoint, connection, exchange. See cluster.h for the
+// threads.
 #include "source/upstream/cluster.h"
 
 #include "source/base/reason.h"
@@ -9,12 +10,15 @@ namespace {
 
 namespace v3 = envoy::config::cluster::v3;
 
-Thresholds ThresholdsOf(const v3::CircuitBreakers& config, envoy::config::core::v3::RoutingPriority priority) {
+Thresholds ThresholdsOf(const v3::CircuitBreakers& config,
+                        envoy::config::core::v3::RoutingPriority priority) {
   Thresholds result;
   for (const auto& thresholds : config.thresholds()) {
     if (thresholds.priority() != priority) continue;
-    if (thresholds.has_max_connections()) result.max_connections = thresholds.max_connections().value();
-    if (thresholds.has_max_pending_requests()) result.max_pending_requests = thresholds.max_pending_requests().value();
+    if (thresholds.has_max_connections())
+      result.max_connections = thresholds.max_connections().value();
+    if (thresholds.has_max_pending_requests())
+      result.max_pending_requests = thresholds.max_pending_requests().value();
     if (thresholds.has_max_requests()) result.max_requests = thresholds.max_requests().value();
     if (thresholds.has_max_retries()) result.max_retries = thresholds.max_retries().value();
     result.track_remaining = thresholds.track_remaining();
@@ -25,7 +29,8 @@ Thresholds ThresholdsOf(const v3::CircuitBreakers& config, envoy::config::core::
 
 // RFC 9110 9.2.2: these may be sent again when nobody can say whether they were processed.
 bool IsIdempotent(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "PUT" || method == "DELETE";
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" ||
+         method == "PUT" || method == "DELETE";
 }
 
 // Counts a request as active while it lives.
@@ -77,16 +82,23 @@ void RewriteHost(RequestHead& head, const Endpoint& endpoint, bool append_x_forw
 
 }  // namespace
 
-Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stats::Scope& scope, const Dialer& dialer, size_t workers)
+Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stats::Scope& scope,
+                 const Dialer& dialer, size_t workers)
     : settings_(std::move(settings)),
       config_(config),
       stats_(scope),
       dialer_(dialer),
       workers_(workers),
-      breakers_{std::make_unique<CircuitBreaker>(ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers),
-                std::make_unique<CircuitBreaker>(ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers)},
-      breaker_gauges_{{scope.Sub("circuit_breakers").Sub("default"), breakers_[0]->thresholds().track_remaining},
-                      {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->thresholds().track_remaining}} {}
+      breakers_{
+          std::make_unique<CircuitBreaker>(
+              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers),
+          std::make_unique<CircuitBreaker>(
+              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers)},
+      breaker_gauges_{
+          {scope.Sub("circuit_breakers").Sub("default"),
+           breakers_[0]->thresholds().track_remaining},
+          {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->thresholds().track_remaining}} {
+}
 
 Cluster::~Cluster() = default;
 
@@ -94,30 +106,36 @@ std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
   std::weak_ptr<HostStats>& known = hosts_[key];
   std::shared_ptr<HostStats> stats = known.lock();
   if (stats == nullptr) known = stats = std::make_shared<HostStats>();
-  if (hosts_.size() > 4096) absl::erase_if(hosts_, [](const auto& entry) { return entry.second.expired(); });
+  if (hosts_.size() > 4096)
+    absl::erase_if(hosts_, [](const auto& entry) { return entry.second.expired(); });
   return stats;
 }
 
 ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {
   std::shared_ptr<ConnPool>& pool = endpoint.pool(worker.index());
-  if (pool == nullptr) pool = std::make_shared<ConnPool>(*this, endpoint.shared_stats(), endpoint.addresses(), worker);
+  if (pool == nullptr)
+    pool = std::make_shared<ConnPool>(*this, endpoint.shared_stats(), endpoint.addresses(), worker);
   return *pool;
 }
 
-Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchange, SendOptions options) const {
-  BreakerUnit unit = BreakerUnit::Try(breaker(options.priority), Resource::kRequests, exchange.worker().index());
+Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchange,
+                                             SendOptions options) const {
+  BreakerUnit unit =
+      BreakerUnit::Try(breaker(options.priority), Resource::kRequests, exchange.worker().index());
   if (!unit) {
     stats_.upstream_rq_active_overflow.Add();
     co_return MakeError(Reason::kOverflow);
   }
   auto endpoint = co_await Pick(options, exchange);
   if (!endpoint.ok()) {
-    if (ReasonOf(endpoint.status()) == Reason::kNoHealthyUpstream) stats_.upstream_cx_none_healthy.Add();
+    if (ReasonOf(endpoint.status()) == Reason::kNoHealthyUpstream)
+      stats_.upstream_cx_none_healthy.Add();
     co_return endpoint.status();
   }
   exchange.upstream.host_name = (*endpoint)->hostname();
   exchange.upstream.remote = (*endpoint)->address();
-  if (options.auto_host_rewrite) RewriteHost(*request.head, **endpoint, options.append_x_forwarded_host);
+  if (options.auto_host_rewrite)
+    RewriteHost(*request.head, **endpoint, options.append_x_forwarded_host);
   stats_.upstream_rq_total.Add();
   const HostStats& host = (*endpoint)->stats();
   host.rq_total.Add();
@@ -125,18 +143,22 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   absl::StatusOr<Response> response = co_await Try(request, exchange, options, **endpoint);
   (response.ok() && response->head->status < 500 ? host.rq_success : host.rq_error).Add();
   if (response.ok() && response->body != nullptr) {
-    response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active), std::move(unit));
+    response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active),
+                                                   std::move(unit));
   }
   co_return response;
 }
 
 // One request on one connection, or on a second one where the first had gone stale in the pool.
-Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange, const SendOptions& options,
+Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange,
+                                            const SendOptions& options,
                                             const Endpoint& endpoint) const {
   const std::shared_ptr<ConnPool> pool = PoolFor(endpoint, exchange.worker()).shared_from_this();
-  // A kept connection is asked first whether it still lives and is silent: bytes that came since would be taken for the answer to this
-  // request. What may be repeated is sent again if the peer closes just after that.
-  const bool repeatable = request.body == nullptr && IsIdempotent(request.head->method) && request.head->upgrade.empty();
+  // A kept connection is asked first whether it still lives and is silent: bytes that came since
+  // would be taken for the answer to this request. What may be repeated is sent again if the peer
+  // closes just after that.
+  const bool repeatable = request.body == nullptr && IsIdempotent(request.head->method) &&
+                          request.head->upgrade.empty();
   for (bool fresh = false;; fresh = true) {
     auto acquired = co_await pool->Acquire(exchange, options.priority, fresh);
     while (acquired.ok() && acquired->reused && acquired->lease->IsStale()) {
@@ -147,9 +169,11 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
     exchange.upstream.remote = stream.remote_address();
     exchange.upstream.local = stream.local_address();
     const bool may_repeat = acquired->reused && repeatable;
-    // The session may be gone when RoundTrip returns an error; its word on the failure must be kept.
+    // The session may be gone when RoundTrip returns an error; its word on the failure must be
+    // kept.
     const std::shared_ptr<ClientSession> session = acquired->lease.shared();
-    auto response = co_await ClientSession::RoundTrip(std::move(acquired->lease), request, exchange);
+    auto response =
+        co_await ClientSession::RoundTrip(std::move(acquired->lease), request, exchange);
     if (response.ok()) co_return response;
     const Reason reason = ReasonOf(response.status());
     if (reason == Reason::kUpstreamProtocol) stats_.upstream_cx_protocol_error.Add();
@@ -166,7 +190,8 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions
   if (!endpoint.ok()) co_return endpoint.status();
   exchange.upstream.host_name = (*endpoint)->hostname();
   exchange.upstream.remote = (*endpoint)->address();
-  auto acquired = co_await PoolFor(**endpoint, exchange.worker()).Acquire(exchange, options.priority, true);
+  auto acquired =
+      co_await PoolFor(**endpoint, exchange.worker()).Acquire(exchange, options.priority, true);
   if (!acquired.ok()) co_return acquired.status();
   exchange.upstream.remote = acquired->lease->stream().remote_address();
   exchange.upstream.local = acquired->lease->stream().local_address();
@@ -189,7 +214,8 @@ void Cluster::RefreshGauges() const {
   }
   const std::vector<HostView> hosts = Hosts();
   stats_.membership_total.Set(static_cast<int64_t>(hosts.size()));
-  stats_.membership_healthy.Set(std::count_if(hosts.begin(), hosts.end(), [](const HostView& host) { return host.settings.healthy; }));
+  stats_.membership_healthy.Set(std::count_if(
+      hosts.begin(), hosts.end(), [](const HostView& host) { return host.settings.healthy; }));
 }
 
 }  // namespace sluice

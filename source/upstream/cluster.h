@@ -1,5 +1,5 @@
-// Cluster: a named group of upstream endpoints, how to reach them, and what they may cost. Shared by all workers; Send and Connect
-// run on worker threads and touch only the worker's own part.
+// Cluster: a named group of upstream endpoints, how to reach them, and what they may cost. Shared
+// by all workers; Send and Connect run on worker threads and touch only the worker's own part.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,8 @@ class DnsCache;
 
 enum class Priority : uint8_t { kDefault, kHigh };
 
-/// What the configuration says, in the units that the request path uses. A duration of zero: no limit.
+/// What the configuration says, in the units that the request path uses. A duration of zero: no
+/// limit.
 struct ClusterSettings {
   std::string name;
   Duration connect_timeout = std::chrono::seconds(5);
@@ -39,44 +40,55 @@ struct ClusterSettings {
 struct SendOptions {
   Priority priority = Priority::kDefault;
   uint64_t hash = 0;
-  Duration idle_timeout{};          // between bytes; zero: none
-  bool auto_host_rewrite = false;   // the request's authority becomes the endpoint's hostname, where it has one ...
+  Duration idle_timeout{};  // between bytes; zero: none
+  bool auto_host_rewrite =
+      false;  // the request's authority becomes the endpoint's hostname, where it has one ...
   bool append_x_forwarded_host = false;  // ... and x-forwarded-host gets the old one appended
 };
 
 class Cluster {
  public:
-  Cluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-          const Dialer& dialer, size_t workers);
+  Cluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config,
+          const stats::Scope& scope, const Dialer& dialer, size_t workers);
   virtual ~Cluster();
 
   const std::string& name() const { return settings_.name; }
   const ClusterSettings& settings() const { return settings_; }
   const envoy::config::cluster::v3::Cluster& config() const { return config_; }
   const ClusterStats& stats() const { return stats_; }
-  CircuitBreaker& breaker(Priority priority) const { return *breakers_[static_cast<size_t>(priority)]; }
+  CircuitBreaker& breaker(Priority priority) const {
+    return *breakers_[static_cast<size_t>(priority)];
+  }
   const Dialer& dialer() const { return dialer_; }
 
-  /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such clusters only.
+  /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such
+  /// clusters only.
   virtual bool is_dynamic() const { return false; }
   /// The cache of a dynamic cluster; null for others.
   virtual DnsCache* dns_cache() const { return nullptr; }
 
-  /// Main thread, before the workers run: begins what the cluster does in the background (DNS). `workers` outlive the cluster.
+  /// Main thread, before the workers run: begins what the cluster does in the background (DNS).
+  /// `workers` outlive the cluster.
   virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
   /// Main thread: false until the cluster knows its first endpoints, or that there are none.
   virtual bool ready() const { return true; }
 
-  /// Worker: an endpoint for this request. Errors: kNoHealthyUpstream, kDnsFailure and what the cluster type adds.
-  virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange& exchange) const = 0;
+  /// Worker: an endpoint for this request. Errors: kNoHealthyUpstream, kDnsFailure and what the
+  /// cluster type adds.
+  virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
+                                                 Exchange& exchange) const = 0;
 
-  /// Worker: sends the request to an endpoint and returns the response once its head is there. The body of the response gives the
-  /// connection back to its pool when it was read to a clean end. A request that meets a kept connection which the peer has just
-  /// closed is sent again on another one, if nothing of it can have been processed. Fills exchange.upstream and time.
-  /// Errors: those of Pick; kOverflow, kConnectRefused, kConnectTimeout, kConnectionTerminated, kUpstreamProtocol, kCancelled.
-  Task<absl::StatusOr<Response>> Send(Request& request, Exchange& exchange, SendOptions options) const;
+  /// Worker: sends the request to an endpoint and returns the response once its head is there. The
+  /// body of the response gives the connection back to its pool when it was read to a clean end. A
+  /// request that meets a kept connection which the peer has just closed is sent again on another
+  /// one, if nothing of it can have been processed. Fills exchange.upstream and time. Errors: those
+  /// of Pick; kOverflow, kConnectRefused, kConnectTimeout, kConnectionTerminated,
+  /// kUpstreamProtocol, kCancelled.
+  Task<absl::StatusOr<Response>> Send(Request& request, Exchange& exchange,
+                                      SendOptions options) const;
 
-  /// Worker: a connection of its own to an endpoint, for a tunnel. Counts against connections and pending, not requests.
+  /// Worker: a connection of its own to an endpoint, for a tunnel. Counts against connections and
+  /// pending, not requests.
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange, SendOptions options) const;
 
   /// Main thread: every host that /clusters shows.
@@ -87,21 +99,24 @@ class Cluster {
   };
   virtual std::vector<HostView> Hosts() const = 0;
 
-  /// Main thread: brings the gauges up to date that are computed when somebody looks (breakers, membership).
+  /// Main thread: brings the gauges up to date that are computed when somebody looks (breakers,
+  /// membership).
   void RefreshGauges() const;
 
   /// Worker: closes the pools of this worker, before it ends.
   virtual void DropPools(int worker) const = 0;
 
  protected:
-  /// Main thread: the figures of the host of that name and address; successive endpoints of one host share them.
+  /// Main thread: the figures of the host of that name and address; successive endpoints of one
+  /// host share them.
   std::shared_ptr<HostStats> StatsFor(const std::string& key);
   const stats::Scope& scope() const { return stats_.scope; }
   size_t workers() const { return workers_; }
 
  private:
   ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
-  Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange, const SendOptions& options, const Endpoint& endpoint) const;
+  Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange,
+                                     const SendOptions& options, const Endpoint& endpoint) const;
 
   const ClusterSettings settings_;
   const envoy::config::cluster::v3::Cluster config_;

@@ -15,7 +15,8 @@ ClusterManager::ClusterManager(size_t workers, const stats::Scope& scope)
 }
 
 absl::Status ClusterManager::Add(ClusterPtr cluster) {
-  if (Has(cluster->name())) return Invalid("cluster manager: duplicate cluster '", cluster->name(), "'");
+  if (Has(cluster->name()))
+    return Invalid("cluster manager: duplicate cluster '", cluster->name(), "'");
   ordered_.push_back(cluster);
   map_->emplace(cluster->name(), std::move(cluster));
   added_.Add();
@@ -28,7 +29,8 @@ void ClusterManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) 
 }
 
 bool ClusterManager::ready() const {
-  return std::all_of(ordered_.begin(), ordered_.end(), [](const ClusterPtr& cluster) { return cluster->ready(); });
+  return std::all_of(ordered_.begin(), ordered_.end(),
+                     [](const ClusterPtr& cluster) { return cluster->ready(); });
 }
 
 const Cluster* ClusterManager::Find(std::string_view name, const Worker& worker) const {
@@ -38,7 +40,8 @@ const Cluster* ClusterManager::Find(std::string_view name, const Worker& worker)
 }
 
 void ClusterManager::RefreshGauges() const {
-  const auto ready = std::count_if(ordered_.begin(), ordered_.end(), [](const ClusterPtr& cluster) { return cluster->ready(); });
+  const auto ready = std::count_if(ordered_.begin(), ordered_.end(),
+                                   [](const ClusterPtr& cluster) { return cluster->ready(); });
   active_.Set(static_cast<int64_t>(ordered_.size()));
   warming_.Set(static_cast<int64_t>(ordered_.size()) - ready);
   for (const ClusterPtr& cluster : ordered_) cluster->RefreshGauges();

@@ -1,4 +1,5 @@
-// ClusterManager: the clusters of the process by name. Filled on the main thread; the workers read a map that was published to them.
+// ClusterManager: the clusters of the process by name. Filled on the main thread; the workers read
+// a map that was published to them.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,8 @@ class ClusterManager {
  public:
   ClusterManager(size_t workers, const stats::Scope& scope);
 
-  /// Main thread, while a configuration is loaded. InvalidArgument `cluster manager: duplicate cluster 'x'`.
+  /// Main thread, while a configuration is loaded. InvalidArgument `cluster manager: duplicate
+  /// cluster 'x'`.
   absl::Status Add(ClusterPtr cluster);
 
   /// Main thread, once, before the workers run: publishes the map and starts the clusters.
@@ -24,7 +26,8 @@ class ClusterManager {
   /// Main thread: true when every cluster is.
   bool ready() const;
 
-  /// Worker: the cluster of that name; null when there is none. Valid until the worker's exchange ends.
+  /// Worker: the cluster of that name; null when there is none. Valid until the worker's exchange
+  /// ends.
   const Cluster* Find(std::string_view name, const Worker& worker) const;
   /// Main thread.
   const ClusterMap& clusters() const { return *map_; }

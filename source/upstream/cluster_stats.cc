@@ -1,4 +1,5 @@
-// Registration of a cluster's metrics. Main thread, but for code counters that are made on first sight.
+// Registration of a cluster's metrics. Main thread, but for code counters that are made on first
+// sight.
 #include "source/upstream/cluster_stats.h"
 
 #include "source/base/strings.h"
@@ -6,13 +7,20 @@
 namespace sluice {
 namespace {
 
-Counter Make(const stats::Scope& scope, std::string_view name, Counter) { return scope.counter(name); }
-Gauge Make(const stats::Scope& scope, std::string_view name, Gauge) { return scope.gauge(name); }
-Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) { return scope.histogram(name); }
+Counter Make(const stats::Scope& scope, std::string_view name, Counter) {
+  return scope.counter(name);
+}
+Gauge Make(const stats::Scope& scope, std::string_view name, Gauge) {
+  return scope.gauge(name);
+}
+Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) {
+  return scope.histogram(name);
+}
 
 }  // namespace
 
-CodeCounters::CodeCounters(const stats::Scope& scope, std::string_view prefix) : scope_(scope), prefix_(prefix) {
+CodeCounters::CodeCounters(const stats::Scope& scope, std::string_view prefix)
+    : scope_(scope), prefix_(prefix) {
   for (int i = 1; i <= 5; ++i) classes_[i] = scope.counter(Cat(prefix, i, "xx"));
 }
 
@@ -31,7 +39,7 @@ ClusterStats::ClusterStats(const stats::Scope& s)
 #define SLUICE_MAKE(kind, name) name(Make(s, #name, kind{})),
       SLUICE_CLUSTER_STATS(SLUICE_MAKE)
 #undef SLUICE_MAKE
-      codes(s, "upstream_rq_"),
+          codes(s, "upstream_rq_"),
       retry_codes(s.Sub("retry"), "upstream_rq_"),
       internal_codes(s.Sub("internal"), "upstream_rq_"),
       external_codes(s.Sub("external"), "upstream_rq_"),

@@ -20,11 +20,14 @@ uint64_t NextConnectionId(const Worker& worker) {
 
 }  // namespace
 
-PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id)
+PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit,
+                             uint64_t id)
     : ClientSession(pool->worker(), std::move(stream),
-                    {pool->cluster().settings().max_response_headers, pool->cluster().settings().max_response_headers_bytes,
+                    {pool->cluster().settings().max_response_headers,
+                     pool->cluster().settings().max_response_headers_bytes,
                      pool->cluster().settings().buffer_limit},
-                    {pool->cluster().stats().upstream_cx_rx_bytes_total, pool->cluster().stats().upstream_cx_tx_bytes_total}),
+                    {pool->cluster().stats().upstream_cx_rx_bytes_total,
+                     pool->cluster().stats().upstream_cx_tx_bytes_total}),
       pool_(std::move(pool)),
       unit_(std::move(unit)),
       id_(id) {}
@@ -52,12 +55,14 @@ void PooledSession::OnTimer() {
     pool_->cluster().stats().upstream_cx_idle_timeout.Add();
     Close();
     auto& list = pool_->idle_;
-    list.erase(std::find_if(list.begin(), list.end(), [this](const auto& session) { return session.get() == this; }));
+    list.erase(std::find_if(list.begin(), list.end(),
+                            [this](const auto& session) { return session.get() == this; }));
     return;
   }
   if (!watched_) {
     watched_ = true;
-    const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(), [this](const auto& s) { return s.get() == this; });
+    const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(),
+                                   [this](const auto& s) { return s.get() == this; });
     pool_->worker_.scope().Spawn(WatchIdle(*self));
   }
   if (limit > Duration::zero()) pool_->worker_.wheel().Arm(*this, limit - idle);
@@ -73,8 +78,12 @@ Task<> PooledSession::WatchIdle(std::shared_ptr<PooledSession> self) {
   list.erase(std::remove(list.begin(), list.end(), self), list.end());
 }
 
-ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host, std::vector<Address> addresses, Worker& worker)
-    : cluster_(cluster), host_(std::move(host)), addresses_(std::move(addresses)), worker_(worker) {}
+ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host,
+                   std::vector<Address> addresses, Worker& worker)
+    : cluster_(cluster),
+      host_(std::move(host)),
+      addresses_(std::move(addresses)),
+      worker_(worker) {}
 
 ConnPool::~ConnPool() = default;
 
@@ -92,18 +101,21 @@ std::shared_ptr<PooledSession> ConnPool::TakeIdle() {
 bool ConnPool::MayKeep(const PooledSession& session) const {
   const ClusterSettings& settings = cluster_.settings();
   if (closed_ || !session.reusable()) return false;
-  if (settings.max_requests_per_connection != 0 && session.requests >= settings.max_requests_per_connection) {
+  if (settings.max_requests_per_connection != 0 &&
+      session.requests >= settings.max_requests_per_connection) {
     cluster_.stats().upstream_cx_max_requests.Add();
     return false;
   }
-  if (settings.max_connection_duration > Duration::zero() && Now() - session.created_ >= settings.max_connection_duration) {
+  if (settings.max_connection_duration > Duration::zero() &&
+      Now() - session.created_ >= settings.max_connection_duration) {
     cluster_.stats().upstream_cx_max_duration_reached.Add();
     return false;
   }
   return true;
 }
 
-Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority, bool fresh) {
+Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority,
+                                                           bool fresh) {
   if (!fresh) {
     if (auto session = TakeIdle()) co_return Acquired{SessionLease(std::move(session)), true};
   }
@@ -119,10 +131,13 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
   }
   ++connections_;
   const uint64_t id = NextConnectionId(worker_);
-  co_return Acquired{SessionLease(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit), id)), false};
+  co_return Acquired{SessionLease(std::make_shared<PooledSession>(self, *std::move(stream),
+                                                                  std::move(turn->unit), id)),
+                     false};
 }
 
-Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority, bool fresh) {
+Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
+                                                           bool fresh) {
   CircuitBreaker& breaker = cluster_.breaker(priority);
   const ClusterStats& stats = cluster_.stats();
   const BreakerUnit pending = BreakerUnit::Try(breaker, Resource::kPending, worker_.index());
@@ -134,7 +149,8 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
   bool overflowed = false;
   while (true) {
     BreakerUnit unit = BreakerUnit::Try(breaker, Resource::kConnections, worker_.index());
-    // A host without any connection may always have one, so that the connections of others cannot starve it.
+    // A host without any connection may always have one, so that the connections of others cannot
+    // starve it.
     if (unit || connections_ == 0) co_return Turn{std::move(unit), nullptr};
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
     Event turn(worker_.executor());
@@ -160,13 +176,14 @@ Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Exchange& exchange) {
   stats.upstream_cx_active.Add();
   host_->cx_total.Add();
   exchange.time.upstream_connecting = Now();
-  auto stream = co_await sluice::Connect(worker_, exchange.canceller(), cluster_.dialer(), addresses_, cluster_.settings().dial,
-                                         cluster_.settings().connect_timeout);
+  auto stream =
+      co_await sluice::Connect(worker_, exchange.canceller(), cluster_.dialer(), addresses_,
+                               cluster_.settings().dial, cluster_.settings().connect_timeout);
   if (stream.ok()) {
     exchange.time.upstream_connected = Now();
     stats.upstream_cx_http1_total.Add();
-    stats.upstream_cx_connect_ms.Record(
-        static_cast<uint64_t>(Milliseconds(exchange.time.upstream_connected - exchange.time.upstream_connecting)));
+    stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(
+        Milliseconds(exchange.time.upstream_connected - exchange.time.upstream_connecting)));
     host_->cx_active.Add();
     co_return stream;
   }
@@ -206,7 +223,8 @@ void ConnPool::Return(std::shared_ptr<PooledSession> session) {
   session->idle_ = true;
   session->idle_since_ = Now();
   const Duration limit = cluster_.settings().idle_timeout;
-  worker_.wheel().Arm(*session, limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
+  worker_.wheel().Arm(*session,
+                      limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
   idle_.push_back(std::move(session));
 }
 

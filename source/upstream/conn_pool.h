@@ -1,5 +1,6 @@
-// ConnPool: the HTTP/1.1 connections of one worker to one endpoint. A request takes the connection that was used last; when there is
-// none and the breaker allows it, it makes one within its own time; otherwise it waits its turn. Belongs to one worker.
+// ConnPool: the HTTP/1.1 connections of one worker to one endpoint. A request takes the connection
+// that was used last; when there is none and the breaker allows it, it makes one within its own
+// time; otherwise it waits its turn. Belongs to one worker.
 #pragma once
 
 #include <list>
@@ -14,7 +15,8 @@ namespace sluice {
 
 class ConnPool;
 
-/// A pooled connection. Counts itself in the cluster's and the host's figures from when it is connected until it dies.
+/// A pooled connection. Counts itself in the cluster's and the host's figures from when it is
+/// connected until it dies.
 class PooledSession final : public ClientSession, private Timer {
  public:
   PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id);
@@ -40,14 +42,16 @@ class PooledSession final : public ClientSession, private Timer {
 
 class ConnPool : public std::enable_shared_from_this<ConnPool> {
  public:
-  ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host, std::vector<Address> addresses, Worker& worker);
+  ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host,
+           std::vector<Address> addresses, Worker& worker);
   ~ConnPool();
 
   struct Acquired {
     SessionLease lease;
     bool reused = false;
   };
-  /// A connection for one request. `fresh`: not a kept one. Errors: kOverflow, kConnectRefused, kConnectTimeout, kCancelled.
+  /// A connection for one request. `fresh`: not a kept one. Errors: kOverflow, kConnectRefused,
+  /// kConnectTimeout, kCancelled.
   Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, bool fresh);
 
   /// Closes what is idle and keeps nothing from now on.
@@ -68,7 +72,8 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   void Forget(PooledSession& session);
   bool MayKeep(const PooledSession& session) const;
   std::shared_ptr<PooledSession> TakeIdle();
-  /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept connection may come instead.
+  /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
+  /// connection may come instead.
   struct Turn {
     BreakerUnit unit;
     std::shared_ptr<PooledSession> session;

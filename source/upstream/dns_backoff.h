@@ -1,4 +1,5 @@
-// Backoff: how long to wait after the n-th failure in a row, growing twofold with jitter. One user, one thread.
+// Backoff: how long to wait after the n-th failure in a row, growing twofold with jitter. One user,
+// one thread.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,8 @@ class Backoff {
  public:
   /// Between half of and the whole of min(base * 2^n, max) after n earlier failures.
   Duration Next(const BackoffOptions& options, Rng& rng) {
-    const Duration max = options.max > Duration::zero() ? std::max(options.max, options.base) : options.base * 10;
+    const Duration max =
+        options.max > Duration::zero() ? std::max(options.max, options.base) : options.base * 10;
     if (next_ == Duration::zero()) next_ = options.base;
     const Duration whole = std::min(next_, max);
     next_ = std::min(whole * 2, max);

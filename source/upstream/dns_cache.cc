@@ -1,4 +1,5 @@
-// The main thread's side of the DNS cache: look-ups, their timing, what is kept and what is published.
+// The main thread's side of the DNS cache: look-ups, their timing, what is kept and what is
+// published.
 #include "source/upstream/dns_cache.h"
 
 #include <algorithm>
@@ -12,18 +13,23 @@ namespace {
 // Uses of a host are noted this often; more often where hosts are forgotten sooner.
 constexpr Duration kTouchStep = std::chrono::seconds(1);
 
-stats::Scope CacheScope(stats::Store& stats, const std::string& name) { return stats.Root().Sub("dns_cache").Sub(name); }
+stats::Scope CacheScope(stats::Store& stats, const std::string& name) {
+  return stats.Root().Sub("dns_cache").Sub(name);
+}
 
 // Servers rotate their answers: the same addresses in another order are not a change.
 bool SameSet(const std::vector<Address>& a, const std::vector<Address>& b) {
   return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
 }
 
-int64_t Nanoseconds(TimePoint time) { return time.time_since_epoch().count(); }
+int64_t Nanoseconds(TimePoint time) {
+  return time.time_since_epoch().count();
+}
 
 }  // namespace
 
-DnsCache::DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers, stats::Store& stats)
+DnsCache::DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers,
+                   stats::Store& stats)
     : options_(std::move(options)),
       resolver_(resolver),
       main_(main),
@@ -61,10 +67,12 @@ void DnsCache::AddObserver(std::weak_ptr<DnsCacheObserver> observer) {
 std::vector<DnsCache::HostView> DnsCache::Hosts() const {
   std::vector<HostView> views;
   for (const auto& [key, entry] : entries_) {
-    const TimePoint last_used(Duration(entry->activity->last_used_ns.load(std::memory_order_relaxed)));
+    const TimePoint last_used(
+        Duration(entry->activity->last_used_ns.load(std::memory_order_relaxed)));
     views.push_back({entry->host, key, entry->ttl, last_used, entry->resolving});
   }
-  std::sort(views.begin(), views.end(), [](const HostView& a, const HostView& b) { return a.key < b.key; });
+  std::sort(views.begin(), views.end(),
+            [](const HostView& a, const HostView& b) { return a.key < b.key; });
   return views;
 }
 
@@ -113,12 +121,15 @@ void DnsCache::Refresh(Entry& entry) {
 
 Task<> DnsCache::Look(Entry& entry) {
   // An entry that resolves is never removed, and the cache outlives the main loop.
-  DnsAnswer answer = co_await resolver_.Resolve(std::string(entry.key.host()), options_.family, options_.query_timeout);
+  DnsAnswer answer = co_await resolver_.Resolve(std::string(entry.key.host()), options_.family,
+                                                options_.query_timeout);
   if (answer.outcome != DnsAnswer::Outcome::kCancelled) Finish(entry, std::move(answer));
 }
 
 void DnsCache::Filter(DnsAnswer& answer) const {
-  const size_t dropped = std::erase_if(answer.addresses, [this](const AddressWithTtl& a) { return options_.address_filter.Matches(a.address); });
+  const size_t dropped = std::erase_if(answer.addresses, [this](const AddressWithTtl& a) {
+    return options_.address_filter.Matches(a.address);
+  });
   metrics_->address_filter_out.Add(dropped);
   if (dropped == 0 || answer.has_addresses()) return;
   answer.outcome = DnsAnswer::Outcome::kFailed;
@@ -136,8 +147,10 @@ void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
   Filter(answer);
   Count(answer);
   const bool is_known = entry.host != nullptr && entry.host->is_resolved();
-  if (options_.disable_refresh_on_failure && answer.outcome != DnsAnswer::Outcome::kCompleted && !is_known) {
-    // Those who wait are told; the next request asks again. A host that has an address is refreshed as ever.
+  if (options_.disable_refresh_on_failure && answer.outcome != DnsAnswer::Outcome::kCompleted &&
+      !is_known) {
+    // Those who wait are told; the next request asks again. A host that has an address is refreshed
+    // as ever.
     PostToAll([this, key = std::string(entry.key.text()), details = answer.details](int worker) {
       Refuse(worker, key, MakeError(Reason::kDnsFailure, details));
     });
@@ -151,11 +164,13 @@ void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
 bool DnsCache::Apply(Entry& entry, const DnsAnswer& answer) {
   if (!answer.has_addresses()) {
     // An address outlives later failures; of failures the latest is told.
-    return entry.host == nullptr || (!entry.host->is_resolved() && entry.host->details != answer.details);
+    return entry.host == nullptr ||
+           (!entry.host->is_resolved() && entry.host->details != answer.details);
   }
   entry.ttl = answer.addresses.front().ttl;
   std::vector<Address> addresses;
-  for (const AddressWithTtl& a : answer.addresses) addresses.push_back(a.address.WithPort(entry.key.port()));
+  for (const AddressWithTtl& a : answer.addresses)
+    addresses.push_back(a.address.WithPort(entry.key.port()));
   if (entry.host != nullptr && SameSet(entry.host->addresses, addresses)) return false;
   metrics_->host_address_changed.Add();
   return true;
@@ -170,7 +185,8 @@ void DnsCache::Publish(Entry& entry, const DnsAnswer& answer) {
   host->slot = entry.slot;
   host->activity = entry.activity;
   host->details = answer.details;
-  for (const AddressWithTtl& a : answer.addresses) host->addresses.push_back(a.address.WithPort(host->port));
+  for (const AddressWithTtl& a : answer.addresses)
+    host->addresses.push_back(a.address.WithPort(host->port));
   entry.host = host;
   for (const auto& weak : observers_) {
     if (const auto observer = weak.lock()) observer->OnHostChanged(host);
@@ -184,13 +200,16 @@ Duration DnsCache::UntilRefresh(Entry& entry, const DnsAnswer& answer) {
     return entry.backoff.Next(options_.failure_refresh, main_.rng());
   }
   entry.backoff.Reset();
-  const Duration wish = answer.has_addresses() ? Duration(answer.addresses.front().ttl) : options_.refresh_rate;
-  // A name without records is asked for at the configured rate, even where that is below the floor for TTLs.
+  const Duration wish =
+      answer.has_addresses() ? Duration(answer.addresses.front().ttl) : options_.refresh_rate;
+  // A name without records is asked for at the configured rate, even where that is below the floor
+  // for TTLs.
   return answer.has_addresses() ? std::max(wish, options_.min_refresh_rate) : wish;
 }
 
 void DnsCache::Arm(Entry& entry) {
-  // At the end of an unused host's time or when it is due, whichever comes first: a long TTL must not keep a host that nobody uses.
+  // At the end of an unused host's time or when it is due, whichever comes first: a long TTL must
+  // not keep a host that nobody uses.
   const TimePoint last_used(Duration(entry.activity->last_used_ns.load(std::memory_order_relaxed)));
   main_.wheel().Arm(entry, std::min(entry.refresh_at, last_used + options_.host_ttl) - Now());
 }

@@ -1,5 +1,6 @@
-// DnsCache: the shared cache of resolved names behind dynamic forward proxying (envoy-semantics 1.4). All resolving happens on the
-// main worker; each worker finds what was published to it in a map of its own, so that a hit takes no lock and writes nothing shared.
+// DnsCache: the shared cache of resolved names behind dynamic forward proxying
+// (envoy-semantics 1.4). All resolving happens on the main worker; each worker finds what was
+// published to it in a map of its own, so that a hit takes no lock and writes nothing shared.
 #pragma once
 
 #include <functional>
@@ -22,19 +23,21 @@
 
 namespace sluice {
 
-/// envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig in plain values, with its defaults.
+/// envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig in plain values, with its
+/// defaults.
 struct DnsCacheOptions {
   std::string name;
   LookupFamily family = LookupFamily::kAuto;
-  Duration refresh_rate = std::chrono::seconds(60);     // while a name has no records; and after failures by default
+  Duration refresh_rate =
+      std::chrono::seconds(60);  // while a name has no records; and after failures by default
   Duration min_refresh_rate = std::chrono::seconds(5);  // floor under the DNS TTL
   Duration host_ttl = std::chrono::minutes(5);          // an unused host is removed after this time
   uint32_t max_hosts = 1024;
-  bool disable_refresh_on_failure = false;              // a failed host without an address is forgotten at once
-  BackoffOptions failure_refresh;                       // zero base: `refresh_rate`, fixed
+  bool disable_refresh_on_failure = false;  // a failed host without an address is forgotten at once
+  BackoffOptions failure_refresh;           // zero base: `refresh_rate`, fixed
   uint32_t max_pending_requests = 1024;
-  Duration query_timeout = std::chrono::seconds(5);     // zero: none but the resolver's
-  AddressMatcher address_filter;                        // addresses that match are dropped from every answer
+  Duration query_timeout = std::chrono::seconds(5);  // zero: none but the resolver's
+  AddressMatcher address_filter;  // addresses that match are dropped from every answer
   struct HostPort {
     std::string host;
     uint16_t port = 0;
@@ -46,18 +49,22 @@ struct DnsCacheOptions {
 class DnsCacheObserver {
  public:
   virtual ~DnsCacheObserver() = default;
-  /// Main thread, before any worker can see this version: a host has its first outcome, or another address list.
+  /// Main thread, before any worker can see this version: a host has its first outcome, or another
+  /// address list.
   virtual void OnHostChanged(const ResolvedHostPtr& host) {}
   /// Main thread: the host is no longer in the cache; workers may still see it for a moment.
   virtual void OnHostRemoved(const ResolvedHostPtr& host) {}
-  /// Worker thread: this worker does not find `host` (this version of it) any more; `next` took its place, null when it was removed.
+  /// Worker thread: this worker does not find `host` (this version of it) any more; `next` took its
+  /// place, null when it was removed.
   virtual void OnWorkerDropped(int worker, const ResolvedHost& host, const ResolvedHost* next) {}
 };
 
 class DnsCache {
  public:
-  /// Main thread. `resolver` and `main` must outlive the cache; metrics are registered under dns_cache.<name>.
-  DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers, stats::Store& stats);
+  /// Main thread. `resolver` and `main` must outlive the cache; metrics are registered under
+  /// dns_cache.<name>.
+  DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers,
+           stats::Store& stats);
   /// After the loops of main and of all workers have ended.
   ~DnsCache();
   DnsCache(const DnsCache&) = delete;
@@ -65,32 +72,37 @@ class DnsCache {
 
   // ---- Any worker's thread.
 
-  /// The host of a request's authority, when no waiting is needed. Null: it is not known here, call Resolve(). The result is
-  /// this worker's until it suspends; copy the HostRef to keep it. Counts as a use of the host. Errors, in this order:
-  /// kDnsPendingOverflow when max_pending_requests are pending (also for what is cached), kEmptyHost, kDnsFailure with
-  /// Misformatted_domain_name or with the outcome that is cached.
-  absl::StatusOr<const HostRef*> Find(int worker, std::string_view authority, uint16_t default_port);
+  /// The host of a request's authority, when no waiting is needed. Null: it is not known here, call
+  /// Resolve(). The result is this worker's until it suspends; copy the HostRef to keep it. Counts
+  /// as a use of the host. Errors, in this order: kDnsPendingOverflow when max_pending_requests are
+  /// pending (also for what is cached), kEmptyHost, kDnsFailure with Misformatted_domain_name or
+  /// with the outcome that is cached.
+  absl::StatusOr<const HostRef*> Find(int worker, std::string_view authority,
+                                      uint16_t default_port);
 
-  /// The same, waiting for the look-up where it is needed. Holds one unit of max_pending_requests while it waits. More errors:
-  /// kDnsCacheOverflow (max_hosts), kCancelled.
-  Task<absl::StatusOr<HostRef>> Resolve(Worker& worker, std::string authority, uint16_t default_port);
+  /// The same, waiting for the look-up where it is needed. Holds one unit of max_pending_requests
+  /// while it waits. More errors: kDnsCacheOverflow (max_hosts), kCancelled.
+  Task<absl::StatusOr<HostRef>> Resolve(Worker& worker, std::string authority,
+                                        uint16_t default_port);
 
   const std::string& name() const { return options_.name; }
   const DnsCacheOptions& options() const { return options_; }
 
   // ---- Main thread.
 
-  /// Begins: remembers where to publish and resolves the configured names. `workers` must outlive the cache.
+  /// Begins: remembers where to publish and resolves the configured names. `workers` must outlive
+  /// the cache.
   void Start(const std::vector<std::unique_ptr<Worker>>& workers);
 
-  /// From now on `observer` hears of changes, as long as it lives. It is told at once of the hosts that exist.
+  /// From now on `observer` hears of changes, as long as it lives. It is told at once of the hosts
+  /// that exist.
   void AddObserver(std::weak_ptr<DnsCacheObserver> observer);
 
   /// One line of the admin's views.
   struct HostView {
-    ResolvedHostPtr host;         // null while the first look-up runs
+    ResolvedHostPtr host;  // null while the first look-up runs
     std::string key;
-    std::chrono::seconds ttl{};   // of the last answer with addresses
+    std::chrono::seconds ttl{};  // of the last answer with addresses
     TimePoint last_used;
     bool resolving = false;
   };
@@ -98,9 +110,9 @@ class DnsCache {
   std::vector<HostView> Hosts() const;
 
  private:
-  struct Entry;     // main thread: a host
-  struct Waiter;    // worker: one suspended Resolve()
-  struct Local;     // worker: its map and its waiters
+  struct Entry;   // main thread: a host
+  struct Waiter;  // worker: one suspended Resolve()
+  struct Local;   // worker: its map and its waiters
   struct Metrics;
 
   // Worker side.

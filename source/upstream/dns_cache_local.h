@@ -1,4 +1,5 @@
-// The parts of a DnsCache that its two halves (dns_cache.cc: main thread, dns_cache_worker.cc: workers) share. Private to them.
+// The parts of a DnsCache that its two halves (dns_cache.cc: main thread, dns_cache_worker.cc:
+// workers) share. Private to them.
 #pragma once
 
 #include <string>
@@ -40,8 +41,8 @@ struct DnsCache::Metrics {
         pending_open(scope.gauge("circuit_breakers.rq_pending_open")),
         pending_remaining(scope.gauge("circuit_breakers.rq_pending_remaining")) {}
 
-  Counter cache_load, query_attempt, query_failure, query_success, query_timeout, host_added, host_address_changed, host_overflow,
-      host_removed, pending_overflow, address_filter_out;
+  Counter cache_load, query_attempt, query_failure, query_success, query_timeout, host_added,
+      host_address_changed, host_overflow, host_removed, pending_overflow, address_filter_out;
   Gauge num_hosts, pending_open, pending_remaining;
 };
 
@@ -54,8 +55,8 @@ struct DnsCache::Entry final : Timer {
   const DnsKey key;
   const uint32_t slot;
   std::shared_ptr<ResolvedHost::Activity> activity = std::make_shared<ResolvedHost::Activity>();
-  ResolvedHostPtr host;         // As last published; null before the first outcome.
-  std::chrono::seconds ttl{};   // of the last answer with addresses
+  ResolvedHostPtr host;        // As last published; null before the first outcome.
+  std::chrono::seconds ttl{};  // of the last answer with addresses
   Backoff backoff;
   TimePoint refresh_at;
   bool resolving = false;

@@ -16,14 +16,19 @@ using google::protobuf::util::MessageDifferencer;
 
 CaresStats CaresStatsOf(stats::Store& store) {
   const stats::Scope scope = store.Root().Sub("dns.cares");
-  return {scope.counter("resolve_total"), scope.gauge("pending_resolutions"), scope.counter("not_found"),
-          scope.counter("timeouts"),      scope.counter("get_addr_failure"),  scope.counter("reinits")};
+  return {scope.counter("resolve_total"),    scope.gauge("pending_resolutions"),
+          scope.counter("not_found"),        scope.counter("timeouts"),
+          scope.counter("get_addr_failure"), scope.counter("reinits")};
 }
 
 }  // namespace
 
-DnsCacheManager::DnsCacheManager(Worker& main, size_t workers, stats::Store& stats, MakeResolver make_resolver)
-    : main_(main), workers_count_(workers), stats_(stats), make_resolver_(std::move(make_resolver)) {}
+DnsCacheManager::DnsCacheManager(Worker& main, size_t workers, stats::Store& stats,
+                                 MakeResolver make_resolver)
+    : main_(main),
+      workers_count_(workers),
+      stats_(stats),
+      make_resolver_(std::move(make_resolver)) {}
 
 DnsCacheManager::~DnsCacheManager() = default;
 
@@ -44,7 +49,9 @@ absl::StatusOr<Resolver*> DnsCacheManager::GetResolver(const TypedExtensionConfi
   }
   std::unique_ptr<Resolver>& resolver = resolvers_[chosen.typed_config().value()];
   if (resolver == nullptr) {
-    resolver = make_resolver_ ? make_resolver_(options) : std::make_unique<CaresResolver>(main_, options, CaresStatsOf(stats_));
+    resolver = make_resolver_
+                   ? make_resolver_(options)
+                   : std::make_unique<CaresResolver>(main_, options, CaresStatsOf(stats_));
   }
   return resolver.get();
 }
@@ -56,10 +63,11 @@ absl::StatusOr<DnsCache*> DnsCacheManager::GetCache(const DnsCacheConfig& config
   }
   absl::StatusOr<DnsCacheOptions> options = DnsCacheOptionsOf(config);
   if (!options.ok()) return options.status();
-  const absl::StatusOr<Resolver*> resolver =
-      GetResolver(config.has_typed_dns_resolver_config() ? &config.typed_dns_resolver_config() : nullptr);
+  const absl::StatusOr<Resolver*> resolver = GetResolver(
+      config.has_typed_dns_resolver_config() ? &config.typed_dns_resolver_config() : nullptr);
   if (!resolver.ok()) return resolver.status();
-  auto cache = std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_, stats_);
+  auto cache =
+      std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_, stats_);
   if (workers_ != nullptr) cache->Start(*workers_);
   by_name_[config.name()] = cache.get();
   return caches_.emplace(config.name(), Cache{config, std::move(cache)}).first->second.cache.get();

@@ -1,4 +1,5 @@
-// DnsCacheManager: the DNS caches of the process by name, and the resolvers by configuration. Main thread.
+// DnsCacheManager: the DNS caches of the process by name, and the resolvers by configuration. Main
+// thread.
 #pragma once
 
 #include <functional>
@@ -19,23 +20,28 @@ class DnsCacheManager {
   using MakeResolver = std::function<std::unique_ptr<Resolver>(const CaresOptions&)>;
 
   /// `workers`: how many there will be. `make_resolver`: for tests; c-ares on `main` by default.
-  DnsCacheManager(Worker& main, size_t workers, stats::Store& stats, MakeResolver make_resolver = {});
+  DnsCacheManager(Worker& main, size_t workers, stats::Store& stats,
+                  MakeResolver make_resolver = {});
   /// After the loops of main and of all workers have ended.
   ~DnsCacheManager();
 
-  /// The resolver of those that configure none (Bootstrap.typed_dns_resolver_config); c-ares with the system's servers until this
-  /// is called. Call it before anything else. InvalidArgument for another type than CaresDnsResolverConfig or bad values.
+  /// The resolver of those that configure none (Bootstrap.typed_dns_resolver_config); c-ares with
+  /// the system's servers until this is called. Call it before anything else. InvalidArgument for
+  /// another type than CaresDnsResolverConfig or bad values.
   absl::Status SetDefaultResolver(const envoy::config::core::v3::TypedExtensionConfig& config);
 
-  /// The resolver of a typed_dns_resolver_config; null: the default one. Equal configurations share one. It lives as long as the
-  /// manager. InvalidArgument as above.
-  absl::StatusOr<Resolver*> GetResolver(const envoy::config::core::v3::TypedExtensionConfig* config);
+  /// The resolver of a typed_dns_resolver_config; null: the default one. Equal configurations share
+  /// one. It lives as long as the manager. InvalidArgument as above.
+  absl::StatusOr<Resolver*> GetResolver(
+      const envoy::config::core::v3::TypedExtensionConfig* config);
 
-  /// The cache of that name, made on first use; it lives as long as the manager. InvalidArgument when the name is known with
-  /// different settings, or for bad values, in Envoy's words.
-  absl::StatusOr<DnsCache*> GetCache(const envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig& config);
+  /// The cache of that name, made on first use; it lives as long as the manager. InvalidArgument
+  /// when the name is known with different settings, or for bad values, in Envoy's words.
+  absl::StatusOr<DnsCache*> GetCache(
+      const envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig& config);
 
-  /// Starts all caches, and those that come later as they come. Before the workers run; `workers` must outlive the manager.
+  /// Starts all caches, and those that come later as they come. Before the workers run; `workers`
+  /// must outlive the manager.
   void Start(const std::vector<std::unique_ptr<Worker>>& workers);
 
   /// For the admin: all caches by name.

@@ -1,8 +1,8 @@
 // Caches by name, resolvers by configuration, and the conversion of Envoy's messages.
 #include "source/upstream/dns_cache_manager.h"
 
-#include <catch2/catch.hpp>
 #include <google/protobuf/text_format.h>
+#include <catch2/catch.hpp>
 
 #include "api/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.pb.h"
 #include "source/upstream/dns_config.h"
@@ -42,9 +42,12 @@ struct Fixture {
 
 TEST_CASE("one cache a name; other settings are an error") {
   Fixture f;
-  const auto first = f.manager.GetCache(Parse<DnsCacheConfig>("name: 'c' dns_lookup_family: V4_ONLY"));
-  const auto same = f.manager.GetCache(Parse<DnsCacheConfig>("dns_lookup_family: V4_ONLY name: 'c'"));
-  const auto other = f.manager.GetCache(Parse<DnsCacheConfig>("name: 'd' dns_lookup_family: V4_ONLY"));
+  const auto first =
+      f.manager.GetCache(Parse<DnsCacheConfig>("name: 'c' dns_lookup_family: V4_ONLY"));
+  const auto same =
+      f.manager.GetCache(Parse<DnsCacheConfig>("dns_lookup_family: V4_ONLY name: 'c'"));
+  const auto other =
+      f.manager.GetCache(Parse<DnsCacheConfig>("name: 'd' dns_lookup_family: V4_ONLY"));
   REQUIRE(first.ok());
   REQUIRE(same.ok());
   REQUIRE(other.ok());
@@ -52,19 +55,26 @@ TEST_CASE("one cache a name; other settings are an error") {
   CHECK(*first != *other);
   CHECK(f.manager.caches().size() == 2);
   CHECK(f.made.size() == 1);
-  const auto different = f.manager.GetCache(Parse<DnsCacheConfig>("name: 'c' dns_lookup_family: ALL"));
+  const auto different =
+      f.manager.GetCache(Parse<DnsCacheConfig>("name: 'c' dns_lookup_family: ALL"));
   CHECK(different.status().message() == "config specified DNS cache 'c' with different settings");
 }
 
 TEST_CASE("all stats of a cache exist from the start") {
   Fixture f;
-  REQUIRE(f.manager.GetCache(Parse<DnsCacheConfig>("name: 'c' dns_cache_circuit_breaker { max_pending_requests { value: 7 } }")).ok());
+  REQUIRE(f.manager
+              .GetCache(Parse<DnsCacheConfig>(
+                  "name: 'c' dns_cache_circuit_breaker { max_pending_requests { value: 7 } }"))
+              .ok());
   std::string names;
   f.store.Visit([&](const stats::Metric& metric) { names += metric.name + "\n"; });
   CHECK(names ==
-        "dns_cache.c.cache_load\ndns_cache.c.circuit_breakers.rq_pending_open\ndns_cache.c.circuit_breakers.rq_pending_remaining\n"
-        "dns_cache.c.dns_address_filter_out\ndns_cache.c.dns_query_attempt\ndns_cache.c.dns_query_failure\ndns_cache.c.dns_query_success\n"
-        "dns_cache.c.dns_query_timeout\ndns_cache.c.dns_rq_pending_overflow\ndns_cache.c.host_added\ndns_cache.c.host_address_changed\n"
+        "dns_cache.c.cache_load\ndns_cache.c.circuit_breakers.rq_pending_open\ndns_cache.c.circuit_"
+        "breakers.rq_pending_remaining\n"
+        "dns_cache.c.dns_address_filter_out\ndns_cache.c.dns_query_attempt\ndns_cache.c.dns_query_"
+        "failure\ndns_cache.c.dns_query_success\n"
+        "dns_cache.c.dns_query_timeout\ndns_cache.c.dns_rq_pending_overflow\ndns_cache.c.host_"
+        "added\ndns_cache.c.host_address_changed\n"
         "dns_cache.c.host_overflow\ndns_cache.c.host_removed\ndns_cache.c.num_hosts\n");
   CHECK(f.store.Value("dns_cache.c.circuit_breakers.rq_pending_remaining") == 7);
   const DnsCacheManager real(f.main, 1, f.store);
@@ -73,7 +83,9 @@ TEST_CASE("all stats of a cache exist from the start") {
 
 TEST_CASE("resolvers are shared by equal configurations") {
   Fixture f;
-  const TypedExtensionConfig own = Cares("resolvers { socket_address { address: '127.0.0.1' port_value: 5353 } } query_tries { value: 2 }");
+  const TypedExtensionConfig own = Cares(
+      "resolvers { socket_address { address: '127.0.0.1' port_value: 5353 } } query_tries { value: "
+      "2 }");
   const auto by_default = f.manager.GetResolver(nullptr);
   const auto first = f.manager.GetResolver(&own);
   const auto second = f.manager.GetResolver(&own);
@@ -106,8 +118,14 @@ TEST_CASE("the c-ares message") {
   CHECK(options->query_tries == 3);
   CHECK(CaresOptionsOf(Cares(""))->query_timeout == std::chrono::seconds(5));
   CHECK(CaresOptionsOf(Cares(""))->query_tries == 4);
-  CHECK(CaresOptionsOf(Cares("query_tries { value: 4000000000 } query_timeout_seconds { value: 10000000000000 }"))->query_tries == 100);
-  CHECK_FALSE(CaresOptionsOf(Cares("resolvers { socket_address { address: 'dns.t' port_value: 53 } }")).ok());
+  CHECK(
+      CaresOptionsOf(
+          Cares(
+              "query_tries { value: 4000000000 } query_timeout_seconds { value: 10000000000000 }"))
+          ->query_tries == 100);
+  CHECK_FALSE(
+      CaresOptionsOf(Cares("resolvers { socket_address { address: 'dns.t' port_value: 53 } }"))
+          .ok());
   CHECK_FALSE(CaresOptionsOf(Cares("resolvers { pipe { path: '/x' } }")).ok());
   TypedExtensionConfig unknown;
   unknown.set_name("x");
@@ -136,8 +154,9 @@ TEST_CASE("the cache message") {
   CHECK(all->preresolve.at(0).host == "a.t");
   CHECK(all->query_timeout == Duration::zero());
   CHECK(all->address_filter.Matches(*Address::Ip("10.1.1.1", 0)));
-  const auto inverted = DnsCacheOptionsOf(Parse<DnsCacheConfig>(
-      "name: 'c' resolved_address_filter { invert_match: true ranges { address_prefix: '10.0.0.0' prefix_len { value: 8 } } }"));
+  const auto inverted = DnsCacheOptionsOf(
+      Parse<DnsCacheConfig>("name: 'c' resolved_address_filter { invert_match: true ranges { "
+                            "address_prefix: '10.0.0.0' prefix_len { value: 8 } } }"));
   REQUIRE(inverted.ok());
   CHECK(inverted->address_filter.Matches(*Address::Ip("8.8.8.8", 0)));
   CHECK_FALSE(inverted->address_filter.Matches(*Address::Ip("10.1.1.1", 0)));
@@ -149,13 +168,17 @@ TEST_CASE("the cache message") {
   CHECK(none->max_pending_requests == 1024);
   CHECK(none->query_timeout == std::chrono::seconds(5));
 
-  const auto many = DnsCacheOptionsOf(Parse<DnsCacheConfig>(
-      "name: 'x' max_hosts { value: 1 } preresolve_hostnames { address: 'a' port_value: 1 } preresolve_hostnames { address: 'b' port_value: 1 }"));
-  CHECK(many.status().message() == "DNS Cache [x] configured with preresolve_hostnames=2 larger than max_hosts=1");
-  for (const char* bad : {"preresolve_hostnames { address: 'a b' port_value: 1 }",
-                          "resolved_address_filter { ranges { address_prefix: 'a.t' } }",
-                          "resolved_address_filter { ranges { address_prefix: '10.0.0.0' prefix_len { value: 40 } } }",
-                          "dns_failure_refresh_rate { base_interval { seconds: 4 } max_interval { seconds: 1 } }"}) {
+  const auto many = DnsCacheOptionsOf(
+      Parse<DnsCacheConfig>("name: 'x' max_hosts { value: 1 } preresolve_hostnames { address: 'a' "
+                            "port_value: 1 } preresolve_hostnames { address: 'b' port_value: 1 }"));
+  CHECK(many.status().message() ==
+        "DNS Cache [x] configured with preresolve_hostnames=2 larger than max_hosts=1");
+  for (const char* bad :
+       {"preresolve_hostnames { address: 'a b' port_value: 1 }",
+        "resolved_address_filter { ranges { address_prefix: 'a.t' } }",
+        "resolved_address_filter { ranges { address_prefix: '10.0.0.0' prefix_len { value: 40 } } "
+        "}",
+        "dns_failure_refresh_rate { base_interval { seconds: 4 } max_interval { seconds: 1 } }"}) {
     CAPTURE(bad);
     CHECK_FALSE(DnsCacheOptionsOf(Parse<DnsCacheConfig>(std::string("name: 'c' ") + bad)).ok());
   }
@@ -167,7 +190,9 @@ TEST_CASE("a cluster's look-ups") {
   CHECK(none.refresh_rate == std::chrono::seconds(5));
   CHECK_FALSE(none.respect_ttl);
   const DnsTrackerOptions all = DnsTrackerOptionsOf(
-      Parse<Cluster>("dns_lookup_family: V6_ONLY dns_refresh_rate { seconds: 9 } respect_dns_ttl: true dns_failure_refresh_rate { base_interval { seconds: 2 } }"), "b");
+      Parse<Cluster>("dns_lookup_family: V6_ONLY dns_refresh_rate { seconds: 9 } respect_dns_ttl: "
+                     "true dns_failure_refresh_rate { base_interval { seconds: 2 } }"),
+      "b");
   CHECK(all.family == LookupFamily::kV6Only);
   CHECK(all.refresh_rate == std::chrono::seconds(9));
   CHECK(all.failure_refresh.base == std::chrono::seconds(2));

@@ -1,4 +1,5 @@
-// The DNS cache over a scripted resolver, with a main worker and two workers on threads of their own.
+// The DNS cache over a scripted resolver, with a main worker and two workers on threads of their
+// own.
 #include "source/upstream/dns_cache.h"
 
 #include <future>
@@ -11,8 +12,8 @@
 namespace sluice {
 namespace {
 
-using testing::ScriptedResolver;
 using std::chrono::milliseconds;
+using testing::ScriptedResolver;
 
 constexpr auto kPatience = std::chrono::seconds(10);
 
@@ -22,17 +23,20 @@ using Text = std::string;
 Text TextOf(const absl::StatusOr<HostRef>& result) {
   if (!result.ok()) return DetailsOf(result.status());
   Text text;
-  for (const Address& address : (*result)->addresses) text += (text.empty() ? "" : " ") + address.ToString();
+  for (const Address& address : (*result)->addresses)
+    text += (text.empty() ? "" : " ") + address.ToString();
   return text;
 }
 
-Task<> Put(DnsCache& cache, Worker& worker, std::string authority, std::shared_ptr<std::promise<Text>> promise) {
+Task<> Put(DnsCache& cache, Worker& worker, std::string authority,
+           std::shared_ptr<std::promise<Text>> promise) {
   promise->set_value(TextOf(co_await cache.Resolve(worker, authority, 80)));
 }
 
 class Fixture {
  public:
-  explicit Fixture(DnsCacheOptions options) : cache(Named(std::move(options)), resolver, main, 2, store) {
+  explicit Fixture(DnsCacheOptions options)
+      : cache(Named(std::move(options)), resolver, main, 2, store) {
     for (int i = 0; i < 2; ++i) workers.push_back(std::make_unique<Worker>(i, 1));
   }
   ~Fixture() { Stop(); }
@@ -107,7 +111,8 @@ class Fixture {
 };
 
 constexpr char kNotFound[] = "dns_resolution_failure{cares_norecords:Domain_name_not_found}";
-constexpr char kServfail[] = "dns_resolution_failure{cares_failure:DNS_server_returned_general_failure}";
+constexpr char kServfail[] =
+    "dns_resolution_failure{cares_failure:DNS_server_returned_general_failure}";
 constexpr char kBadName[] = "dns_resolution_failure{cares_failure:Misformatted_domain_name}";
 
 TEST_CASE("a miss is looked up once and is then a hit on every worker") {
@@ -157,7 +162,8 @@ TEST_CASE("failures have their words, and negatives are answered from the cache"
   f.Start();
   CHECK(f.Ask(0, "nx.t") == kNotFound);
   CHECK(f.Ask(0, "bad.t") == kServfail);
-  CHECK(f.Ask(0, "empty.t") == "dns_resolution_failure{cares_norecords:DNS_server_returned_answer_with_no_data}");
+  CHECK(f.Ask(0, "empty.t") ==
+        "dns_resolution_failure{cares_norecords:DNS_server_returned_answer_with_no_data}");
   CHECK(f.Ask(1, "nx.t") == kNotFound);
   CHECK(f.Find(0, "nx.t") == kNotFound);
   CHECK(f.Find(0, "bad.t") == kServfail);
@@ -187,7 +193,8 @@ TEST_CASE("a silent resolver is given up after dns_query_timeout") {
 }
 
 TEST_CASE("literals need no packet, count as hosts and work under every family") {
-  for (const LookupFamily family : {LookupFamily::kAuto, LookupFamily::kV4Only, LookupFamily::kV6Only}) {
+  for (const LookupFamily family :
+       {LookupFamily::kAuto, LookupFamily::kV4Only, LookupFamily::kV6Only}) {
     DnsCacheOptions options;
     options.family = family;
     Fixture f(options);
@@ -223,7 +230,8 @@ TEST_CASE("the pending breaker comes before everything") {
     f.resolver.Set("a.t", {"192.0.2.1"});
     f.Start();
     REQUIRE(f.WaitStat("host_address_changed", 1));
-    for (const char* authority : {"a.t", "b.t", ""}) CHECK(f.Ask(0, authority) == "dynamic_forward_proxy_pending_request_overflow");
+    for (const char* authority : {"a.t", "b.t", ""})
+      CHECK(f.Ask(0, authority) == "dynamic_forward_proxy_pending_request_overflow");
     CHECK(f.Stat("dns_rq_pending_overflow") == 3);
     CHECK(f.Stat("circuit_breakers.rq_pending_open") == 1);
     CHECK(f.Stat("circuit_breakers.rq_pending_remaining") == 0);
@@ -265,7 +273,8 @@ TEST_CASE("a new address list reaches the workers; a rotated one is no change") 
   REQUIRE(f.WaitStat("dns_query_success", f.Stat("dns_query_success") + 3));
   CHECK(f.Stat("host_address_changed") == 1);
   f.resolver.Set("a.t", {"192.0.2.3"}, std::chrono::seconds(0));
-  for (int worker = 0; worker < 2; ++worker) CHECK(f.Wait([&] { return f.Find(worker, "a.t") == "192.0.2.3:80"; }));
+  for (int worker = 0; worker < 2; ++worker)
+    CHECK(f.Wait([&] { return f.Find(worker, "a.t") == "192.0.2.3:80"; }));
   CHECK(f.Stat("host_address_changed") == 2);
 }
 
@@ -365,7 +374,8 @@ TEST_CASE("an unused host goes after host_ttl, long before its TTL; one in use s
     return f.Stat("host_removed") == 1;
   }));
   CHECK(is_busy_kept);
-  for (int worker = 0; worker < 2; ++worker) CHECK(f.Wait([&] { return f.Find(worker, "idle.t") == "miss"; }));
+  for (int worker = 0; worker < 2; ++worker)
+    CHECK(f.Wait([&] { return f.Find(worker, "idle.t") == "miss"; }));
   CHECK(f.Ask(1, "idle.t") == "192.0.2.1:80");
   CHECK(f.resolver.asked("idle.t") == 2);
 }
@@ -375,7 +385,8 @@ class Watcher final : public DnsCacheObserver {
   void OnHostChanged(const ResolvedHostPtr& host) override { Note("changed " + host->key); }
   void OnHostRemoved(const ResolvedHostPtr& host) override { Note("removed " + host->key); }
   void OnWorkerDropped(int worker, const ResolvedHost& host, const ResolvedHost* next) override {
-    Note("worker " + std::to_string(worker) + " dropped " + host.addresses.at(0).ToString() + (next == nullptr ? " for ever" : " for " + next->addresses.at(0).ToString()));
+    Note("worker " + std::to_string(worker) + " dropped " + host.addresses.at(0).ToString() +
+         (next == nullptr ? " for ever" : " for " + next->addresses.at(0).ToString()));
   }
   int Count(const std::string& text) {
     std::lock_guard lock(mutex_);
@@ -409,8 +420,10 @@ TEST_CASE("observers hear of changes on the main thread and on the workers") {
   CHECK(late->Count("changed a.t:80") == 1);
   f.resolver.Set("a.t", {"192.0.2.2"}, std::chrono::seconds(0));
   for (const auto& watcher : {early, late}) {
-    for (const char* text : {"worker 0 dropped 192.0.2.1:80 for 192.0.2.2:80", "worker 1 dropped 192.0.2.1:80 for 192.0.2.2:80", "removed a.t:80",
-                             "worker 0 dropped 192.0.2.2:80 for ever", "worker 1 dropped 192.0.2.2:80 for ever"}) {
+    for (const char* text :
+         {"worker 0 dropped 192.0.2.1:80 for 192.0.2.2:80",
+          "worker 1 dropped 192.0.2.1:80 for 192.0.2.2:80", "removed a.t:80",
+          "worker 0 dropped 192.0.2.2:80 for ever", "worker 1 dropped 192.0.2.2:80 for ever"}) {
       CAPTURE(text);
       CHECK(f.Wait([&] { return watcher->Count(text) == 1; }));
     }

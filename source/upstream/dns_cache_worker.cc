@@ -1,10 +1,11 @@
-// The workers' side of the DNS cache: finding, waiting, and taking what the main thread publishes. Worker threads, each with its
-// own Local.
+// The workers' side of the DNS cache: finding, waiting, and taking what the main thread publishes.
+// Worker threads, each with its own Local.
 #include "source/upstream/dns_cache_local.h"
 
 namespace sluice {
 
-absl::StatusOr<const HostRef*> DnsCache::Find(int worker, std::string_view authority, uint16_t default_port) {
+absl::StatusOr<const HostRef*> DnsCache::Find(int worker, std::string_view authority,
+                                              uint16_t default_port) {
   if (breaker_.is_open()) {
     metrics_->pending_overflow.Add();
     return MakeError(Reason::kDnsPendingOverflow);
@@ -20,7 +21,8 @@ absl::StatusOr<const HostRef*> DnsCache::Find(int worker, std::string_view autho
   return &it->second;
 }
 
-Task<absl::StatusOr<HostRef>> DnsCache::Resolve(Worker& worker, std::string authority, uint16_t default_port) {
+Task<absl::StatusOr<HostRef>> DnsCache::Resolve(Worker& worker, std::string authority,
+                                                uint16_t default_port) {
   const absl::StatusOr<const HostRef*> found = Find(worker.index(), authority, default_port);
   if (!found.ok()) co_return found.status();
   if (*found != nullptr) co_return **found;
@@ -38,7 +40,8 @@ Task<absl::StatusOr<HostRef>> DnsCache::Await(Worker& worker, DnsKey key) {
   Waiter waiter(worker.executor());
   auto [it, is_first] = local.waiters.try_emplace(std::string(key.text()));
   it->second.push_back(&waiter);
-  // One message for all who wait here for this host; the main thread coalesces those of several workers.
+  // One message for all who wait here for this host; the main thread coalesces those of several
+  // workers.
   if (is_first) main_.Post([this, key, index = worker.index()] { Load(key, index); });
   co_await waiter.done.Wait();
   if (!waiter.done.is_set()) {

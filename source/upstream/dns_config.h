@@ -1,5 +1,6 @@
-// From Envoy's DNS messages to the plain options of our classes. Pure functions; the validation rules of the messages have been
-// checked by the loader, what only this code can know is checked here.
+// From Envoy's DNS messages to the plain options of our classes. Pure functions; the validation
+// rules of the messages have been checked by the loader, what only this code can know is checked
+// here.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -20,17 +21,22 @@ LookupFamily LookupFamilyOf(envoy::config::cluster::v3::Cluster::DnsLookupFamily
 
 BackoffOptions BackoffOf(const envoy::config::cluster::v3::Cluster::RefreshRate& rate);
 
-/// InvalidArgument for a type other than CaresDnsResolverConfig, and for a resolver that is no IP address.
-absl::StatusOr<CaresOptions> CaresOptionsOf(const envoy::config::core::v3::TypedExtensionConfig& config);
+/// InvalidArgument for a type other than CaresDnsResolverConfig, and for a resolver that is no IP
+/// address.
+absl::StatusOr<CaresOptions> CaresOptionsOf(
+    const envoy::config::core::v3::TypedExtensionConfig& config);
 
 /// InvalidArgument for a bad range.
-absl::StatusOr<AddressMatcher> AddressMatcherOf(const envoy::type::matcher::v3::AddressMatcher& config);
+absl::StatusOr<AddressMatcher> AddressMatcherOf(
+    const envoy::type::matcher::v3::AddressMatcher& config);
 
-/// InvalidArgument for more or worse preresolve_hostnames than fit, a bad filter, a failure back-off whose maximum is below its base.
+/// InvalidArgument for more or worse preresolve_hostnames than fit, a bad filter, a failure
+/// back-off whose maximum is below its base.
 absl::StatusOr<DnsCacheOptions> DnsCacheOptionsOf(
     const envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig& config);
 
 /// How a STRICT_DNS or LOGICAL_DNS cluster looks one of its names up.
-DnsTrackerOptions DnsTrackerOptionsOf(const envoy::config::cluster::v3::Cluster& cluster, std::string name);
+DnsTrackerOptions DnsTrackerOptionsOf(const envoy::config::cluster::v3::Cluster& cluster,
+                                      std::string name);
 
 }  // namespace sluice

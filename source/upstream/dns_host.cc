@@ -16,7 +16,9 @@ namespace {
 
 constexpr size_t kMaxHost = 254;  // of a name with its final dot
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 }  // namespace
 
@@ -86,15 +88,19 @@ bool DnsKey::SetHost(std::string_view host) {
 void DnsKey::SetPort(uint16_t port) {
   port_ = port;
   text_[size_++] = ':';
-  size_ = static_cast<uint16_t>(std::to_chars(text_.data() + size_, text_.data() + text_.size(), port).ptr - text_.data());
+  size_ = static_cast<uint16_t>(
+      std::to_chars(text_.data() + size_, text_.data() + text_.size(), port).ptr - text_.data());
 }
 
-absl::Status ResolvedHost::status() const { return is_resolved() ? absl::OkStatus() : MakeError(Reason::kDnsFailure, details); }
+absl::Status ResolvedHost::status() const {
+  return is_resolved() ? absl::OkStatus() : MakeError(Reason::kDnsFailure, details);
+}
 
 void ResolvedHost::Touch(TimePoint now) const {
   const int64_t now_ns = now.time_since_epoch().count();
   const int64_t last = activity->last_used_ns.load(std::memory_order_relaxed);
-  if (now_ns - last >= activity->step_ns) activity->last_used_ns.store(now_ns, std::memory_order_relaxed);
+  if (now_ns - last >= activity->step_ns)
+    activity->last_used_ns.store(now_ns, std::memory_order_relaxed);
 }
 
 TimePoint ResolvedHost::last_used() const {

@@ -8,7 +8,10 @@ namespace sluice {
 // Shared with the look-up that runs, which may outlive the tracker but then changes nothing.
 struct DnsTracker::State final : Timer, std::enable_shared_from_this<State> {
   State(DnsTrackerOptions options, Resolver& resolver, Worker& main, OnAnswer on_answer)
-      : options(std::move(options)), resolver(resolver), main(main), on_answer(std::move(on_answer)) {}
+      : options(std::move(options)),
+        resolver(resolver),
+        main(main),
+        on_answer(std::move(on_answer)) {}
   void OnTimer() override { main.scope().Spawn(Look(shared_from_this())); }
   Duration UntilNext(const DnsAnswer& answer);
 
@@ -21,17 +24,20 @@ struct DnsTracker::State final : Timer, std::enable_shared_from_this<State> {
 };
 
 Duration DnsTracker::State::UntilNext(const DnsAnswer& answer) {
-  if (answer.outcome != DnsAnswer::Outcome::kCompleted && options.failure_refresh.base > Duration::zero()) {
+  if (answer.outcome != DnsAnswer::Outcome::kCompleted &&
+      options.failure_refresh.base > Duration::zero()) {
     return backoff.Next(options.failure_refresh, main.rng());
   }
   backoff.Reset();
   if (!options.respect_ttl || !answer.has_addresses()) return options.refresh_rate;
-  const auto smallest = std::min_element(answer.addresses.begin(), answer.addresses.end(),
-                                         [](const AddressWithTtl& a, const AddressWithTtl& b) { return a.ttl < b.ttl; });
+  const auto smallest = std::min_element(
+      answer.addresses.begin(), answer.addresses.end(),
+      [](const AddressWithTtl& a, const AddressWithTtl& b) { return a.ttl < b.ttl; });
   return smallest->ttl > std::chrono::seconds(0) ? Duration(smallest->ttl) : options.refresh_rate;
 }
 
-DnsTracker::DnsTracker(DnsTrackerOptions options, Resolver& resolver, Worker& main, OnAnswer on_answer)
+DnsTracker::DnsTracker(DnsTrackerOptions options, Resolver& resolver, Worker& main,
+                       OnAnswer on_answer)
     : state_(std::make_shared<State>(std::move(options), resolver, main, std::move(on_answer))) {}
 
 DnsTracker::~DnsTracker() {
@@ -39,10 +45,13 @@ DnsTracker::~DnsTracker() {
   state_->Disarm();
 }
 
-void DnsTracker::Start() { state_->main.scope().Spawn(Look(state_)); }
+void DnsTracker::Start() {
+  state_->main.scope().Spawn(Look(state_));
+}
 
 Task<> DnsTracker::Look(std::shared_ptr<State> state) {
-  const DnsAnswer answer = co_await state->resolver.Resolve(state->options.name, state->options.family, Duration::zero());
+  const DnsAnswer answer = co_await state->resolver.Resolve(
+      state->options.name, state->options.family, Duration::zero());
   if (state->stopped || answer.outcome == DnsAnswer::Outcome::kCancelled) co_return;
   const bool is_literal = LiteralAnswer(state->options.name).has_value();
   state->on_answer(answer);

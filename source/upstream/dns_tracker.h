@@ -1,4 +1,5 @@
-// DnsTracker: looks one name up again and again for a STRICT_DNS or LOGICAL_DNS cluster and hands each answer on. Main thread.
+// DnsTracker: looks one name up again and again for a STRICT_DNS or LOGICAL_DNS cluster and hands
+// each answer on. Main thread.
 #pragma once
 
 #include <memory>
@@ -12,16 +13,18 @@
 namespace sluice {
 
 struct DnsTrackerOptions {
-  std::string name;                                 // or an IP literal, which is looked up once
+  std::string name;  // or an IP literal, which is looked up once
   LookupFamily family = LookupFamily::kAuto;
   Duration refresh_rate = std::chrono::seconds(5);  // dns_refresh_rate
-  BackoffOptions failure_refresh;                   // dns_failure_refresh_rate; zero base: `refresh_rate`, fixed
-  bool respect_ttl = false;                         // respect_dns_ttl: the smallest TTL of the answer, if not 0, is the rate
+  BackoffOptions failure_refresh;  // dns_failure_refresh_rate; zero base: `refresh_rate`, fixed
+  bool respect_ttl =
+      false;  // respect_dns_ttl: the smallest TTL of the answer, if not 0, is the rate
 };
 
 class DnsTracker {
  public:
-  /// Called for every answer, also for those without addresses and for failures. It may destroy the tracker.
+  /// Called for every answer, also for those without addresses and for failures. It may destroy the
+  /// tracker.
   using OnAnswer = absl::AnyInvocable<void(const DnsAnswer&)>;
 
   /// `resolver` must outlive the look-ups that run, `main` the tracker.

@@ -23,7 +23,8 @@ class Seen {
   }
   bool WaitFor(size_t count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return answers_.size() >= count; });
+    return changed_.wait_for(lock, std::chrono::seconds(10),
+                             [&] { return answers_.size() >= count; });
   }
   DnsAnswer At(size_t i) {
     std::lock_guard lock(mutex_);
@@ -47,7 +48,8 @@ struct Fixture {
   std::unique_ptr<DnsTracker> tracker;
 
   void Start(DnsTrackerOptions options) {
-    tracker = std::make_unique<DnsTracker>(std::move(options), resolver, main, [this](const DnsAnswer& answer) { seen.Add(answer); });
+    tracker = std::make_unique<DnsTracker>(std::move(options), resolver, main,
+                                           [this](const DnsAnswer& answer) { seen.Add(answer); });
     main.Start();
     main.Post([this] { tracker->Start(); });
   }

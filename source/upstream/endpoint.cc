@@ -17,7 +17,8 @@ HostStats::HostStats()
       rq_pending(NewGauge()) {}
 
 HostStats::~HostStats() {
-  for (Counter counter : {cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout}) Free(counter);
+  for (Counter counter : {cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout})
+    Free(counter);
   for (Gauge gauge : {cx_active, rq_active, rq_pending}) Free(gauge);
 }
 

@@ -1,5 +1,6 @@
-// Endpoint: one upstream host with its addresses, its figures, and on each worker its pool of connections. Immutable but for the
-// figures (counted per worker) and the pools (each touched by its own worker only).
+// Endpoint: one upstream host with its addresses, its figures, and on each worker its pool of
+// connections. Immutable but for the figures (counted per worker) and the pools (each touched by
+// its own worker only).
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,8 @@ namespace sluice {
 
 class ConnPool;
 
-/// The figures of /clusters for one host. Shared by successive endpoints of the same host, so that they survive a DNS change.
+/// The figures of /clusters for one host. Shared by successive endpoints of the same host, so that
+/// they survive a DNS change.
 class HostStats {
  public:
   HostStats();
@@ -28,8 +30,8 @@ class HostStats {
 class Endpoint {
  public:
   struct Settings {
-    std::string hostname;               // as configured, or name:port of a dynamic host
-    std::vector<Address> addresses;     // tried in order; the first names the host
+    std::string hostname;            // as configured, or name:port of a dynamic host
+    std::vector<Address> addresses;  // tried in order; the first names the host
     uint32_t weight = 1;
     std::string region, zone, sub_zone;
     bool healthy = true;

@@ -10,7 +10,8 @@ namespace sluice {
 namespace {
 
 bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
-  return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight && a.healthy == b.healthy;
+  return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight &&
+         a.healthy == b.healthy;
 }
 
 void DropPool(const Endpoint& endpoint, int worker) {
@@ -20,17 +21,23 @@ void DropPool(const Endpoint& endpoint, int worker) {
 
 }  // namespace
 
-EndpointCluster::EndpointCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-                                 const Dialer& dialer, size_t workers, std::unique_ptr<const Balancer> balancer)
-    : Cluster(std::move(settings), config, scope, dialer, workers), balancer_(std::move(balancer)), slots_(workers) {
+EndpointCluster::EndpointCluster(ClusterSettings settings,
+                                 const envoy::config::cluster::v3::Cluster& config,
+                                 const stats::Scope& scope, const Dialer& dialer, size_t workers,
+                                 std::unique_ptr<const Balancer> balancer)
+    : Cluster(std::move(settings), config, scope, dialer, workers),
+      balancer_(std::move(balancer)),
+      slots_(workers) {
   for (Slot& slot : slots_) slot.state.cursor = static_cast<uint64_t>(&slot - slots_.data());
 }
 
 EndpointCluster::~EndpointCluster() = default;
 
-Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& options, Exchange& exchange) const {
+Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& options,
+                                                        Exchange& exchange) const {
   Slot& slot = slots_[exchange.worker().index()];
-  EndpointPtr endpoint = balancer_->Pick(slot.endpoints, options.hash, slot.state, exchange.worker().rng());
+  EndpointPtr endpoint =
+      balancer_->Pick(slot.endpoints, options.hash, slot.state, exchange.worker().rng());
   if (endpoint == nullptr) co_return MakeError(Reason::kNoHealthyUpstream);
   co_return endpoint;
 }
@@ -38,7 +45,8 @@ Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& optio
 void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
   EndpointList next;
   for (Endpoint::Settings& host : hosts) {
-    const auto kept = std::find_if(current_.begin(), current_.end(), [&](const EndpointPtr& e) { return Same(e->settings(), host); });
+    const auto kept = std::find_if(current_.begin(), current_.end(),
+                                   [&](const EndpointPtr& e) { return Same(e->settings(), host); });
     if (kept != current_.end()) {
       next.push_back(*kept);
       continue;
@@ -50,20 +58,23 @@ void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
   stats().membership_change.Add();
   current_ = next;
   EndpointList healthy;
-  std::copy_if(next.begin(), next.end(), std::back_inserter(healthy), [](const EndpointPtr& e) { return e->settings().healthy; });
+  std::copy_if(next.begin(), next.end(), std::back_inserter(healthy),
+               [](const EndpointPtr& e) { return e->settings().healthy; });
   if (workers_ == nullptr) {  // Before the workers run.
     for (Slot& slot : slots_) slot.endpoints = healthy;
     return;
   }
   for (const auto& worker : *workers_) {
-    worker->Post([this, healthy, index = worker->index()] { Replace(slots_[index], healthy, index); });
+    worker->Post(
+        [this, healthy, index = worker->index()] { Replace(slots_[index], healthy, index); });
   }
 }
 
 void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints, int worker) {
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
   for (const EndpointPtr& endpoint : old) {
-    if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end()) DropPool(*endpoint, worker);
+    if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
+      DropPool(*endpoint, worker);
   }
 }
 
@@ -74,18 +85,23 @@ void EndpointCluster::DropPools(int worker) const {
 std::vector<Cluster::HostView> EndpointCluster::Hosts() const {
   std::vector<HostView> views;
   for (const EndpointPtr& endpoint : current_) {
-    views.push_back({endpoint->address().ToString(), endpoint->hostname(), endpoint->shared_stats(), endpoint->settings()});
+    views.push_back({endpoint->address().ToString(), endpoint->hostname(), endpoint->shared_stats(),
+                     endpoint->settings()});
   }
   return views;
 }
 
-DnsCluster::DnsCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-                       const Dialer& dialer, size_t workers, std::unique_ptr<const Balancer> balancer, std::vector<Name> names,
+DnsCluster::DnsCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config,
+                       const stats::Scope& scope, const Dialer& dialer, size_t workers,
+                       std::unique_ptr<const Balancer> balancer, std::vector<Name> names,
                        bool logical, Resolver& resolver, Worker& main)
-    : EndpointCluster(std::move(settings), config, scope, dialer, workers, std::move(balancer)), logical_(logical),
+    : EndpointCluster(std::move(settings), config, scope, dialer, workers, std::move(balancer)),
+      logical_(logical),
       unanswered_(names.size()) {
   for (size_t i = 0; i < names.size(); ++i) {
-    auto tracker = std::make_unique<DnsTracker>(names[i].lookup, resolver, main, [this, i](const DnsAnswer& answer) { OnAnswer(i, answer); });
+    auto tracker =
+        std::make_unique<DnsTracker>(names[i].lookup, resolver, main,
+                                     [this, i](const DnsAnswer& answer) { OnAnswer(i, answer); });
     names_.push_back({std::move(names[i]), std::move(tracker), {}, false});
   }
 }
@@ -106,7 +122,8 @@ void DnsCluster::OnAnswer(size_t index, const DnsAnswer& answer) {
     if (logical_) return;  // A logical host keeps the address that it has.
   }
   tracked.addresses.clear();
-  for (const AddressWithTtl& found : answer.addresses) tracked.addresses.push_back(found.address.WithPort(tracked.name.port));
+  for (const AddressWithTtl& found : answer.addresses)
+    tracked.addresses.push_back(found.address.WithPort(tracked.name.port));
 
   std::vector<Endpoint::Settings> hosts;
   for (const Tracked& each : names_) {

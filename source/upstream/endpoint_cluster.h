@@ -1,5 +1,5 @@
-// EndpointCluster: a cluster whose endpoints are a list: written down (STATIC) or looked up (STRICT_DNS, LOGICAL_DNS). The list is
-// published to the workers; each picks from its own copy.
+// EndpointCluster: a cluster whose endpoints are a list: written down (STATIC) or looked up
+// (STRICT_DNS, LOGICAL_DNS). The list is published to the workers; each picks from its own copy.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,13 @@ namespace sluice {
 
 class EndpointCluster : public Cluster {
  public:
-  EndpointCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-                  const Dialer& dialer, size_t workers, std::unique_ptr<const Balancer> balancer);
+  EndpointCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config,
+                  const stats::Scope& scope, const Dialer& dialer, size_t workers,
+                  std::unique_ptr<const Balancer> balancer);
   ~EndpointCluster() override;
 
-  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange& exchange) const override;
+  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
+                                         Exchange& exchange) const override;
   std::vector<HostView> Hosts() const override;
   void DropPools(int worker) const override;
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override { workers_ = &workers; }
@@ -37,7 +39,8 @@ class EndpointCluster : public Cluster {
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
 };
 
-/// STRICT_DNS (every address is an endpoint) and LOGICAL_DNS (the name is one endpoint with all its addresses).
+/// STRICT_DNS (every address is an endpoint) and LOGICAL_DNS (the name is one endpoint with all its
+/// addresses).
 class DnsCluster final : public EndpointCluster {
  public:
   struct Name {
@@ -45,8 +48,9 @@ class DnsCluster final : public EndpointCluster {
     Endpoint::Settings host;  // without addresses
     uint16_t port = 0;
   };
-  DnsCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config, const stats::Scope& scope,
-             const Dialer& dialer, size_t workers, std::unique_ptr<const Balancer> balancer, std::vector<Name> names, bool logical,
+  DnsCluster(ClusterSettings settings, const envoy::config::cluster::v3::Cluster& config,
+             const stats::Scope& scope, const Dialer& dialer, size_t workers,
+             std::unique_ptr<const Balancer> balancer, std::vector<Name> names, bool logical,
              Resolver& resolver, Worker& main);
 
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override;

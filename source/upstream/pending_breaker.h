@@ -1,5 +1,5 @@
-// PendingBreaker: the limit on requests that wait for a DNS cache, over all workers. A miss writes one shared number; a hit only
-// reads it. Any thread.
+// PendingBreaker: the limit on requests that wait for a DNS cache, over all workers. A miss writes
+// one shared number; a hit only reads it. Any thread.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,8 @@ namespace sluice {
 class PendingBreaker {
  public:
   /// `open` is 1 while the limit is reached, `remaining` what is left of it.
-  PendingBreaker(uint32_t limit, Gauge open, Gauge remaining) : limit_(limit), open_(open), remaining_(remaining) {
+  PendingBreaker(uint32_t limit, Gauge open, Gauge remaining)
+      : limit_(limit), open_(open), remaining_(remaining) {
     open_.Set(limit == 0 ? 1 : 0);
     remaining_.Set(limit);
   }

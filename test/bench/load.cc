@@ -1,14 +1,17 @@
-// The load generator: closed loop, open loop at a rate, one connection per request, or idle connections.
-// One thread, one epoll; prints one JSON object. Everything is bounded: requests by --requests, time by --seconds.
+// The load generator: closed loop, open loop at a rate, one connection per request, or idle
+// connections. One thread, one epoll; prints one JSON object. Everything is bounded: requests by
+// --requests, time by --seconds.
 //
 //   --port N            the proxy on 127.0.0.1
 //   --head FILE         the request's head; every {n} in it becomes a number below --names, in turn
-//   --connections N     64          --requests N   in all, 1000       --seconds S   give up after, 30
+//   --connections N     64          --requests N   in all, 1000       --seconds S   give up after,
+//   30
 //   --body N            bytes of body to send after the head
 //   --preface FILE      sent first on every connection, answered by one head (CONNECT)
 //   --churn 1           a new connection for each request
 //   --rate R            open loop: R requests a second, latency from when a request was due
-//   --idle 1            one request on each connection, then prints `ready` and holds them until stdin ends
+//   --idle 1            one request on each connection, then prints `ready` and holds them until
+//   stdin ends
 //   --await 1           tries until the first response arrives and prints the monotonic clock then
 #include <algorithm>
 #include <deque>
@@ -56,11 +59,11 @@ struct Options {
 struct Connection {
   int fd = -1;
   enum { kPreface, kFree, kBusy } state = kFree;
-  std::string out;          // bytes to send that are no body
+  std::string out;  // bytes to send that are no body
   size_t out_sent = 0;
   int64_t upload_left = 0;
-  std::string in;           // of a head that is not whole yet
-  int64_t body_left = -1;   // of the response; -1: its head is awaited
+  std::string in;          // of a head that is not whole yet
+  int64_t body_left = -1;  // of the response; -1: its head is awaited
   uint64_t started = 0;
   bool writing = false;
 };
@@ -87,10 +90,14 @@ class Load {
     while (done_ + errors_ < options_.requests && NowNs() < give_up_) Turn();
     const double seconds = static_cast<double>(NowNs() - begin) / 1e9;
     std::sort(latencies_.begin(), latencies_.end());
-    std::printf("{\"requests\": %lld, \"errors\": %lld, \"seconds\": %.6f, \"bytes\": %lld, \"p50_us\": %.1f, "
-                "\"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f}\n",
-                static_cast<long long>(done_), static_cast<long long>(errors_ + options_.requests - done_ - errors_), seconds,
-                static_cast<long long>(bytes_), Percentile(.5), Percentile(.9), Percentile(.99), Percentile(.999));
+    std::printf(
+        "{\"requests\": %lld, \"errors\": %lld, \"seconds\": %.6f, \"bytes\": %lld, \"p50_us\": "
+        "%.1f, "
+        "\"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f}\n",
+        static_cast<long long>(done_),
+        static_cast<long long>(errors_ + options_.requests - done_ - errors_), seconds,
+        static_cast<long long>(bytes_), Percentile(.5), Percentile(.9), Percentile(.99),
+        Percentile(.999));
     return 0;
   }
 
@@ -162,8 +169,8 @@ class Load {
 
   int StartDue() {
     while (started_ < options_.requests && !free_.empty()) {
-      const uint64_t due =
-          rate_begin_ + static_cast<uint64_t>(static_cast<double>(started_) * 1e9 / static_cast<double>(options_.rate));
+      const uint64_t due = rate_begin_ + static_cast<uint64_t>(static_cast<double>(started_) * 1e9 /
+                                                               static_cast<double>(options_.rate));
       if (due > NowNs()) return due - NowNs() > 2'000'000 ? 1 : 0;
       Connection* c = free_.front();
       free_.pop_front();
@@ -175,7 +182,8 @@ class Load {
   void Failed(Connection* c) {
     close(c->fd);
     if (c->state != Connection::kFree) ++errors_;
-    if (std::find(free_.begin(), free_.end(), c) != free_.end()) free_.erase(std::find(free_.begin(), free_.end(), c));
+    if (std::find(free_.begin(), free_.end(), c) != free_.end())
+      free_.erase(std::find(free_.begin(), free_.end(), c));
     if (done_ + errors_ < options_.requests) Open(c);
   }
 
@@ -183,7 +191,8 @@ class Load {
     while (c->out_sent < c->out.size() || c->upload_left > 0) {
       const bool head = c->out_sent < c->out.size();
       const char* data = head ? c->out.data() + c->out_sent : g_filler.data();
-      const size_t size = head ? c->out.size() - c->out_sent : std::min<size_t>(g_filler.size(), c->upload_left);
+      const size_t size =
+          head ? c->out.size() - c->out_sent : std::min<size_t>(g_filler.size(), c->upload_left);
       const ssize_t sent = send(c->fd, data, size, MSG_NOSIGNAL);
       if (sent < 0) {
         if (errno != EAGAIN) return false;
@@ -214,7 +223,8 @@ class Load {
       if (end == std::string::npos) return true;
       const std::string_view head(c->in.data(), end + 2);
       if (head.size() < 12 || head[9] != '2') {
-        if (complaints_++ == 0) std::fprintf(stderr, "load: answered %.*s\n", static_cast<int>(head.size()), head.data());
+        if (complaints_++ == 0)
+          std::fprintf(stderr, "load: answered %.*s\n", static_cast<int>(head.size()), head.data());
         return false;
       }
       if (c->state == Connection::kPreface) {
@@ -250,10 +260,12 @@ class Load {
     for (options_.requests = 0; options_.requests < all && errors_ == 0 && NowNs() < give_up_;) {
       const int64_t from = options_.requests;
       options_.requests = std::min(all, from + kIdleAtOnce);
-      for (int64_t i = from; i < options_.requests; ++i) Open(connections_[static_cast<size_t>(i)].get());
+      for (int64_t i = from; i < options_.requests; ++i)
+        Open(connections_[static_cast<size_t>(i)].get());
       while (done_ < options_.requests && errors_ == 0 && NowNs() < give_up_) Turn();
     }
-    std::printf("ready %lld %lld\n", static_cast<long long>(done_), static_cast<long long>(errors_));
+    std::printf("ready %lld %lld\n", static_cast<long long>(done_),
+                static_cast<long long>(errors_));
     std::fflush(stdout);
     while (std::getchar() != EOF) continue;
     return 0;
@@ -265,8 +277,8 @@ class Load {
       const sockaddr_in address = Loopback(options_.port);
       char answer[16];
       if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-          send(fd, options_.head.data(), options_.head.size(), MSG_NOSIGNAL) > 0 && recv(fd, answer, sizeof answer, 0) >= 12 &&
-          answer[9] == '2') {
+          send(fd, options_.head.data(), options_.head.size(), MSG_NOSIGNAL) > 0 &&
+          recv(fd, answer, sizeof answer, 0) >= 12 && answer[9] == '2') {
         std::printf("%llu\n", static_cast<unsigned long long>(NowNs()));
         return 0;
       }
@@ -289,4 +301,6 @@ class Load {
 }  // namespace
 }  // namespace sluice::bench
 
-int main(int argc, char** argv) { return sluice::bench::Load(sluice::bench::Options(argc, argv)).Run(); }
+int main(int argc, char** argv) {
+  return sluice::bench::Load(sluice::bench::Options(argc, argv)).Run();
+}

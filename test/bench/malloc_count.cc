@@ -1,5 +1,6 @@
-// Counts calls of malloc, calloc, realloc and aligned_alloc in a process that preloads it, all threads.
-// The count stands in the first 8 bytes of the file that SLUICE_MALLOC_COUNT names, for others to read at any time.
+// Counts calls of malloc, calloc, realloc and aligned_alloc in a process that preloads it, all
+// threads. The count stands in the first 8 bytes of the file that SLUICE_MALLOC_COUNT names, for
+// others to read at any time.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -23,7 +24,9 @@ namespace {
 std::atomic<uint64_t> g_before_main{0};
 std::atomic<std::atomic<uint64_t>*> g_count{&g_before_main};
 
-void Count() { g_count.load(std::memory_order_relaxed)->fetch_add(1, std::memory_order_relaxed); }
+void Count() {
+  g_count.load(std::memory_order_relaxed)->fetch_add(1, std::memory_order_relaxed);
+}
 
 __attribute__((constructor)) void Share() {
   const char* path = getenv("SLUICE_MALLOC_COUNT");
@@ -56,7 +59,9 @@ void* memalign(size_t alignment, size_t size) {
   Count();
   return __libc_memalign(alignment, size);
 }
-void* aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+void* aligned_alloc(size_t alignment, size_t size) {
+  return memalign(alignment, size);
+}
 int posix_memalign(void** result, size_t alignment, size_t size) {
   *result = memalign(alignment, size);
   return *result == nullptr ? 12 : 0;

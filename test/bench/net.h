@@ -59,7 +59,8 @@ inline void SetNoDelay(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-// A listening socket on `port`, of 127.0.0.1 or, with `all_loopback`, of every 127.x.y.z (bound to all addresses).
+// A listening socket on `port`, of 127.0.0.1 or, with `all_loopback`, of every 127.x.y.z (bound to
+// all addresses).
 inline int Listen(uint16_t port, bool all_loopback) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
@@ -77,7 +78,9 @@ inline int Dial(uint16_t port) {
   if (fd < 0) return -1;
   SetNoDelay(fd);
   const sockaddr_in address = Loopback(port);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EINPROGRESS) return fd;
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EINPROGRESS)
+    return fd;
   close(fd);
   return -1;
 }
@@ -93,7 +96,8 @@ inline void Watch(int epoll, int fd, uint32_t events, void* tag, bool add) {
 // The number after "content-length:" in a head, or -1.
 inline int64_t ContentLength(std::string_view head) {
   constexpr std::string_view kName = "\r\ncontent-length:";
-  for (size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos;
+       at = head.find("\r\n", at + 2)) {
     if (head.size() - at < kName.size()) break;
     if (strncasecmp(head.data() + at, kName.data(), kName.size()) == 0) {
       return std::atoll(std::string(head.substr(at + kName.size(), 20)).c_str());

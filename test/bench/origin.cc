@@ -1,5 +1,6 @@
-// The upstream of the benchmark: answers every request for `/N` with N bytes, after reading the request's body.
-// One thread and one epoll; listens on all loopback addresses, so that many names may lead to it.
+// The upstream of the benchmark: answers every request for `/N` with N bytes, after reading the
+// request's body. One thread and one epoll; listens on all loopback addresses, so that many names
+// may lead to it.
 #include <algorithm>
 #include <vector>
 
@@ -10,12 +11,12 @@ namespace {
 
 struct Connection {
   int fd = -1;
-  std::string in;           // a head that is not whole yet
-  int64_t body_left = 0;    // bytes of the request's body that are still to come
-  std::string out;          // head of the response, and its body when that is small
+  std::string in;         // a head that is not whole yet
+  int64_t body_left = 0;  // bytes of the request's body that are still to come
+  std::string out;        // head of the response, and its body when that is small
   size_t out_sent = 0;
   int64_t response_left = 0;  // bytes of a large body that are still to be sent
-  int64_t answer = -1;      // size of the body to send when the request is whole
+  int64_t answer = -1;        // size of the body to send when the request is whole
   bool writing = false;
   bool closing = false;
 };
@@ -25,10 +26,11 @@ const std::string g_filler(256 * 1024, 'x');
 
 void Prepare(Connection* c) {
   char head[256];
-  const int size = std::snprintf(head, sizeof head,
-                                 "HTTP/1.1 200 OK\r\nserver: origin\r\ncontent-type: text/plain\r\ncache-control: no-cache\r\n"
-                                 "etag: \"abc123\"\r\nx-origin: bench\r\ncontent-length: %lld\r\n%s\r\n",
-                                 static_cast<long long>(c->answer), c->closing ? "connection: close\r\n" : "");
+  const int size = std::snprintf(
+      head, sizeof head,
+      "HTTP/1.1 200 OK\r\nserver: origin\r\ncontent-type: text/plain\r\ncache-control: no-cache\r\n"
+      "etag: \"abc123\"\r\nx-origin: bench\r\ncontent-length: %lld\r\n%s\r\n",
+      static_cast<long long>(c->answer), c->closing ? "connection: close\r\n" : "");
   c->out.append(head, static_cast<size_t>(size));
   if (c->answer <= 16 * 1024) {
     c->out.append(g_filler, 0, static_cast<size_t>(c->answer));
@@ -53,7 +55,9 @@ void Parse(Connection* c) {
     const std::string_view head(c->in.data(), end + 2);
     const size_t space = head.find(' ');
     const size_t slash = head.find('/', head.substr(space + 1, 7) == "http://" ? space + 8 : space);
-    c->answer = slash == std::string_view::npos ? 0 : std::max<int64_t>(0, std::atoll(head.data() + slash + 1));
+    c->answer = slash == std::string_view::npos
+                    ? 0
+                    : std::max<int64_t>(0, std::atoll(head.data() + slash + 1));
     c->body_left = std::max<int64_t>(0, ContentLength(head));
     c->closing = head.find("onnection: close") != std::string_view::npos;
     c->in.erase(0, end + 4);
@@ -65,7 +69,8 @@ bool Flush(int epoll, Connection* c) {
   while (c->out_sent < c->out.size() || c->response_left > 0) {
     const bool head = c->out_sent < c->out.size();
     const char* data = head ? c->out.data() + c->out_sent : g_filler.data();
-    const size_t size = head ? c->out.size() - c->out_sent : std::min<size_t>(g_filler.size(), c->response_left);
+    const size_t size =
+        head ? c->out.size() - c->out_sent : std::min<size_t>(g_filler.size(), c->response_left);
     const ssize_t sent = send(c->fd, data, size, MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno != EAGAIN) return false;
@@ -131,7 +136,8 @@ int Run(int argc, char** argv) {
       }
       bool stays = true;
       if ((events[i].events & EPOLLOUT) != 0) stays = Flush(epoll, c);
-      if (stays && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) stays = OnReadable(epoll, c);
+      if (stays && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+        stays = OnReadable(epoll, c);
       if (stays) continue;
       close(c->fd);
       delete c;
@@ -142,4 +148,6 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace sluice::bench
 
-int main(int argc, char** argv) { return sluice::bench::Run(argc, argv); }
+int main(int argc, char** argv) {
+  return sluice::bench::Run(argc, argv);
+}

@@ -1,5 +1,5 @@
-// The null relay: copies bytes between each client and a connection of its own to the upstream, and looks at none.
-// It is the floor of what any proxy can cost. One thread, one epoll.
+// The null relay: copies bytes between each client and a connection of its own to the upstream, and
+// looks at none. It is the floor of what any proxy can cost. One thread, one epoll.
 #include <algorithm>
 #include <vector>
 
@@ -14,7 +14,8 @@ struct Side {
   Pair* pair;
   int fd;
   Side* other;
-  std::string waiting;  // bytes that `fd` did not take yet; while there are any, `other` is not read
+  std::string
+      waiting;  // bytes that `fd` did not take yet; while there are any, `other` is not read
   uint32_t events = EPOLLIN;
 };
 
@@ -70,7 +71,8 @@ void Accept(int epoll, int listener, uint16_t upstream) {
       close(fd);
       continue;
     }
-    auto* pair = new Pair{{nullptr, fd, nullptr, "", EPOLLIN}, {nullptr, peer, nullptr, "", EPOLLIN}};
+    auto* pair =
+        new Pair{{nullptr, fd, nullptr, "", EPOLLIN}, {nullptr, peer, nullptr, "", EPOLLIN}};
     pair->client.pair = pair->upstream.pair = pair;
     pair->client.other = &pair->upstream;
     pair->upstream.other = &pair->client;
@@ -97,7 +99,8 @@ int Run(int argc, char** argv) {
       if (side->pair->dead) continue;
       bool stays = true;
       if ((events[i].events & EPOLLOUT) != 0) stays = OnWritable(epoll, side);
-      if (stays && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) stays = OnReadable(epoll, side);
+      if (stays && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+        stays = OnReadable(epoll, side);
       if (stays) continue;
       side->pair->dead = true;
       close(side->pair->client.fd);
@@ -113,4 +116,6 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace sluice::bench
 
-int main(int argc, char** argv) { return sluice::bench::Run(argc, argv); }
+int main(int argc, char** argv) {
+  return sluice::bench::Run(argc, argv);
+}

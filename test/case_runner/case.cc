@@ -11,7 +11,10 @@ namespace {
 constexpr std::string_view kType = "type.googleapis.com/envoy.extensions.";
 
 std::string Quote(const std::string& text) {
-  return "\"" + absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}, {"\r", "\\r"}, {"\t", "\\t"}}) + "\"";
+  return "\"" +
+         absl::StrReplaceAll(
+             text, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}, {"\r", "\\r"}, {"\t", "\\t"}}) +
+         "\"";
 }
 
 // A node in flow style: the loader decides by the field what a plain scalar means.
@@ -19,7 +22,9 @@ std::string Flow(const YAML::Node& node) {
   std::string out;
   switch (node.Type()) {
     case YAML::NodeType::Map:
-      for (const auto& entry : node) AppendTo(&out, out.empty() ? "" : ", ", Quote(entry.first.Scalar()), ": ", Flow(entry.second));
+      for (const auto& entry : node)
+        AppendTo(&out, out.empty() ? "" : ", ", Quote(entry.first.Scalar()), ": ",
+                 Flow(entry.second));
       return "{" + out + "}";
     case YAML::NodeType::Sequence:
       for (const auto& entry : node) AppendTo(&out, out.empty() ? "" : ", ", Flow(entry));
@@ -30,12 +35,14 @@ std::string Flow(const YAML::Node& node) {
       return "null";
   }
   const std::string& text = node.Scalar();
-  const bool bare = node.Tag() != "!" && (text == "true" || text == "false" || ParseDecimal<int64_t>(text).has_value());
+  const bool bare = node.Tag() != "!" &&
+                    (text == "true" || text == "false" || ParseDecimal<int64_t>(text).has_value());
   return bare ? text : Quote(text);
 }
 
 // The fields of `over`, then those of `base` that it does not set.
-std::string Merge(const std::vector<std::pair<std::string, std::string>>& base, const YAML::Node& over) {
+std::string Merge(const std::vector<std::pair<std::string, std::string>>& base,
+                  const YAML::Node& over) {
   std::string out = over ? Flow(over) : "{}";
   out.pop_back();
   for (const auto& [name, value] : base) {
@@ -60,10 +67,14 @@ std::string Message(const YAML::Node& node) {
   }
   const std::string body = node["body"] ? node["body"].Scalar() : "";
   if (node["head"]) return Wire(node["head"].Scalar()) + body;
-  auto text = [&](const char* name, const char* otherwise) { return node[name] ? node[name].Scalar() : std::string(otherwise); };
-  out = Cat(text("method", "GET"), " ", text("path", "/"), " HTTP/1.1\r\nhost: ", text("host", "h"), "\r\n");
+  auto text = [&](const char* name, const char* otherwise) {
+    return node[name] ? node[name].Scalar() : std::string(otherwise);
+  };
+  out = Cat(text("method", "GET"), " ", text("path", "/"), " HTTP/1.1\r\nhost: ", text("host", "h"),
+            "\r\n");
   if (node["headers"]) {
-    for (const auto& header : node["headers"]) AppendTo(&out, header.first.Scalar(), ": ", header.second.Scalar(), "\r\n");
+    for (const auto& header : node["headers"])
+      AppendTo(&out, header.first.Scalar(), ": ", header.second.Scalar(), "\r\n");
   }
   if (node["body"]) AppendTo(&out, "content-length: ", body.size(), "\r\n");
   return out + "\r\n" + body;
@@ -82,11 +93,13 @@ ResponseExpectation Expectation(const YAML::Node& node) {
       expected.body = value.Scalar();
     } else if (field == "headers") {
       for (const auto& header : value) {
-        expected.headers.emplace_back(header.first.Scalar(),
-                                      header.second.IsNull() ? std::nullopt : std::optional(header.second.Scalar()));
+        expected.headers.emplace_back(
+            header.first.Scalar(),
+            header.second.IsNull() ? std::nullopt : std::optional(header.second.Scalar()));
       }
     } else if (field == "trailers") {
-      for (const auto& header : value) expected.trailers.emplace_back(header.first.Scalar(), header.second.Scalar());
+      for (const auto& header : value)
+        expected.trailers.emplace_back(header.first.Scalar(), header.second.Scalar());
     } else if (field == "bodiless") {
       expected.bodiless = value.as<bool>();
     } else if (field == "cut") {
@@ -111,9 +124,11 @@ void AddStep(const YAML::Node& node, Script& script) {
     } else if (verb == "end") {
       script.push_back({Step::Kind::kEnd, "", {}});
     } else if (verb == "close") {
-      script.push_back({value.Scalar() == "reset" ? Step::Kind::kReset : Step::Kind::kClose, "", {}});
+      script.push_back(
+          {value.Scalar() == "reset" ? Step::Kind::kReset : Step::Kind::kClose, "", {}});
     } else if (verb == "closed") {
-      script.push_back({Step::Kind::kAwaitEnd, value.Scalar() == "after anything" ? "anything" : "", {}});
+      script.push_back(
+          {Step::Kind::kAwaitEnd, value.Scalar() == "after anything" ? "anything" : "", {}});
     } else {
       throw YAML::Exception(entry.first.Mark(), "no such step: " + verb);
     }
@@ -133,63 +148,85 @@ Script ClientScript(const YAML::Node& root) {
   if (then.IsMap()) {
     script.push_back({Step::Kind::kResponse, "", Expectation(then)});
   } else {
-    for (const auto& response : then) script.push_back({Step::Kind::kResponse, "", Expectation(response)});
+    for (const auto& response : then)
+      script.push_back({Step::Kind::kResponse, "", Expectation(response)});
   }
   if (root["closed"]) script.push_back({Step::Kind::kAwaitEnd, "", {}});
   return script;
 }
 
 std::string AccessLog(const std::string& path) {
-  return Cat("[{name: log, typed_config: {\"@type\": ", kType, "access_loggers.file.v3.FileAccessLog, path: ", Quote(path),
-             ", log_format: {text_format_source: {inline_string: \"%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\\n\"}}}}]");
+  return Cat("[{name: log, typed_config: {\"@type\": ", kType,
+             "access_loggers.file.v3.FileAccessLog, path: ", Quote(path),
+             ", log_format: {text_format_source: {inline_string: \"%RESPONSE_CODE% "
+             "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\\n\"}}}}]");
 }
 
 std::string NetworkFilters(const YAML::Node& config, const Surroundings& surroundings) {
   const std::string log = AccessLog(surroundings.log_path);
   if (config["tcp_proxy"]) {
     return Cat("[{name: tcp, typed_config: ",
-               Merge({{"@type", Quote(Cat(kType, "filters.network.tcp_proxy.v3.TcpProxy"))}, {"stat_prefix", "case"}, {"access_log", log}},
+               Merge({{"@type", Quote(Cat(kType, "filters.network.tcp_proxy.v3.TcpProxy"))},
+                      {"stat_prefix", "case"},
+                      {"access_log", log}},
                      config["tcp_proxy"]),
                "}]");
   }
-  const std::string routes = config["routes"] ? Flow(config["routes"]) : "[{match: {prefix: /}, route: {cluster: origin}}]";
-  const std::string hosts =
-      config["virtual_hosts"] ? Flow(config["virtual_hosts"]) : Cat("[{name: all, domains: [\"*\"], routes: ", routes, "}]");
+  const std::string routes = config["routes"] ? Flow(config["routes"])
+                                              : "[{match: {prefix: /}, route: {cluster: origin}}]";
+  const std::string hosts = config["virtual_hosts"]
+                                ? Flow(config["virtual_hosts"])
+                                : Cat("[{name: all, domains: [\"*\"], routes: ", routes, "}]");
   std::string filters = config["http_filters"] ? Flow(config["http_filters"]) : "[]";
   filters.pop_back();
-  AppendTo(&filters, filters.size() > 1 ? ", " : "", "{name: router, typed_config: {\"@type\": ", kType, "filters.http.router.v3.Router}}]");
-  return Cat("[{name: http, typed_config: ",
-             Merge({{"@type", Quote(Cat(kType, "filters.network.http_connection_manager.v3.HttpConnectionManager"))},
-                    {"stat_prefix", "case"},
-                    {"generate_request_id", "false"},
-                    {"access_log", log},
-                    {"http_filters", filters},
-                    {"route_config", Cat("{name: case, virtual_hosts: ", hosts, "}")}},
-                   config["hcm"]),
-             "}]");
+  AppendTo(&filters, filters.size() > 1 ? ", " : "",
+           "{name: router, typed_config: {\"@type\": ", kType, "filters.http.router.v3.Router}}]");
+  return Cat(
+      "[{name: http, typed_config: ",
+      Merge(
+          {{"@type",
+            Quote(Cat(kType, "filters.network.http_connection_manager.v3.HttpConnectionManager"))},
+           {"stat_prefix", "case"},
+           {"generate_request_id", "false"},
+           {"access_log", log},
+           {"http_filters", filters},
+           {"route_config", Cat("{name: case, virtual_hosts: ", hosts, "}")}},
+          config["hcm"]),
+      "}]");
 }
 
-std::string StaticCluster(const std::string& name, const std::string& address, const YAML::Node& over) {
+std::string StaticCluster(const std::string& name, const std::string& address,
+                          const YAML::Node& over) {
   const size_t colon = address.rfind(':');
-  return Merge({{"name", Quote(name)},
-                {"connect_timeout", "2s"},
-                {"load_assignment", Cat("{cluster_name: ", Quote(name), ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
-                                        "{address: ", address.substr(0, colon), ", port_value: ", address.substr(colon + 1), "}}}}]}]}")}},
-               over);
+  return Merge(
+      {{"name", Quote(name)},
+       {"connect_timeout", "2s"},
+       {"load_assignment",
+        Cat("{cluster_name: ", Quote(name),
+            ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+            "{address: ",
+            address.substr(0, colon), ", port_value: ", address.substr(colon + 1), "}}}}]}]}")}},
+      over);
 }
 
 std::string Bootstrap(const YAML::Node& config, const Surroundings& surroundings) {
   std::string clusters;
   for (const auto& [name, address] : surroundings.addresses) {
     AppendTo(&clusters, clusters.empty() ? "" : ", ",
-             StaticCluster(name, address, config["clusters"] ? config["clusters"][name] : YAML::Node(YAML::NodeType::Undefined)));
+             StaticCluster(name, address,
+                           config["clusters"] ? config["clusters"][name]
+                                              : YAML::Node(YAML::NodeType::Undefined)));
   }
   if (config["more_clusters"]) {
-    for (const auto& cluster : config["more_clusters"]) AppendTo(&clusters, clusters.empty() ? "" : ", ", Flow(cluster));
+    for (const auto& cluster : config["more_clusters"])
+      AppendTo(&clusters, clusters.empty() ? "" : ", ", Flow(cluster));
   }
-  return Cat("static_resources: {listeners: [{name: case, address: {socket_address: {address: 127.0.0.1, port_value: 0}}, bind_to_port: ",
-             surroundings.bind ? "true" : "false", ", filter_chains: [{filters: ", NetworkFilters(config, surroundings), "}]}], clusters: [",
-             clusters, "]}");
+  return Cat(
+      "static_resources: {listeners: [{name: case, address: {socket_address: {address: 127.0.0.1, "
+      "port_value: 0}}, bind_to_port: ",
+      surroundings.bind ? "true" : "false",
+      ", filter_chains: [{filters: ", NetworkFilters(config, surroundings), "}]}], clusters: [",
+      clusters, "]}");
 }
 
 }  // namespace
@@ -208,16 +245,21 @@ absl::StatusOr<std::vector<std::string>> UpstreamNames(const std::string& text) 
 absl::StatusOr<Case> ReadCase(const std::string& text, const Surroundings& surroundings) try {
   std::string filled = text;
   for (const auto& [name, address] : surroundings.addresses) {
-    absl::StrReplaceAll({{Cat("@", name, "@"), address}, {Cat("@", name, ".port@"), address.substr(address.rfind(':') + 1)}}, &filled);
+    absl::StrReplaceAll({{Cat("@", name, "@"), address},
+                         {Cat("@", name, ".port@"), address.substr(address.rfind(':') + 1)}},
+                        &filled);
   }
   const YAML::Node root = YAML::Load(filled);
   for (const auto& entry : root) {
-    static const StringSet known{"name", "config", "upstreams", "when", "then", "closed", "steps", "log"};
-    if (!known.contains(entry.first.Scalar())) throw YAML::Exception(entry.first.Mark(), "no such field: " + entry.first.Scalar());
+    static const StringSet known{"name", "config", "upstreams", "when",
+                                 "then", "closed", "steps",     "log"};
+    if (!known.contains(entry.first.Scalar()))
+      throw YAML::Exception(entry.first.Mark(), "no such field: " + entry.first.Scalar());
   }
   Case result;
   result.name = root["name"].as<std::string>();
-  result.listener_and_clusters = Bootstrap(root["config"] ? root["config"] : YAML::Node(YAML::NodeType::Map), surroundings);
+  result.listener_and_clusters =
+      Bootstrap(root["config"] ? root["config"] : YAML::Node(YAML::NodeType::Map), surroundings);
   if (root["upstreams"]) {
     for (const auto& upstream : root["upstreams"]) {
       std::vector<Script>& scripts = result.upstreams[upstream.first.Scalar()];

@@ -1,5 +1,6 @@
-// Plays every file below test/cases six times: over memory and over TCP, with the bytes cut in three ways. One test for each file;
-// SLUICE_CASE=<part of a file name> plays these only, SLUICE_SEED=<number> repeats the random cuts of an earlier run.
+// Plays every file below test/cases six times: over memory and over TCP, with the bytes cut in
+// three ways. One test for each file; SLUICE_CASE=<part of a file name> plays these only,
+// SLUICE_SEED=<number> repeats the random cuts of an earlier run.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -36,20 +37,24 @@ const std::vector<File>& Files() {
       std::ifstream file(entry.path());
       found.push_back({name, std::string(std::istreambuf_iterator<char>(file), {})});
     }
-    std::sort(found.begin(), found.end(), [](const File& a, const File& b) { return a.name < b.name; });
+    std::sort(found.begin(), found.end(),
+              [](const File& a, const File& b) { return a.name < b.name; });
     return found;
   }();
   return files;
 }
 
 uint64_t Seed() {
-  static const uint64_t seed = ParseDecimal<uint64_t>(Environment("SLUICE_SEED", "")).value_or(std::random_device()());
+  static const uint64_t seed =
+      ParseDecimal<uint64_t>(Environment("SLUICE_SEED", "")).value_or(std::random_device()());
   return seed;
 }
 
-constexpr std::pair<Transport, const char*> kTransports[] = {{Transport::kMemory, "memory"}, {Transport::kTcp, "TCP"}};
-constexpr std::pair<Chunking, const char*> kChunkings[] = {
-    {Chunking::kAll, "all at once"}, {Chunking::kOne, "byte by byte"}, {Chunking::kRandom, "random cuts"}};
+constexpr std::pair<Transport, const char*> kTransports[] = {{Transport::kMemory, "memory"},
+                                                             {Transport::kTcp, "TCP"}};
+constexpr std::pair<Chunking, const char*> kChunkings[] = {{Chunking::kAll, "all at once"},
+                                                           {Chunking::kOne, "byte by byte"},
+                                                           {Chunking::kRandom, "random cuts"}};
 
 TEST_CASE("cases") {
   REQUIRE(!Files().empty());
@@ -59,7 +64,8 @@ TEST_CASE("cases") {
         for (const auto& [chunking, chunking_name] : kChunkings) {
           const std::vector<std::string> failures =
               RunCase(file.text, {transport, chunking, Seed(), Environment("TEST_TMPDIR", "/tmp")});
-          INFO(file.name << " over " << transport_name << ", " << chunking_name << ", SLUICE_SEED=" << Seed());
+          INFO(file.name << " over " << transport_name << ", " << chunking_name
+                         << ", SLUICE_SEED=" << Seed());
           const std::string problems = absl::StrJoin(failures, "\n");
           CHECK(problems == "");
         }

@@ -1,4 +1,5 @@
-// Peers that follow a script. The reader of responses here shares no code with the proxy, on purpose. Worker thread only.
+// Peers that follow a script. The reader of responses here shares no code with the proxy, on
+// purpose. Worker thread only.
 #include "test/case_runner/player.h"
 
 #include <algorithm>
@@ -9,7 +10,9 @@
 
 namespace sluice::cases {
 
-std::string Shown(std::string_view bytes) { return "\"" + absl::CEscape(Absl(bytes)) + "\""; }
+std::string Shown(std::string_view bytes) {
+  return "\"" + absl::CEscape(Absl(bytes)) + "\"";
+}
 
 std::string Player::ParsedHead::Value(std::string_view name, std::string_view otherwise) const {
   for (const auto& [key, value] : headers) {
@@ -19,7 +22,8 @@ std::string Player::ParsedHead::Value(std::string_view name, std::string_view ot
 }
 
 bool Player::ParsedHead::Has(std::string_view name) const {
-  return std::any_of(headers.begin(), headers.end(), [&](const auto& header) { return header.first == name; });
+  return std::any_of(headers.begin(), headers.end(),
+                     [&](const auto& header) { return header.first == name; });
 }
 
 bool Player::Fail(const std::string& what) {
@@ -63,11 +67,13 @@ Task<bool> Player::Do(const Step& step) {
   return Send("");
 }
 
-// In the parts that the chunking says, the proxy having its turn after each. A proxy that stops reading is none of our business: what
-// it says and whether it closes decides.
+// In the parts that the chunking says, the proxy having its turn after each. A proxy that stops
+// reading is none of our business: what it says and whether it closes decides.
 Task<bool> Player::Send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const size_t most = chunking_ == Chunking::kAll ? bytes.size() : chunking_ == Chunking::kOne ? 1 : 1 + worker_.rng().Below(16);
+    const size_t most = chunking_ == Chunking::kAll   ? bytes.size()
+                        : chunking_ == Chunking::kOne ? 1
+                                                      : 1 + worker_.rng().Below(16);
     const std::string_view part[] = {bytes.substr(0, most)};
     bytes.remove_prefix(part[0].size());
     if (!(co_await stream_->Write(part)).ok()) break;
@@ -114,7 +120,8 @@ Task<bool> Player::ExpectBytes(std::string_view expected) {
     if (!co_await Fill()) break;
   }
   if (!std::string_view(received_).starts_with(expected)) {
-    co_return Fail(Cat("expected ", Shown(expected), ", got ", Shown(received_), ended_ ? " and the end" : ""));
+    co_return Fail(Cat("expected ", Shown(expected), ", got ", Shown(received_),
+                       ended_ ? " and the end" : ""));
   }
   received_.erase(0, expected.size());
   co_return true;
@@ -123,7 +130,8 @@ Task<bool> Player::ExpectBytes(std::string_view expected) {
 Task<bool> Player::ExpectEnd(bool after_anything) {
   while (after_anything && co_await Fill()) received_.clear();
   if (after_anything) received_.clear();
-  if (co_await Fill() || !received_.empty()) co_return Fail("expected the end, got " + Shown(received_));
+  if (co_await Fill() || !received_.empty())
+    co_return Fail("expected the end, got " + Shown(received_));
   co_return true;
 }
 
@@ -135,13 +143,16 @@ Task<bool> Player::ReadHead(ParsedHead* head) {
       co_return true;
     }
     if (head->text.empty()) {
-      head->status = line.size() < 12 ? 0 : ParseDecimal<int>(std::string_view(line).substr(9, 3)).value_or(0);
+      head->status =
+          line.size() < 12 ? 0 : ParseDecimal<int>(std::string_view(line).substr(9, 3)).value_or(0);
     } else {
       const size_t colon = line.find(": ");
-      if (colon == std::string::npos) co_return Fail("a header line of the response is " + Shown(line));
+      if (colon == std::string::npos)
+        co_return Fail("a header line of the response is " + Shown(line));
       head->headers.emplace_back(line.substr(0, colon), line.substr(colon + 2));
     }
-    if (!line.starts_with("date: ") && !line.starts_with("x-envoy-upstream-service-time: ")) head->text += line + "\r\n";
+    if (!line.starts_with("date: ") && !line.starts_with("x-envoy-upstream-service-time: "))
+      head->text += line + "\r\n";
   }
   co_return Fail(Cat("expected a response, got ", Shown(head->text + received_), " and the end"));
 }
@@ -166,12 +177,15 @@ Task<bool> Player::ReadChunks(std::string* body, std::string* trailers) {
 }
 
 // False when the connection ended inside the body.
-Task<bool> Player::ReadBody(const ParsedHead& head, const ResponseExpectation& expected, std::string* body, std::string* trailers) {
-  if (expected.bodiless || head.status < 200 || head.status == 204 || head.status == 304) co_return true;
+Task<bool> Player::ReadBody(const ParsedHead& head, const ResponseExpectation& expected,
+                            std::string* body, std::string* trailers) {
+  if (expected.bodiless || head.status < 200 || head.status == 204 || head.status == 304)
+    co_return true;
   if (head.Value("transfer-encoding") == "chunked") co_return co_await ReadChunks(body, trailers);
   if (head.Has("content-length")) {
     const auto length = ParseDecimal<size_t>(head.Value("content-length"));
-    if (!length.has_value()) co_return Fail("the content-length is " + Shown(head.Value("content-length")));
+    if (!length.has_value())
+      co_return Fail("the content-length is " + Shown(head.Value("content-length")));
     while (received_.size() < *length) {
       if (!co_await Fill()) break;
     }
@@ -191,22 +205,29 @@ Task<bool> Player::ExpectResponse(const ResponseExpectation& expected) {
   if (!co_await ReadHead(&head)) co_return false;
   // A tunnel's response has no framing: what follows is checked as bytes.
   std::string body, trailers;
-  const bool tunnel = !head.Has("content-length") && !head.Has("transfer-encoding") && head.Value("connection") != "close" && !expected.body;
+  const bool tunnel = !head.Has("content-length") && !head.Has("transfer-encoding") &&
+                      head.Value("connection") != "close" && !expected.body;
   const bool whole = tunnel || co_await ReadBody(head, expected, &body, &trailers);
-  if (whole == expected.cut) co_return Fail(Cat(whole ? "got a whole response: " : "got a part of a response: ", Shown(head.text + body)));
+  if (whole == expected.cut)
+    co_return Fail(Cat(whole ? "got a whole response: " : "got a part of a response: ",
+                       Shown(head.text + body)));
   co_return Compare(expected, head, body, trailers);
 }
 
-bool Player::Compare(const ResponseExpectation& expected, const ParsedHead& head, const std::string& body, const std::string& trailers) {
+bool Player::Compare(const ResponseExpectation& expected, const ParsedHead& head,
+                     const std::string& body, const std::string& trailers) {
   bool ok = true;
   auto differ = [&](const std::string& what, const std::string& want, const std::string& got) {
     ok = Fail(Cat(what, ": expected ", want, ", got ", got, " in ", Shown(head.text + body)));
   };
-  if (expected.status && *expected.status != head.status) differ("status", std::to_string(*expected.status), std::to_string(head.status));
-  if (expected.head && *expected.head != head.text) differ("head", Shown(*expected.head), Shown(head.text));
+  if (expected.status && *expected.status != head.status)
+    differ("status", std::to_string(*expected.status), std::to_string(head.status));
+  if (expected.head && *expected.head != head.text)
+    differ("head", Shown(*expected.head), Shown(head.text));
   if (expected.body && *expected.body != body) differ("body", Shown(*expected.body), Shown(body));
   for (const auto& [name, value] : expected.headers) {
-    const std::optional<std::string> got = head.Has(name) ? std::optional(head.Value(name)) : std::nullopt;
+    const std::optional<std::string> got =
+        head.Has(name) ? std::optional(head.Value(name)) : std::nullopt;
     if (got != value) differ(name, value ? Shown(*value) : "none", got ? Shown(*got) : "none");
   }
   std::string wanted;

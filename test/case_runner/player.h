@@ -1,4 +1,5 @@
-// Player: plays the script of one peer of the proxy on a stream, and says where the proxy did something else. Worker thread only.
+// Player: plays the script of one peer of the proxy on a stream, and says where the proxy did
+// something else. Worker thread only.
 #pragma once
 
 #include <string>
@@ -13,13 +14,21 @@ namespace sluice::cases {
 
 class Player {
  public:
-  /// What goes wrong is appended to `failures` behind `who`. All arguments but `who` outlive the player.
-  Player(std::string who, StreamPtr stream, const Script& script, Chunking chunking, Worker& worker, std::vector<std::string>& failures)
-      : who_(std::move(who)), stream_(std::move(stream)), script_(script), chunking_(chunking), worker_(worker), failures_(failures) {}
+  /// What goes wrong is appended to `failures` behind `who`. All arguments but `who` outlive the
+  /// player.
+  Player(std::string who, StreamPtr stream, const Script& script, Chunking chunking, Worker& worker,
+         std::vector<std::string>& failures)
+      : who_(std::move(who)),
+        stream_(std::move(stream)),
+        script_(script),
+        chunking_(chunking),
+        worker_(worker),
+        failures_(failures) {}
 
   /// Plays all steps, up to the first failure.
   Task<> Play();
-  /// Then: every byte that still comes is a failure. Returns at the end of the stream, or when cancelled.
+  /// Then: every byte that still comes is a failure. Returns at the end of the stream, or when
+  /// cancelled.
   Task<> Watch();
   void Close() { stream_->Close(); }
 
@@ -41,11 +50,13 @@ class Player {
   Task<bool> ExpectEnd(bool after_anything);
   Task<bool> ExpectResponse(const ResponseExpectation& expected);
   Task<bool> ReadHead(ParsedHead* head);
-  Task<bool> ReadBody(const ParsedHead& head, const ResponseExpectation& expected, std::string* body, std::string* trailers);
+  Task<bool> ReadBody(const ParsedHead& head, const ResponseExpectation& expected,
+                      std::string* body, std::string* trailers);
   Task<bool> ReadChunks(std::string* body, std::string* trailers);
   Task<bool> Take(size_t count, std::string* out);
   Task<bool> TakeLine(std::string* line);
-  bool Compare(const ResponseExpectation& expected, const ParsedHead& head, const std::string& body, const std::string& trailers);
+  bool Compare(const ResponseExpectation& expected, const ParsedHead& head, const std::string& body,
+               const std::string& trailers);
   bool Fail(const std::string& what);
 
   const std::string who_;

@@ -1,4 +1,5 @@
-// See run.h. A run has the main worker and one worker, each with its thread; scripts play on the latter, beside the proxy.
+// See run.h. A run has the main worker and one worker, each with its thread; scripts play on the
+// latter, beside the proxy.
 #include "test/case_runner/run.h"
 
 #include <sys/socket.h>
@@ -42,7 +43,8 @@ class Door {
   explicit Door(Transport transport) {
     static uint16_t next_port = 1000;
     if (transport == Transport::kMemory) {
-      address_ = Address::Ipv4(INADDR_LOOPBACK, next_port == 60000 ? next_port = 1000 : next_port++);
+      address_ =
+          Address::Ipv4(INADDR_LOOPBACK, next_port == 60000 ? next_port = 1000 : next_port++);
       return;
     }
     address_ = Address::Ipv4(INADDR_LOOPBACK, 0);
@@ -91,7 +93,8 @@ class Run {
           access_logs(stats.Root()),
           dns_caches(main, 1, stats),
           clusters(1, stats.Root().Sub("cluster_manager")),
-          context{main, 1, stats, access_logs, dns_caches, clusters, Extensions(), dialer, diagnostics},
+          context{main,         1,      stats,      access_logs, dns_caches, clusters,
+                  Extensions(), dialer, diagnostics},
           budget(1000) {
       workers.push_back(std::make_unique<Worker>(0, seed));
     }
@@ -147,7 +150,9 @@ absl::Status Run::Prepare(const std::string& text) {
     upstream.scripts = &case_.upstreams[upstream.name];
     // In memory an upstream without a connection is one that refuses them.
     if (options_.transport == Transport::kMemory && !upstream.scripts->empty()) {
-      network_.Listen(upstream.door.address(), [this, &upstream](StreamPtr stream) { OnConnection(upstream, std::move(stream)); });
+      network_.Listen(upstream.door.address(), [this, &upstream](StreamPtr stream) {
+        OnConnection(upstream, std::move(stream));
+      });
     } else if (upstream.scripts->empty()) {
       const int fd = upstream.door.Take();
       if (fd >= 0) ::close(fd);
@@ -158,7 +163,8 @@ absl::Status Run::Prepare(const std::string& text) {
 
 absl::Status Run::Build() {
   const bool memory = options_.transport == Transport::kMemory;
-  proxy_ = std::make_unique<Proxy>(memory ? static_cast<const Dialer&>(network_) : SocketDialer(), options_.seed);
+  proxy_ = std::make_unique<Proxy>(memory ? static_cast<const Dialer&>(network_) : SocketDialer(),
+                                   options_.seed);
   Proxy& proxy = *proxy_;
   config::LoadOptions load;
   load.config_yaml = case_.listener_and_clusters;
@@ -168,7 +174,8 @@ absl::Status Run::Build() {
     ClusterPtr cluster = BuildCluster(config, "cluster", proxy.context);
     if (cluster != nullptr) proxy.clusters.Add(std::move(cluster)).IgnoreError();
   }
-  proxy.listener = BuildListener(bootstrap->static_resources().listeners(0), "listener", proxy.context, proxy.budget);
+  proxy.listener = BuildListener(bootstrap->static_resources().listeners(0), "listener",
+                                 proxy.context, proxy.budget);
   if (!proxy.diagnostics.ok()) return Invalid(proxy.diagnostics.ToString());
   return proxy.listener->Bind(1);
 }
@@ -180,7 +187,8 @@ std::vector<std::string> Run::Play(const std::string& text) {
   Serve();
   for (const Upstream& upstream : upstreams_) {
     if (upstream.connections != upstream.scripts->size()) {
-      Fail(Cat(upstream.name, ": expected ", upstream.scripts->size(), " connections, got ", upstream.connections));
+      Fail(Cat(upstream.name, ": expected ", upstream.scripts->size(), " connections, got ",
+               upstream.connections));
     }
   }
   CheckLog();
@@ -220,7 +228,8 @@ Task<> Run::Drive(Run& run, Canceller& canceller, std::promise<void>& done) {
   if (!stream.ok()) {
     run.Fail("cannot connect to the proxy: " + std::string(stream.status().message()));
   } else {
-    Player client("client", *std::move(stream), run.case_.client, run.options_.chunking, run.worker(), run.failures_);
+    Player client("client", *std::move(stream), run.case_.client, run.options_.chunking,
+                  run.worker(), run.failures_);
     co_await client.Play();
     client.Close();
     co_await run.WaitForPeers();
@@ -230,7 +239,8 @@ Task<> Run::Drive(Run& run, Canceller& canceller, std::promise<void>& done) {
 }
 
 Task<absl::StatusOr<StreamPtr>> Run::ConnectClient() {
-  if (options_.transport == Transport::kTcp) co_return co_await SocketDialer().Dial(proxy_->listener->addresses().front(), {});
+  if (options_.transport == Transport::kTcp)
+    co_return co_await SocketDialer().Dial(proxy_->listener->addresses().front(), {});
   MemoryOptions options{.chunking = options_.chunking, .seed = options_.seed};
   options.first = Address::Ipv4(INADDR_LOOPBACK, 40000);
   options.second = Address::Ipv4(INADDR_LOOPBACK, 10000);
@@ -239,7 +249,8 @@ Task<absl::StatusOr<StreamPtr>> Run::ConnectClient() {
   co_return std::move(near);
 }
 
-// Until the proxy has noticed that the client is gone, and the upstreams have played what they have.
+// Until the proxy has noticed that the client is gone, and the upstreams have played what they
+// have.
 Task<> Run::WaitForPeers() {
   auto busy = [this] {
     if (!failures_.empty()) return false;
@@ -257,7 +268,8 @@ Task<> Run::WaitForPeers() {
 
 Task<> Run::AcceptAll(Run& run, Upstream& upstream, int fd) {
   const asio::generic::stream_protocol protocol(AF_INET, 0);
-  asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor(run.worker().io(), protocol, fd);
+  asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor(run.worker().io(),
+                                                                                 protocol, fd);
   while (true) {
     Socket socket(run.worker().io());
     auto [error] = co_await acceptor.async_accept(socket, kAwait);
@@ -270,7 +282,8 @@ Task<> Run::AcceptAll(Run& run, Upstream& upstream, int fd) {
 void Run::OnConnection(Upstream& upstream, StreamPtr stream) {
   const size_t index = upstream.connections++;
   if (index >= upstream.scripts->size()) return;  // The count will tell.
-  Player& player = upstream.players.emplace_back(Cat(upstream.name, "[", index, "]"), std::move(stream), (*upstream.scripts)[index],
+  Player& player = upstream.players.emplace_back(Cat(upstream.name, "[", index, "]"),
+                                                 std::move(stream), (*upstream.scripts)[index],
                                                  options_.chunking, worker(), failures_);
   worker().scope().Spawn(PlayUpstream(player));
 }
@@ -287,12 +300,15 @@ void Run::CheckLog() {
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);
   if (lines != *case_.log) {
-    Fail(Cat("access log: expected [", Std(absl::StrJoin(*case_.log, "; ")), "], got [", Std(absl::StrJoin(lines, "; ")), "]"));
+    Fail(Cat("access log: expected [", Std(absl::StrJoin(*case_.log, "; ")), "], got [",
+             Std(absl::StrJoin(lines, "; ")), "]"));
   }
 }
 
 }  // namespace
 
-std::vector<std::string> RunCase(const std::string& text, const RunOptions& options) { return Run(options).Play(text); }
+std::vector<std::string> RunCase(const std::string& text, const RunOptions& options) {
+  return Run(options).Play(text);
+}
 
 }  // namespace sluice::cases

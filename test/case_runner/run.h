@@ -1,5 +1,6 @@
-// One run of a case: the real proxy, built from the case's configuration as the server builds it, between a scripted client and
-// scripted upstreams. Called on the test's thread; the proxy's threads live for one run.
+// One run of a case: the real proxy, built from the case's configuration as the server builds it,
+// between a scripted client and scripted upstreams. Called on the test's thread; the proxy's
+// threads live for one run.
 #pragma once
 
 #include <string>
@@ -18,7 +19,8 @@ struct RunOptions {
   std::string directory;  // for the access log
 };
 
-/// Plays the case whose file holds `text`; what went wrong, a line each. Ends within half a minute, whatever happens.
+/// Plays the case whose file holds `text`; what went wrong, a line each. Ends within half a minute,
+/// whatever happens.
 std::vector<std::string> RunCase(const std::string& text, const RunOptions& options);
 
 }  // namespace sluice::cases

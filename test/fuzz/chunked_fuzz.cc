@@ -1,5 +1,5 @@
-// Chunked bodies: however the bytes arrive they mean the same, and a body that is encoded anew decodes to the same. The first byte of
-// an input chooses limits and cuts. One thread.
+// Chunked bodies: however the bytes arrive they mean the same, and a body that is encoded anew
+// decodes to the same. The first byte of an input chooses limits and cuts. One thread.
 #include <cstdint>
 
 #include "source/http/h1/head_writer.h"

@@ -1,5 +1,5 @@
-// Configuration texts: whatever they are, loading ends with a checked message or with at least one error, within the loader's own
-// limits, and the same text gives the same answer twice. One thread.
+// Configuration texts: whatever they are, loading ends with a checked message or with at least one
+// error, within the loader's own limits, and the same text gives the same answer twice. One thread.
 #include <cstdint>
 #include <string>
 

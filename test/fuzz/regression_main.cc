@@ -1,5 +1,5 @@
-// Runs a fuzz target over the files of its corpus, so that what once went wrong is tried by every test run. Arguments: folders or
-// files. One thread.
+// Runs a fuzz target over the files of its corpus, so that what once went wrong is tried by every
+// test run. Arguments: folders or files. One thread.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -24,7 +24,8 @@ size_t Run(const std::filesystem::path& path) {
   // Every beginning of a short input is an input, too.
   if (copy.size() <= 512) {
     for (size_t size = 0; size < copy.size(); ++size) {
-      const std::vector<uint8_t> part(copy.begin(), copy.begin() + static_cast<std::ptrdiff_t>(size));
+      const std::vector<uint8_t> part(copy.begin(),
+                                      copy.begin() + static_cast<std::ptrdiff_t>(size));
       LLVMFuzzerTestOneInput(part.data(), part.size());
     }
   }

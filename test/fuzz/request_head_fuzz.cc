@@ -1,5 +1,5 @@
-// Request heads: however the bytes arrive they mean the same, and what is forwarded means what was received. The first byte of an
-// input chooses limits and cuts. One thread.
+// Request heads: however the bytes arrive they mean the same, and what is forwarded means what was
+// received. The first byte of an input chooses limits and cuts. One thread.
 #include <cstdint>
 
 #include "source/http/h1/head_writer.h"
@@ -28,7 +28,8 @@ void CheckForwarded(const ParsedRequest& parsed, const HeadLimits& limits) {
   FUZZ_CHECK(again.head->authority == head.authority);
   FUZZ_CHECK(again.head->path == head.path);
   FUZZ_CHECK(again.head->upgrade == head.upgrade);
-  FUZZ_CHECK(again.framing.kind == parsed.framing.kind || (parsed.framing.kind == Framing::kNone && again.framing.length == 0));
+  FUZZ_CHECK(again.framing.kind == parsed.framing.kind ||
+             (parsed.framing.kind == Framing::kNone && again.framing.length == 0));
   FUZZ_CHECK(again.framing.length == parsed.framing.length);
   for (const Header& header : head.headers) {
     if (header.id == HeaderId::kProxyAuthorization) continue;
@@ -54,9 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   const ParsedRequest whole(RequestHeadParser(), input, limits, {input.size()});
   const std::string expected = Describe(whole);
-  if (input.size() <= 4096) FUZZ_CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits, Cuts(input.size(), 1, 0))) == expected);
-  FUZZ_CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits, Cuts(input.size(), 0, choice))) == expected);
+  if (input.size() <= 4096)
+    FUZZ_CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits,
+                                      Cuts(input.size(), 1, 0))) == expected);
+  FUZZ_CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits,
+                                    Cuts(input.size(), 0, choice))) == expected);
   // An empty authority (Host without a value) is answered by the proxy and never written.
-  if (whole.result.state == HeadResult::kDone && !whole.head->authority.empty()) CheckForwarded(whole, limits);
+  if (whole.result.state == HeadResult::kDone && !whole.head->authority.empty())
+    CheckForwarded(whole, limits);
   return 0;
 }

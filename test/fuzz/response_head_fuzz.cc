@@ -1,5 +1,5 @@
-// Response heads: however the bytes arrive they mean the same, and what the client gets means what was received. The first byte of an
-// input chooses the request. One thread.
+// Response heads: however the bytes arrive they mean the same, and what the client gets means what
+// was received. The first byte of an input chooses the request. One thread.
 #include <cstdint>
 
 #include "source/http/h1/head_writer.h"
@@ -22,7 +22,8 @@ ResponseFraming FramingFor(const ParsedResponse& parsed) {
     case Framing::kTunnel:
       break;
   }
-  return {ResponseFraming::kTunnel, 0, parsed.head->status == 101 ? ResponseFraming::kUpgrade : ResponseFraming::kKeepAlive};
+  return {ResponseFraming::kTunnel, 0,
+          parsed.head->status == 101 ? ResponseFraming::kUpgrade : ResponseFraming::kKeepAlive};
 }
 
 void CheckRelayed(const ParsedResponse& parsed, const ResponseHeadParser& parser) {
@@ -39,7 +40,8 @@ void CheckRelayed(const ParsedResponse& parsed, const ResponseHeadParser& parser
   FUZZ_CHECK(again.framing.kind == parsed.framing.kind);
   FUZZ_CHECK(again.framing.length == parsed.framing.length);
   FUZZ_CHECK(again.head->headers.size() == parsed.head->headers.size());
-  for (const Header& header : parsed.head->headers) FUZZ_CHECK(again.head->headers.Get(header.name).has_value());
+  for (const Header& header : parsed.head->headers)
+    FUZZ_CHECK(again.head->headers.Get(header.name).has_value());
 }
 
 }  // namespace
@@ -55,8 +57,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   const ParsedResponse whole(parser, input, {}, {input.size()});
   const std::string expected = Describe(whole);
-  if (input.size() <= 4096) FUZZ_CHECK(Describe(ParsedResponse(parser, input, {}, Cuts(input.size(), 1, 0))) == expected);
-  FUZZ_CHECK(Describe(ParsedResponse(parser, input, {}, Cuts(input.size(), 0, choice))) == expected);
+  if (input.size() <= 4096)
+    FUZZ_CHECK(Describe(ParsedResponse(parser, input, {}, Cuts(input.size(), 1, 0))) == expected);
+  FUZZ_CHECK(Describe(ParsedResponse(parser, input, {}, Cuts(input.size(), 0, choice))) ==
+             expected);
   if (whole.result.state == HeadResult::kDone) CheckRelayed(whole, parser);
   return 0;
 }

@@ -1,4 +1,5 @@
-// One immutable object for a configuration; what belongs to one request are the local variables of Handle and the body it returns.
+// One immutable object for a configuration; what belongs to one request are the local variables of
+// Handle and the body it returns.
 #include "shout/filter.h"
 
 #include "shout/v1/shout.pb.h"
@@ -9,7 +10,8 @@ namespace {
 // A body that is read through: pulled chunk by chunk, never held as a whole.
 class LoudBody final : public sluice::Body {
  public:
-  LoudBody(std::string prefix, sluice::BodyPtr body) : prefix_(std::move(prefix)), body_(std::move(body)) {}
+  LoudBody(std::string prefix, sluice::BodyPtr body)
+      : prefix_(std::move(prefix)), body_(std::move(body)) {}
 
   sluice::Task<absl::StatusOr<sluice::Chunk>> Read() override {
     if (!prefix_.empty()) co_return sluice::Chunk::Copy(std::exchange(prefix_, {}));
@@ -27,10 +29,13 @@ class LoudBody final : public sluice::Body {
 
 struct ShoutFilter final : sluice::Filter {
   explicit ShoutFilter(std::string prefix) : prefix(std::move(prefix)) {}
-  sluice::Task<sluice::Response> Handle(sluice::Request request, sluice::Exchange&, sluice::Next next) const override {
+  sluice::Task<sluice::Response> Handle(sluice::Request request, sluice::Exchange&,
+                                        sluice::Next next) const override {
     sluice::Response response = co_await next(std::move(request));
-    if (response.body != nullptr) response.body = std::make_unique<LoudBody>(prefix, std::move(response.body));
-    response.head->headers.Remove("content-length");  // The length is not known any more: the body goes out chunked.
+    if (response.body != nullptr)
+      response.body = std::make_unique<LoudBody>(prefix, std::move(response.body));
+    response.head->headers.Remove(
+        "content-length");  // The length is not known any more: the body goes out chunked.
     co_return response;
   }
   const std::string prefix;
@@ -39,10 +44,11 @@ struct ShoutFilter final : sluice::Filter {
 }  // namespace
 
 void Register(sluice::Registry& registry) {
-  registry.AddHttpFilter<v1::Shout>("shout", sluice::Posture::kRobustToUntrustedBoth,
-                                [](const v1::Shout& config, sluice::FactoryContext&) -> absl::StatusOr<sluice::FilterPtr> {
-                                  return std::make_unique<ShoutFilter>(config.prefix());
-                                });
+  registry.AddHttpFilter<v1::Shout>(
+      "shout", sluice::Posture::kRobustToUntrustedBoth,
+      [](const v1::Shout& config, sluice::FactoryContext&) -> absl::StatusOr<sluice::FilterPtr> {
+        return std::make_unique<ShoutFilter>(config.prefix());
+      });
 }
 
 }  // namespace shout

@@ -9,7 +9,8 @@ namespace {
 
 using envoy::extensions::access_loggers::file::v3::FileAccessLog;
 
-Formatter Checked(absl::StatusOr<Formatter> formatter, std::string_view field, FactoryContext& context) {
+Formatter Checked(absl::StatusOr<Formatter> formatter, std::string_view field,
+                  FactoryContext& context) {
   if (!formatter.ok()) {
     context.Error(field, Std(formatter.status().message()));
     return *Formatter::FromText("");
@@ -23,7 +24,9 @@ Formatter FormatOf(const FileAccessLog& config, FactoryContext& context) {
   switch (config.access_log_format_case()) {
     case FileAccessLog::kFormat:
       // An empty one means the default, as it did when this was the only field.
-      return Checked(Formatter::FromText(config.format().empty() ? kDefaultLogFormat : config.format()), "format", context);
+      return Checked(
+          Formatter::FromText(config.format().empty() ? kDefaultLogFormat : config.format()),
+          "format", context);
     case FileAccessLog::kJsonFormat:
       return Checked(Formatter::FromJson(config.json_format(), strings), "json_format", context);
     case FileAccessLog::kTypedJsonFormat:
@@ -39,9 +42,11 @@ Formatter FormatOf(const FileAccessLog& config, FactoryContext& context) {
 
 }  // namespace
 
-absl::StatusOr<AccessLoggerPtr> CreateFileAccessLogger(const FileAccessLog& config, FactoryContext& context) {
+absl::StatusOr<AccessLoggerPtr> CreateFileAccessLogger(const FileAccessLog& config,
+                                                       FactoryContext& context) {
   Formatter formatter = FormatOf(config, context);
-  absl::StatusOr<std::shared_ptr<AccessLogFile>> file = context.server.access_logs.Open(config.path());
+  absl::StatusOr<std::shared_ptr<AccessLogFile>> file =
+      context.server.access_logs.Open(config.path());
   if (!file.ok()) {
     return file.status();
   }

@@ -1,4 +1,5 @@
-// envoy.access_loggers.file: an access log in a file, FIFO or device. Built on the main thread, logs on the workers.
+// envoy.access_loggers.file: an access log in a file, FIFO or device. Built on the main thread,
+// logs on the workers.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -7,10 +8,11 @@
 
 namespace sluice {
 
-/// The logger of one message. A format that cannot be used is reported to the context's diagnostics; a file that cannot be
-/// opened is the error.
+/// The logger of one message. A format that cannot be used is reported to the context's
+/// diagnostics; a file that cannot be opened is the error.
 absl::StatusOr<AccessLoggerPtr> CreateFileAccessLogger(
-    const envoy::extensions::access_loggers::file::v3::FileAccessLog& config, FactoryContext& context);
+    const envoy::extensions::access_loggers::file::v3::FileAccessLog& config,
+    FactoryContext& context);
 
 void RegisterFileAccessLogger(Registry& registry);
 

@@ -10,7 +10,8 @@ using envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
 using envoy::extensions::access_loggers::stream::v3::StdoutAccessLog;
 
 template <class Config>
-absl::StatusOr<AccessLoggerPtr> Create(const Config& config, std::string_view path, FactoryContext& context) {
+absl::StatusOr<AccessLoggerPtr> Create(const Config& config, std::string_view path,
+                                       FactoryContext& context) {
   Formatter formatter =
       BuildLogFormatter(config.has_log_format() ? &config.log_format() : nullptr,
                         config::ChildPath(context.path, "log_format"), context.server.diagnostics);
@@ -23,17 +24,21 @@ absl::StatusOr<AccessLoggerPtr> Create(const Config& config, std::string_view pa
 
 }  // namespace
 
-absl::StatusOr<AccessLoggerPtr> CreateStdoutAccessLogger(const StdoutAccessLog& config, FactoryContext& context) {
+absl::StatusOr<AccessLoggerPtr> CreateStdoutAccessLogger(const StdoutAccessLog& config,
+                                                         FactoryContext& context) {
   return Create(config, "/dev/stdout", context);
 }
 
-absl::StatusOr<AccessLoggerPtr> CreateStderrAccessLogger(const StderrAccessLog& config, FactoryContext& context) {
+absl::StatusOr<AccessLoggerPtr> CreateStderrAccessLogger(const StderrAccessLog& config,
+                                                         FactoryContext& context) {
   return Create(config, "/dev/stderr", context);
 }
 
 void RegisterStreamAccessLoggers(Registry& registry) {
-  registry.AddAccessLogger<StdoutAccessLog>("envoy.access_loggers.stdout", CreateStdoutAccessLogger);
-  registry.AddAccessLogger<StderrAccessLog>("envoy.access_loggers.stderr", CreateStderrAccessLogger);
+  registry.AddAccessLogger<StdoutAccessLog>("envoy.access_loggers.stdout",
+                                            CreateStdoutAccessLogger);
+  registry.AddAccessLogger<StderrAccessLog>("envoy.access_loggers.stderr",
+                                            CreateStderrAccessLogger);
 }
 
 }  // namespace sluice

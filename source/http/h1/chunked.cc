@@ -22,7 +22,9 @@ int HexDigit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-bool IsControl(char c) { return FindControl(&c, &c + 1) == &c; }
+bool IsControl(char c) {
+  return FindControl(&c, &c + 1) == &c;
+}
 
 }  // namespace
 
@@ -56,7 +58,8 @@ ChunkedDecoder::Step ChunkedDecoder::Next(std::string_view bytes, Headers* trail
         state_ = State::kSize;
         break;
       default:
-        if (const std::string_view error = SizeLine(bytes, &at); !error.empty()) return Fail(at, error);
+        if (const std::string_view error = SizeLine(bytes, &at); !error.empty())
+          return Fail(at, error);
     }
   }
 }
@@ -140,11 +143,13 @@ std::string_view ChunkedDecoder::ExtensionByte(char c) {
   return {};
 }
 
-ChunkedDecoder::Step ChunkedDecoder::Trailers(std::string_view bytes, size_t at, Headers* trailers) {
+ChunkedDecoder::Step ChunkedDecoder::Trailers(std::string_view bytes, size_t at,
+                                              Headers* trailers) {
   while (true) {
     const char* const line = bytes.data() + at;
     const char* const end = bytes.data() + bytes.size();
-    // Never look further than the limit, so that the answer does not depend on how the bytes arrive.
+    // Never look further than the limit, so that the answer does not depend on how the bytes
+    // arrive.
     const size_t allowed = limits_.max_trailer_bytes - trailer_bytes_;
     const char* const last = line + std::min(static_cast<size_t>(end - line), allowed);
     const char* const control = FindControl(line + trailer_scanned_, last);
@@ -164,7 +169,8 @@ ChunkedDecoder::Step ChunkedDecoder::Trailers(std::string_view bytes, size_t at,
       state_ = State::kDone;
       return {Step::kEnd, at, {}, {}};
     }
-    if (const std::string_view error = TrailerLine({line, size}, trailers); !error.empty()) return Fail(at, error);
+    if (const std::string_view error = TrailerLine({line, size}, trailers); !error.empty())
+      return Fail(at, error);
   }
 }
 
@@ -175,7 +181,8 @@ std::string_view ChunkedDecoder::TrailerLine(std::string_view line, Headers* tra
   if (trailers == nullptr) return {};
   const std::string_view name = line.substr(0, colon);
   const std::string lower = ToLower(name);
-  if (!ForbiddenInTrailers(FindHeaderId(lower), lower)) trailers->AddCopy(lower, Trim(line.substr(colon + 1)));
+  if (!ForbiddenInTrailers(FindHeaderId(lower), lower))
+    trailers->AddCopy(lower, Trim(line.substr(colon + 1)));
   return {};
 }
 

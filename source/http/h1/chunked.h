@@ -1,5 +1,5 @@
-// ChunkedDecoder: the chunked transfer coding (RFC 9112 7.1), strict and incremental, without copying data. No I/O; belongs to one
-// message.
+// ChunkedDecoder: the chunked transfer coding (RFC 9112 7.1), strict and incremental, without
+// copying data. No I/O; belongs to one message.
 #pragma once
 
 #include <cstdint>
@@ -28,16 +28,27 @@ class ChunkedDecoder {
   ChunkedDecoder() = default;
   explicit ChunkedDecoder(const Limits& limits) : limits_(limits) {}
 
-  /// The next piece of the body. After kNeedMore call again with at least one byte more than what was left. At the end the trailer
-  /// fields, without those that may not be trailers, have been copied into `trailers` (which may be null: they are checked and
-  /// dropped). After kEnd and kError: no more calls.
+  /// The next piece of the body. After kNeedMore call again with at least one byte more than what
+  /// was left. At the end the trailer fields, without those that may not be trailers, have been
+  /// copied into `trailers` (which may be null: they are checked and dropped). After kEnd and
+  /// kError: no more calls.
   Step Next(std::string_view bytes, Headers* trailers);
 
   /// True after kEnd: what follows is the next message.
   bool done() const { return state_ == State::kDone; }
 
  private:
-  enum class State : uint8_t { kSize, kExtension, kSizeEnd, kData, kDataCr, kDataLf, kTrailer, kDone, kFailed };
+  enum class State : uint8_t {
+    kSize,
+    kExtension,
+    kSizeEnd,
+    kData,
+    kDataCr,
+    kDataLf,
+    kTrailer,
+    kDone,
+    kFailed
+  };
 
   Step Fail(size_t consumed, std::string_view details);
   std::string_view SizeLine(std::string_view bytes, size_t* at);
@@ -47,16 +58,24 @@ class ChunkedDecoder {
   Step Trailers(std::string_view bytes, size_t at, Headers* trailers);
 
   // What part of a chunk extension comes next: ;name=token or ;name="quoted".
-  enum class Extension : uint8_t { kStart, kName, kValueStart, kToken, kQuoted, kEscape, kQuotedEnd };
+  enum class Extension : uint8_t {
+    kStart,
+    kName,
+    kValueStart,
+    kToken,
+    kQuoted,
+    kEscape,
+    kQuotedEnd
+  };
 
   Limits limits_;
   State state_ = State::kSize;
   Extension extension_ = Extension::kStart;
   uint8_t digits_ = 0;
-  uint64_t left_ = 0;             // of the chunk
+  uint64_t left_ = 0;  // of the chunk
   size_t line_size_ = 0;
   size_t extensions_size_ = 0;
-  size_t trailer_scanned_ = 0;    // bytes of an incomplete trailer line that were looked at
+  size_t trailer_scanned_ = 0;  // bytes of an incomplete trailer line that were looked at
   size_t trailer_bytes_ = 0;
   size_t trailer_count_ = 0;
 };

@@ -11,7 +11,8 @@ using Step = ChunkedDecoder::Step;
 Decoded Check(std::string_view input, const ChunkedDecoder::Limits& limits = {}) {
   const Decoded whole = Decode(input, limits, {input.size()});
   CHECK(Decode(input, limits, Cuts(input.size(), 1, 0)) == whole);
-  for (uint32_t seed = 0; seed < 8; ++seed) CHECK(Decode(input, limits, Cuts(input.size(), 0, seed)) == whole);
+  for (uint32_t seed = 0; seed < 8; ++seed)
+    CHECK(Decode(input, limits, Cuts(input.size(), 0, seed)) == whole);
   return whole;
 }
 
@@ -27,7 +28,9 @@ TEST_CASE("bodies that are accepted") {
            {"a\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n", "\r\n\r\n\r\n\r\n\r\n", ""},
            {"1;a\r\nx\r\n1;a=b;c=\"d \\\" ;\\\\\"\r\ny\r\n0;z\r\n\r\n", "xy", ""},
            {"0\r\nX-A: 1 \r\nx-b:\r\n\r\n", "", "x-a: 1\nx-b: \n"},
-           {"0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: a\r\nAuthorization: b\r\nX-Forwarded-For: c\r\nCookie: d\r\nok: e\r\n\r\n", "", "ok: e\n"},
+           {"0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: a\r\nAuthorization: "
+            "b\r\nX-Forwarded-For: c\r\nCookie: d\r\nok: e\r\n\r\n",
+            "", "ok: e\n"},
        }) {
     INFO(row.input);
     const Decoded decoded = Check(row.input);
@@ -41,12 +44,44 @@ TEST_CASE("bodies that are accepted") {
 }
 
 TEST_CASE("bodies that are refused") {
-  for (const std::string& input : std::vector<std::string>{
-           "\r\n", "x\r\n", "-1\r\n", "+1\r\n", "0x5\r\nhello\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "5\t\r\nhello\r\n", "5;\r\nhello\r\n", "5;;a\r\nhello\r\n",
-           "5;a=\r\nhello\r\n", "5; a\r\nhello\r\n", "5;a =b\r\nhello\r\n", "5;a=\"\r\n\"\r\nhello\r\n", "5;a=\"b\"c\r\nhello\r\n", "5;a=\"\\\r\nhello\r\n", "5\nhello\r\n",
-           "5\rhello\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello\r0\r\n\r\n", "5\r\nhello0\r\n\r\n", "5\r\nhello!\r\n0\r\n\r\n", "5\r\nhell\r\n0\r\n\r\n",
-           "12345678901234567\r\n", "00000000000000001\r\nx\r\n", "8000000000000000\r\n", "ffffffffffffffff\r\n", "0\r\n\n", "0\n\r\n", "0\r\nX: y\n\r\n", "0\r\n X: y\r\n\r\n",
-           "0\r\nX : y\r\n\r\n", "0\r\n: y\r\n\r\n", "0\r\nX\r\n\r\n", "0\r\nX: y\r\n z\r\n\r\n", "0\r\nX: y\x01\r\n\r\n", "0\r\nX: y\rz\r\n\r\n", "5;a\xff\r\nhello\r\n"}) {
+  for (const std::string& input : std::vector<std::string>{"\r\n",
+                                                           "x\r\n",
+                                                           "-1\r\n",
+                                                           "+1\r\n",
+                                                           "0x5\r\nhello\r\n",
+                                                           " 5\r\nhello\r\n",
+                                                           "5 \r\nhello\r\n",
+                                                           "5\t\r\nhello\r\n",
+                                                           "5;\r\nhello\r\n",
+                                                           "5;;a\r\nhello\r\n",
+                                                           "5;a=\r\nhello\r\n",
+                                                           "5; a\r\nhello\r\n",
+                                                           "5;a =b\r\nhello\r\n",
+                                                           "5;a=\"\r\n\"\r\nhello\r\n",
+                                                           "5;a=\"b\"c\r\nhello\r\n",
+                                                           "5;a=\"\\\r\nhello\r\n",
+                                                           "5\nhello\r\n",
+                                                           "5\rhello\r\n",
+                                                           "5\r\nhello\n0\r\n\r\n",
+                                                           "5\r\nhello\r0\r\n\r\n",
+                                                           "5\r\nhello0\r\n\r\n",
+                                                           "5\r\nhello!\r\n0\r\n\r\n",
+                                                           "5\r\nhell\r\n0\r\n\r\n",
+                                                           "12345678901234567\r\n",
+                                                           "00000000000000001\r\nx\r\n",
+                                                           "8000000000000000\r\n",
+                                                           "ffffffffffffffff\r\n",
+                                                           "0\r\n\n",
+                                                           "0\n\r\n",
+                                                           "0\r\nX: y\n\r\n",
+                                                           "0\r\n X: y\r\n\r\n",
+                                                           "0\r\nX : y\r\n\r\n",
+                                                           "0\r\n: y\r\n\r\n",
+                                                           "0\r\nX\r\n\r\n",
+                                                           "0\r\nX: y\r\n z\r\n\r\n",
+                                                           "0\r\nX: y\x01\r\n\r\n",
+                                                           "0\r\nX: y\rz\r\n\r\n",
+                                                           "5;a\xff\r\nhello\r\n"}) {
     INFO(input);
     const Decoded decoded = Check(input);
     CHECK(decoded.state == Step::kError);
@@ -55,7 +90,9 @@ TEST_CASE("bodies that are refused") {
 }
 
 TEST_CASE("bodies that are not complete") {
-  for (std::string_view input : {"", "5", "5\r", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r", "5\r\nhello\r\n", "0\r\n", "0\r\n\r", "0\r\nx: y\r\n", "7fffffffffffffff\r\n"}) {
+  for (std::string_view input :
+       {"", "5", "5\r", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r", "5\r\nhello\r\n",
+        "0\r\n", "0\r\n\r", "0\r\nx: y\r\n", "7fffffffffffffff\r\n"}) {
     INFO(input);
     CHECK(Check(input).state != Step::kEnd);
     CHECK(Check(input).state != Step::kError);

@@ -17,7 +17,8 @@ constexpr int kMaxInterims = 100;
 RequestFraming FramingOf(const Body* body) {
   if (body == nullptr) return {};
   const auto length = body->Length();
-  return {length.has_value() ? RequestFraming::kLength : RequestFraming::kChunked, length.value_or(0)};
+  return {length.has_value() ? RequestFraming::kLength : RequestFraming::kChunked,
+          length.value_or(0)};
 }
 
 }  // namespace
@@ -25,7 +26,8 @@ RequestFraming FramingOf(const Body* body) {
 // The connection as a response's body sees it; the lease ends with the body.
 class UpstreamSource {
  public:
-  UpstreamSource(SessionLease lease, Exchange& exchange) : lease_(std::move(lease)), exchange_(&exchange) {}
+  UpstreamSource(SessionLease lease, Exchange& exchange)
+      : lease_(std::move(lease)), exchange_(&exchange) {}
 
   ReadBuffer& buffer() const { return lease_->buffer_; }
   Stream& stream() const { return *lease_->stream_; }
@@ -36,7 +38,9 @@ class UpstreamSource {
     lease_->peer_closed_ = true;
     return lease_->Failed(MakeError(Reason::kUpstreamProtocol, "the body ended early"));
   }
-  absl::Status Malformed(std::string_view details) { return lease_->Failed(MakeError(Reason::kUpstreamProtocol, details)); }
+  absl::Status Malformed(std::string_view details) {
+    return lease_->Failed(MakeError(Reason::kUpstreamProtocol, details));
+  }
   size_t max_read() const { return lease_->limits_.max_read; }
   bool NeedsPrelude() const { return false; }
   Task<absl::Status> Prelude() { co_return absl::OkStatus(); }
@@ -77,7 +81,8 @@ bool ClientSession::IsStale() {
   return true;
 }
 
-Task<absl::StatusOr<Response>> ClientSession::RoundTrip(SessionLease lease, Request& request, Exchange& exchange) {
+Task<absl::StatusOr<Response>> ClientSession::RoundTrip(SessionLease lease, Request& request,
+                                                        Exchange& exchange) {
   ClientSession& session = *lease;
   const RequestHead& head = *request.head;
   session.state_ = State::kBusy;
@@ -106,7 +111,8 @@ Task<absl::StatusOr<Response>> ClientSession::RoundTrip(SessionLease lease, Requ
   co_return response;
 }
 
-Task<absl::Status> ClientSession::SendRequest(Request& request, Exchange& exchange, const std::shared_ptr<ClientSession>& self) {
+Task<absl::Status> ClientSession::SendRequest(Request& request, Exchange& exchange,
+                                              const std::shared_ptr<ClientSession>& self) {
   const RequestFraming framing = FramingOf(request.body.get());
   const bool chunked = framing.kind == RequestFraming::kChunked;
   BodyPtr body = std::move(request.body);
@@ -144,7 +150,8 @@ Task<absl::Status> ClientSession::SendPart(bool chunked, Chunk chunk, Exchange& 
   const std::string_view tail = framed ? "\r\n" : "";
   const auto gone = TryWriteScratch(*stream_, scratch, chunk.data, tail);
   absl::Status status = gone.status();
-  if (gone.ok() && *gone < size) status = co_await WriteRest(*stream_, scratch, chunk.data, tail, *gone);
+  if (gone.ok() && *gone < size)
+    status = co_await WriteRest(*stream_, scratch, chunk.data, tail, *gone);
   if (status.ok()) {
     meters_.sent.Add(size);
     exchange.bytes.upstream_wire_sent += size;
@@ -152,12 +159,14 @@ Task<absl::Status> ClientSession::SendPart(bool chunked, Chunk chunk, Exchange& 
   co_return status;
 }
 
-Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked, Exchange& exchange) {
+Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked,
+                               Exchange& exchange) {
   ClientSession& session = *self;
   while (true) {
     auto chunk = co_await body->Read();
     if (!chunk.ok()) {
-      // Without the rest of its body the request is worth nothing: end it, and let the waiting side say why.
+      // Without the rest of its body the request is worth nothing: end it, and let the waiting side
+      // say why.
       session.pump_error_ = chunk.status();
       session.Close(true);
       co_return;
@@ -196,17 +205,22 @@ absl::Status ClientSession::Failed(absl::Status status) {
   return status;
 }
 
-Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead& request, Exchange& exchange, Framing* framing) {
+Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead& request,
+                                                              Exchange& exchange,
+                                                              Framing* framing) {
   const HeadLimits limits{.max_bytes = limits_.max_head_bytes, .max_headers = limits_.max_headers};
   for (int interims = 0; interims <= kMaxInterims;) {
     auto head = std::make_unique<ResponseHead>();
     parser_.Reset(request.is_head(), request.is_connect(), request.upgrade);
-    HeadResult result = buffer_.empty() ? HeadResult{} : parser_.Parse(buffer_.unread(), limits, head.get(), framing);
+    HeadResult result = buffer_.empty()
+                            ? HeadResult{}
+                            : parser_.Parse(buffer_.unread(), limits, head.get(), framing);
     while (result.state == HeadResult::kNeedMore) {
       if (absl::Status filled = co_await Fill(exchange); !filled.ok()) co_return filled;
       result = parser_.Parse(buffer_.unread(), limits, head.get(), framing);
     }
-    if (result.state == HeadResult::kError) co_return Failed(MakeError(Reason::kUpstreamProtocol, result.details));
+    if (result.state == HeadResult::kError)
+      co_return Failed(MakeError(Reason::kUpstreamProtocol, result.details));
     head->arena.Keep(buffer_.buffer());
     head->wire_bytes = static_cast<uint32_t>(result.consumed);
     buffer_.Consume(result.consumed);
@@ -215,9 +229,11 @@ Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead&
       co_return head;
     }
     ++interims;
-    // A 100 answers an Expect that travelled on; otherwise the client had its 100 from us, or never asked.
+    // A 100 answers an Expect that travelled on; otherwise the client had its 100 from us, or never
+    // asked.
     if (head->status == 100 && !request.expects_continue) continue;
-    if (absl::Status relayed = co_await exchange.SendInterim(std::move(head)); !relayed.ok()) co_return Failed(relayed);
+    if (absl::Status relayed = co_await exchange.SendInterim(std::move(head)); !relayed.ok())
+      co_return Failed(relayed);
   }
   co_return Failed(MakeError(Reason::kUpstreamProtocol, "too many interim responses"));
 }
@@ -235,10 +251,14 @@ void ClientSession::EndResponse(Exchange& exchange) {
 }
 
 void ClientSession::BecomeIdle() {
-  // Bytes beyond the response belong to no request: such a connection cannot be trusted with another one.
-  if (state_ == State::kBusy && request_done_ && response_done_ && keep_alive_ && buffer_.empty()) state_ = State::kIdle;
+  // Bytes beyond the response belong to no request: such a connection cannot be trusted with
+  // another one.
+  if (state_ == State::kBusy && request_done_ && response_done_ && keep_alive_ && buffer_.empty())
+    state_ = State::kIdle;
 }
 
-StreamPtr ClientSession::IntoTunnel(SessionLease lease) { return std::make_unique<SessionStream>(std::move(lease)); }
+StreamPtr ClientSession::IntoTunnel(SessionLease lease) {
+  return std::make_unique<SessionStream>(std::move(lease));
+}
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// ClientSession: one upstream HTTP/1.1 connection: writes a request, reads its response, and knows whether the connection may be used
-// again. Belongs to one worker.
+// ClientSession: one upstream HTTP/1.1 connection: writes a request, reads its response, and knows
+// whether the connection may be used again. Belongs to one worker.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,8 @@ namespace sluice {
 
 class ClientSession;
 
-/// The right to use a session for one exchange. When it dies the session goes back to its owner, or is closed.
+/// The right to use a session for one exchange. When it dies the session goes back to its owner, or
+/// is closed.
 class SessionLease {
  public:
   SessionLease() = default;
@@ -48,17 +49,20 @@ class ClientSession {
   virtual ~ClientSession();
   ClientSession(const ClientSession&) = delete;
 
-  /// Sends `request` (its body is taken) and returns when the head of the final response has come. The response's body holds the
-  /// lease until it was read to its end or dropped. Interim responses go to exchange.SendInterim. A 101 to an upgrade and a 2xx to a
-  /// CONNECT come back with `tunnel` set. Errors: kConnectionTerminated, kUpstreamProtocol, kCancelled.
-  static Task<absl::StatusOr<Response>> RoundTrip(SessionLease lease, Request& request, Exchange& exchange);
+  /// Sends `request` (its body is taken) and returns when the head of the final response has come.
+  /// The response's body holds the lease until it was read to its end or dropped. Interim responses
+  /// go to exchange.SendInterim. A 101 to an upgrade and a 2xx to a CONNECT come back with `tunnel`
+  /// set. Errors: kConnectionTerminated, kUpstreamProtocol, kCancelled.
+  static Task<absl::StatusOr<Response>> RoundTrip(SessionLease lease, Request& request,
+                                                  Exchange& exchange);
 
   /// Uses the connection as a plain stream from now on.
   static StreamPtr IntoTunnel(SessionLease lease);
 
   /// True while both directions of the last exchange ended cleanly and the peer announced no close.
   bool reusable() const { return state_ == State::kIdle; }
-  /// True when a kept connection is of no use any more: the peer has closed it, or spoken out of turn. One system call.
+  /// True when a kept connection is of no use any more: the peer has closed it, or spoken out of
+  /// turn. One system call.
   bool IsStale();
   /// True when the failure came before a byte of the response.
   bool untouched() const { return !response_started_; }
@@ -81,9 +85,12 @@ class ClientSession {
   friend class SessionStream;
   enum class State : uint8_t { kIdle, kBusy, kBroken };
 
-  Task<absl::Status> SendRequest(Request& request, Exchange& exchange, const std::shared_ptr<ClientSession>& self);
-  static Task<> PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked, Exchange& exchange);
-  Task<absl::StatusOr<ResponseHeadPtr>> ReadHead(const RequestHead& request, Exchange& exchange, Framing* framing);
+  Task<absl::Status> SendRequest(Request& request, Exchange& exchange,
+                                 const std::shared_ptr<ClientSession>& self);
+  static Task<> PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked,
+                         Exchange& exchange);
+  Task<absl::StatusOr<ResponseHeadPtr>> ReadHead(const RequestHead& request, Exchange& exchange,
+                                                 Framing* framing);
   Task<absl::Status> SendPart(bool chunked, Chunk chunk, Exchange& exchange);
   Task<absl::Status> Fill(Exchange& exchange);
   void Received(size_t bytes, Exchange& exchange);

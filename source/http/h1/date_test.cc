@@ -11,7 +11,8 @@ TEST_CASE("dates") {
   CHECK(at(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT");
   CHECK(at(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
   CHECK(at(1709164800) == "Thu, 29 Feb 2024 00:00:00 GMT");
-  CHECK(HttpDate(WallClock::from_time_t(7) + std::chrono::milliseconds(999)) == "Thu, 01 Jan 1970 00:00:07 GMT");
+  CHECK(HttpDate(WallClock::from_time_t(7) + std::chrono::milliseconds(999)) ==
+        "Thu, 01 Jan 1970 00:00:07 GMT");
   CHECK(HttpDate().size() == 29);
 }
 

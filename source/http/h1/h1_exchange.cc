@@ -7,7 +7,8 @@
 namespace sluice {
 namespace {
 
-// A client is watched only once its answer takes this long: quick exchanges never pay for the watch.
+// A client is watched only once its answer takes this long: quick exchanges never pay for the
+// watch.
 constexpr Duration kWatchAfter = std::chrono::milliseconds(50);
 
 }  // namespace
@@ -21,7 +22,9 @@ H1Exchange::H1Exchange(ServerSession& session)
 H1Exchange::~H1Exchange() = default;
 
 Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
-  if (response_started || request_head() == nullptr || request_head()->version == HttpVersion::kHttp10) co_return absl::OkStatus();
+  if (response_started || request_head() == nullptr ||
+      request_head()->version == HttpVersion::kHttp10)
+    co_return absl::OkStatus();
   if (head->status == 100) continue_wanted = false;
   std::string& scratch = worker().scratch();
   scratch.clear();
@@ -40,22 +43,28 @@ void H1Exchange::Settle() {
   watch_.Disarm();
 }
 
-void H1Exchange::WatchClient() { worker().wheel().Arm(watch_, kWatchAfter); }
+void H1Exchange::WatchClient() {
+  worker().wheel().Arm(watch_, kWatchAfter);
+}
 
 void H1Exchange::StopWatching() {
   watch_.Disarm();
   if (!watch_scope_.empty()) watch_scope_.Cancel();
 }
 
-void H1Exchange::Watch::OnTimer() { exchange_.watch_scope_.Spawn(WatchPeer(exchange_)); }
+void H1Exchange::Watch::OnTimer() {
+  exchange_.watch_scope_.Spawn(WatchPeer(exchange_));
+}
 
 Task<> H1Exchange::WatchPeer(H1Exchange& exchange) {
   Stream& stream = exchange.session_.stream_;
   if (absl::Status readable = co_await stream.WaitReadable(); !readable.ok()) {
-    if (ReasonOf(readable) != Reason::kCancelled) exchange.canceller().Cancel(Reason::kDownstreamClosed);
+    if (ReasonOf(readable) != Reason::kCancelled)
+      exchange.canceller().Cancel(Reason::kDownstreamClosed);
     co_return;
   }
-  // Bytes are the next request, which waits its turn; the end of the stream is a client that has left.
+  // Bytes are the next request, which waits its turn; the end of the stream is a client that has
+  // left.
   ReadBuffer& buffer = exchange.session_.buffer_;
   const auto count = stream.TryRead(buffer.Room());
   if (!count.ok() || (count->has_value() && **count == 0)) {

@@ -1,5 +1,5 @@
-// H1Exchange: the exchange that an HTTP/1.1 server session runs, with its time limits and its watch over the client. Belongs to one
-// worker.
+// H1Exchange: the exchange that an HTTP/1.1 server session runs, with its time limits and its watch
+// over the client. Belongs to one worker.
 #pragma once
 
 #include "source/base/pooled.h"
@@ -27,12 +27,12 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   ServerSession& session() { return session_; }
   Scope& own_scope() { return own_scope_; }
 
-  Framing framing;                 // of the request
+  Framing framing;  // of the request
   bool head_complete = false;
-  bool request_done = false;       // its body was read to the clean end
-  bool body_dropped = false;       // nobody will read the rest of it
-  bool continue_wanted = false;    // the client waits for 100 Continue
-  bool response_started = false;   // bytes of the final response may be on the wire
+  bool request_done = false;      // its body was read to the clean end
+  bool body_dropped = false;      // nobody will read the rest of it
+  bool continue_wanted = false;   // the client waits for 100 Continue
+  bool response_started = false;  // bytes of the final response may be on the wire
 
  private:
   // Fires when an exchange has taken long enough for its client to be worth watching.

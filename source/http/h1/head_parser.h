@@ -1,4 +1,5 @@
-// Parsers of HTTP/1.1 heads: from bytes to heads whose fields are views into those bytes. No I/O; each belongs to one connection.
+// Parsers of HTTP/1.1 heads: from bytes to heads whose fields are views into those bytes. No I/O;
+// each belongs to one connection.
 #pragma once
 
 #include <string_view>
@@ -12,8 +13,8 @@ namespace sluice {
 struct HeadResult {
   enum State : uint8_t { kNeedMore, kDone, kError };
   State state = kNeedMore;
-  size_t consumed = 0;         // of a done head: its size, with the empty lines before it
-  int status = 0;              // of an error: see HeadError; the views are constants
+  size_t consumed = 0;  // of a done head: its size, with the empty lines before it
+  int status = 0;       // of an error: see HeadError; the views are constants
   std::string_view body;
   std::string_view details;
 };
@@ -25,10 +26,13 @@ class RequestHeadParser {
   /// True when bytes of a head (not only empty lines) have been seen since Reset().
   bool started() const { return scan_.started(); }
 
-  /// `bytes` is all that is unread; after kNeedMore call again with at least one byte more, beginning with the same bytes (they may
-  /// have moved). Linear in the size of the head however it is cut. Field names become lower case in place. On kDone the views of
-  /// `head` point into `bytes` and head->arena: keep that buffer in head->arena. On kError `head` is in no particular state.
-  HeadResult Parse(absl::Span<char> bytes, const HeadLimits& limits, RequestHead* head, Framing* framing);
+  /// `bytes` is all that is unread; after kNeedMore call again with at least one byte more,
+  /// beginning with the same bytes (they may have moved). Linear in the size of the head however it
+  /// is cut. Field names become lower case in place. On kDone the views of `head` point into
+  /// `bytes` and head->arena: keep that buffer in head->arena. On kError `head` is in no particular
+  /// state.
+  HeadResult Parse(absl::Span<char> bytes, const HeadLimits& limits, RequestHead* head,
+                   Framing* framing);
 
  private:
   HeadScan scan_{HeadScan::Side::kRequest};
@@ -37,14 +41,16 @@ class RequestHeadParser {
 /// Reads responses, interim ones included; what a response means depends on its request.
 class ResponseHeadParser {
  public:
-  /// Call before each response. `upgrade` is the protocol that was asked for, in lower case, and must stay in place.
+  /// Call before each response. `upgrade` is the protocol that was asked for, in lower case, and
+  /// must stay in place.
   void Reset(bool to_head, bool to_connect, std::string_view upgrade) {
     scan_ = HeadScan(HeadScan::Side::kResponse);
     request_ = RequestTraits{to_head, to_connect, upgrade};
   }
 
   /// See RequestHeadParser::Parse. Errors have status 502.
-  HeadResult Parse(absl::Span<char> bytes, const HeadLimits& limits, ResponseHead* head, Framing* framing);
+  HeadResult Parse(absl::Span<char> bytes, const HeadLimits& limits, ResponseHead* head,
+                   Framing* framing);
 
  private:
   HeadScan scan_{HeadScan::Side::kResponse};

@@ -27,7 +27,9 @@ class Writer {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
-  void Number(uint64_t number, int base = 10) { at_ = std::to_chars(at_, at_ + 20, number, base).ptr; }
+  void Number(uint64_t number, int base = 10) {
+    at_ = std::to_chars(at_, at_ + 20, number, base).ptr;
+  }
   void Field(std::string_view name, std::string_view value) {
     Put(name);
     Put(": ");
@@ -80,7 +82,8 @@ bool HasSafeText(std::string_view text) {
 
 // Methods for which a server expects a body: it is told when there is none (RFC 9110 8.6).
 bool AnnouncesEmptyBody(const RequestHead& head) {
-  return head.method == "POST" || head.method == "PUT" || head.method == "PATCH" || head.headers.Has(HeaderId::kContentLength);
+  return head.method == "POST" || head.method == "PUT" || head.method == "PATCH" ||
+         head.headers.Has(HeaderId::kContentLength);
 }
 
 void WriteStatusLine(int status, Writer& out) {
@@ -94,7 +97,8 @@ void WriteStatusLine(int status, Writer& out) {
   out.Put("\r\n");
 }
 
-void WriteConnection(const ResponseHead& head, ResponseFraming::Connection connection, Writer& out) {
+void WriteConnection(const ResponseHead& head, ResponseFraming::Connection connection,
+                     Writer& out) {
   switch (connection) {
     case ResponseFraming::kKeepAlive:
       return;
@@ -105,7 +109,8 @@ void WriteConnection(const ResponseHead& head, ResponseFraming::Connection conne
     case ResponseFraming::kUpgrade:
       out.Field("connection", "upgrade");
       // It counts among the headers' bytes, so there is room.
-      if (const auto protocol = head.headers.Get(HeaderId::kUpgrade); protocol.has_value() && IsFieldValue(*protocol)) {
+      if (const auto protocol = head.headers.Get(HeaderId::kUpgrade);
+          protocol.has_value() && IsFieldValue(*protocol)) {
         out.Field("upgrade", *protocol);
       }
       return;
@@ -117,8 +122,8 @@ void WriteConnection(const ResponseHead& head, ResponseFraming::Connection conne
 size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, std::string* out) {
   const bool is_connect = head.is_connect();
   const std::string_view target = is_connect ? head.authority : head.path;
-  Writer writer(out, kRoom + 3 * (head.method.size() + target.size()) + head.authority.size() + head.upgrade.size() +
-                         SizeOf(head.headers));
+  Writer writer(out, kRoom + 3 * (head.method.size() + target.size()) + head.authority.size() +
+                         head.upgrade.size() + SizeOf(head.headers));
   size_t left_out = 0;
   writer.Encoded(head.method);
   writer.Put(" ");
@@ -131,7 +136,9 @@ size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, 
   }
   bool has_te = false;
   for (const Header& header : head.headers) {
-    if (header.id == HeaderId::kContentLength || header.id == HeaderId::kHost || NeverForwarded(header.id)) continue;
+    if (header.id == HeaderId::kContentLength || header.id == HeaderId::kHost ||
+        NeverForwarded(header.id))
+      continue;
     if (!IsSafe(header)) {
       ++left_out;
       continue;
@@ -157,11 +164,13 @@ size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, 
   return left_out;
 }
 
-size_t WriteResponseHead(const ResponseHead& head, const ResponseFraming& framing, std::string* out) {
+size_t WriteResponseHead(const ResponseHead& head, const ResponseFraming& framing,
+                         std::string* out) {
   Writer writer(out, kRoom + SizeOf(head.headers));
   size_t left_out = 0;
   WriteStatusLine(head.status, writer);
-  const bool tells_length = framing.kind == ResponseFraming::kNone && head.status >= 200 && head.status != 204;
+  const bool tells_length =
+      framing.kind == ResponseFraming::kNone && head.status >= 200 && head.status != 204;
   bool has_length = false;
   for (const Header& header : head.headers) {
     if (header.id == HeaderId::kContentLength) {

@@ -1,4 +1,5 @@
-// What is written is what was meant, and nothing that a receiver could read as more. Test thread only.
+// What is written is what was meant, and nothing that a receiver could read as more. Test thread
+// only.
 #include <catch2/catch.hpp>
 
 #include "source/http/h1/head_writer.h"
@@ -7,18 +8,21 @@
 namespace sluice {
 namespace {
 
-std::string Write(const RequestHead& head, const RequestFraming& framing = {}, size_t left_out = 0) {
+std::string Write(const RequestHead& head, const RequestFraming& framing = {},
+                  size_t left_out = 0) {
   std::string out = "before|";
   CHECK(WriteRequestHead(head, framing, &out) == left_out);
   return out.substr(7);
 }
-std::string Write(const ResponseHead& head, const ResponseFraming& framing = {}, size_t left_out = 0) {
+std::string Write(const ResponseHead& head, const ResponseFraming& framing = {},
+                  size_t left_out = 0) {
   std::string out = "before|";
   CHECK(WriteResponseHead(head, framing, &out) == left_out);
   return out.substr(7);
 }
 
-void Fill(RequestHead& head, std::string_view method, std::string_view authority, std::string_view path) {
+void Fill(RequestHead& head, std::string_view method, std::string_view authority,
+          std::string_view path) {
   head.method = method;
   head.authority = authority;
   head.path = path;
@@ -33,10 +37,13 @@ TEST_CASE("requests") {
   head.headers.AddCopy("Transfer-Encoding", "chunked");
   head.headers.AddCopy("Host", "other");
   CHECK(Write(head) == "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\n\r\n");
-  CHECK(Write(head, {RequestFraming::kLength, 12}) == "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\ncontent-length: 12\r\n\r\n");
-  CHECK(Write(head, {RequestFraming::kChunked, 0}) == "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n");
+  CHECK(Write(head, {RequestFraming::kLength, 12}) ==
+        "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\ncontent-length: 12\r\n\r\n");
+  CHECK(Write(head, {RequestFraming::kChunked, 0}) ==
+        "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n");
   head.headers.AddCopy("Content-Length", "7");
-  CHECK(Write(head, {RequestFraming::kLength, 3}) == "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\ncontent-length: 3\r\n\r\n");
+  CHECK(Write(head, {RequestFraming::kLength, 3}) ==
+        "GET /x?y HTTP/1.1\r\nhost: a:80\r\nx-a: 1\r\ncontent-length: 3\r\n\r\n");
 }
 
 TEST_CASE("requests without a body say so where one is expected") {
@@ -58,7 +65,9 @@ TEST_CASE("CONNECT, upgrades, TE") {
   head.headers.Add(HeaderId::kTe, "trailers");
   CHECK(Write(head) == "GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\n\r\n");
   head.upgrade = "websocket";
-  CHECK(Write(head) == "GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: upgrade, te\r\nupgrade: websocket\r\n\r\n");
+  CHECK(Write(head) ==
+        "GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: upgrade, te\r\nupgrade: "
+        "websocket\r\n\r\n");
 }
 
 TEST_CASE("nothing can be smuggled into a head") {
@@ -84,16 +93,21 @@ TEST_CASE("responses") {
   head.headers.AddCopy("upgrade", "websocket");
   head.headers.AddCopy("Proxy-Authenticate", "Basic");
   using F = ResponseFraming;
-  CHECK(Write(head, {F::kLength, 5, F::kKeepAlive}) == "HTTP/1.1 404 Not Found\r\nproxy-authenticate: Basic\r\ncontent-length: 5\r\n\r\n");
+  CHECK(Write(head, {F::kLength, 5, F::kKeepAlive}) ==
+        "HTTP/1.1 404 Not Found\r\nproxy-authenticate: Basic\r\ncontent-length: 5\r\n\r\n");
   CHECK(Write(head, {F::kChunked, 0, F::kClose}) ==
-        "HTTP/1.1 404 Not Found\r\nproxy-authenticate: Basic\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
-  CHECK(Write(head, {F::kUntilClose, 0, F::kSayKeepAlive}) == "HTTP/1.1 404 Not Found\r\nproxy-authenticate: Basic\r\nconnection: keep-alive\r\n\r\n");
-  CHECK(Write(head, {F::kNone, 0, F::kKeepAlive}) == "HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\nproxy-authenticate: Basic\r\n\r\n");
+        "HTTP/1.1 404 Not Found\r\nproxy-authenticate: Basic\r\ntransfer-encoding: "
+        "chunked\r\nconnection: close\r\n\r\n");
+  CHECK(Write(head, {F::kUntilClose, 0, F::kSayKeepAlive}) ==
+        "HTTP/1.1 404 Not Found\r\nproxy-authenticate: Basic\r\nconnection: keep-alive\r\n\r\n");
+  CHECK(Write(head, {F::kNone, 0, F::kKeepAlive}) ==
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\nproxy-authenticate: Basic\r\n\r\n");
   head.status = 204;
   CHECK(Write(head) == "HTTP/1.1 204 No Content\r\nproxy-authenticate: Basic\r\n\r\n");
   head.status = 101;
   CHECK(Write(head, {F::kTunnel, 0, F::kUpgrade}) ==
-        "HTTP/1.1 101 Switching Protocols\r\nproxy-authenticate: Basic\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+        "HTTP/1.1 101 Switching Protocols\r\nproxy-authenticate: Basic\r\nconnection: "
+        "upgrade\r\nupgrade: websocket\r\n\r\n");
   CHECK(Write(ResponseHead(200)) == "HTTP/1.1 200 OK\r\n\r\n");
   CHECK(Write(ResponseHead(799)) == "HTTP/1.1 799 \r\n\r\n");
 }

@@ -1,4 +1,5 @@
-// Message bodies of HTTP/1.1, pulled from a connection: the same reading for requests and responses. Belongs to one worker.
+// Message bodies of HTTP/1.1, pulled from a connection: the same reading for requests and
+// responses. Belongs to one worker.
 #pragma once
 
 #include <algorithm>
@@ -27,10 +28,13 @@ template <class Source>
 class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
  public:
   /// `length` is nullopt for a body that the end of the connection ends.
-  PlainBody(Source source, std::optional<uint64_t> length) : source_(std::move(source)), left_(length) {}
+  PlainBody(Source source, std::optional<uint64_t> length)
+      : source_(std::move(source)), left_(length) {}
 
   std::optional<uint64_t> Length() const override { return left_; }
-  bool Ready() const override { return !source_.NeedsPrelude() && (left_ == 0 || !source_.buffer().empty()); }
+  bool Ready() const override {
+    return !source_.NeedsPrelude() && (left_ == 0 || !source_.buffer().empty());
+  }
 
   Task<absl::StatusOr<Chunk>> Read() override {
     if (left_ == 0) co_return Chunk();
@@ -38,7 +42,8 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
       if (absl::Status status = co_await source_.Prelude(); !status.ok()) co_return status;
     }
     if (!source_.buffer().empty()) co_return TakeBuffered();
-    const size_t size = left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, size_)) : size_;
+    const size_t size =
+        left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, size_)) : size_;
     BufferRef target = BufferRef::Take(size);
     auto count = co_await source_.stream().ReadSome({target.data(), size});
     if (!count.ok()) co_return source_.Failed(count.status());
@@ -55,7 +60,9 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
   Chunk TakeBuffered() {
     ReadBuffer& buffer = source_.buffer();
     const std::string_view bytes = buffer.view();
-    const size_t count = left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, bytes.size())) : bytes.size();
+    const size_t count = left_.has_value()
+                             ? static_cast<size_t>(std::min<uint64_t>(*left_, bytes.size()))
+                             : bytes.size();
     Chunk chunk{buffer.buffer(), bytes.substr(0, count)};
     buffer.Consume(count);
     Took(count);
@@ -85,7 +92,9 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
  public:
   explicit ChunkedBody(Source source) : source_(std::move(source)), trailers_(arena_) { Advance(); }
 
-  bool Ready() const override { return !source_.NeedsPrelude() && step_.state != ChunkedDecoder::Step::kNeedMore; }
+  bool Ready() const override {
+    return !source_.NeedsPrelude() && step_.state != ChunkedDecoder::Step::kNeedMore;
+  }
   Headers* trailers() override { return trailers_.empty() ? nullptr : &trailers_; }
 
   Task<absl::StatusOr<Chunk>> Read() override {
@@ -130,8 +139,10 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
 /// The body that `framing` announces (kLength, kChunked or kUntilClose).
 template <class Source>
 BodyPtr MakeBody(Source source, const Framing& framing) {
-  if (framing.kind == Framing::kChunked) return std::make_unique<ChunkedBody<Source>>(std::move(source));
-  const auto length = framing.kind == Framing::kLength ? std::optional(framing.length) : std::nullopt;
+  if (framing.kind == Framing::kChunked)
+    return std::make_unique<ChunkedBody<Source>>(std::move(source));
+  const auto length =
+      framing.kind == Framing::kLength ? std::optional(framing.length) : std::nullopt;
   return std::make_unique<PlainBody<Source>>(std::move(source), length);
 }
 

@@ -1,30 +1,36 @@
-// ReadBuffer: bytes that were read from a stream and not consumed yet, in a pooled buffer that heads and chunks may share. Belongs to
-// one worker.
+// ReadBuffer: bytes that were read from a stream and not consumed yet, in a pooled buffer that
+// heads and chunks may share. Belongs to one worker.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
-#include "source/base/buffer.h"
 #include "absl/types/span.h"
+#include "source/base/buffer.h"
 
 namespace sluice {
 
 class ReadBuffer {
  public:
-  absl::Span<char> unread() const { return {buffer_ ? buffer_.data() + begin_ : nullptr, end_ - begin_}; }
-  std::string_view view() const { return {buffer_ ? buffer_.data() + begin_ : nullptr, end_ - begin_}; }
+  absl::Span<char> unread() const {
+    return {buffer_ ? buffer_.data() + begin_ : nullptr, end_ - begin_};
+  }
+  std::string_view view() const {
+    return {buffer_ ? buffer_.data() + begin_ : nullptr, end_ - begin_};
+  }
   bool empty() const { return begin_ == end_; }
   const BufferRef& buffer() const { return buffer_; }
   void Consume(size_t count) { begin_ += count; }
 
-  /// Room behind the unread bytes, at least `least` of it. What is unread may move, so views into it must be gone, unless the
-  /// buffer is shared: then it is copied into a new one and the old views stay valid.
+  /// Room behind the unread bytes, at least `least` of it. What is unread may move, so views into
+  /// it must be gone, unless the buffer is shared: then it is copied into a new one and the old
+  /// views stay valid.
   absl::Span<char> Room(size_t least = 1) {
     const size_t unread_size = end_ - begin_;
     if (!buffer_ || (!empty() && buffer_.size() - end_ < least) || (empty() && !buffer_.unique()) ||
         (empty() && buffer_.size() < least)) {
-      BufferRef next = BufferRef::Take(std::max(unread_size + std::max(least, unread_size), BufferRef::kSmall));
+      BufferRef next =
+          BufferRef::Take(std::max(unread_size + std::max(least, unread_size), BufferRef::kSmall));
       if (unread_size > 0) std::memcpy(next.data(), buffer_.data() + begin_, unread_size);
       buffer_ = std::move(next);
       begin_ = 0;

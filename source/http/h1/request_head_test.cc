@@ -9,9 +9,11 @@ namespace {
 ParsedRequest Parse(std::string_view input, const HeadLimits& limits = {}) {
   ParsedRequest whole(RequestHeadParser(), input, limits, {input.size()});
   const std::string expected = Describe(whole);
-  CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits, Cuts(input.size(), 1, 0))) == expected);
+  CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits, Cuts(input.size(), 1, 0))) ==
+        expected);
   for (uint32_t seed = 0; seed < 8; ++seed) {
-    CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits, Cuts(input.size(), 0, seed))) == expected);
+    CHECK(Describe(ParsedRequest(RequestHeadParser(), input, limits,
+                                 Cuts(input.size(), 0, seed))) == expected);
   }
   return whole;
 }
@@ -38,7 +40,9 @@ void CheckRefused(const std::vector<Refused>& rows) {
 }
 
 TEST_CASE("a plain request") {
-  const std::string input = "GET /p?q=1 HTTP/1.1\r\nHost: a.example:8080\r\nX-One:  two \t\r\nUSER-AGENT: x\r\nempty:\r\n\r\nrest";
+  const std::string input =
+      "GET /p?q=1 HTTP/1.1\r\nHost: a.example:8080\r\nX-One:  two \t\r\nUSER-AGENT: "
+      "x\r\nempty:\r\n\r\nrest";
   const ParsedRequest parsed = Parse(input);
   REQUIRE(parsed.result.state == HeadResult::kDone);
   CHECK(parsed.result.consumed == input.size() - 4);
@@ -55,7 +59,8 @@ TEST_CASE("a plain request") {
 }
 
 TEST_CASE("the lines of a request that are refused") {
-  const std::string_view codec = "http1.codec_error", bytes = "http1.invalid_characters", url = "http1.invalid_url";
+  const std::string_view codec = "http1.codec_error", bytes = "http1.invalid_characters",
+                         url = "http1.invalid_url";
   CheckRefused({
       {"GET / HTTP/1.1\nHost: a\r\n\r\n", 400, codec},
       {"GET / HTTP/1.1\rHost: a\r\n\r\n", 400, bytes},
@@ -116,7 +121,8 @@ TEST_CASE("the fields of a request that are refused") {
       {WithFields("a\x0b: b\r\n"), 400, bytes},
       {WithFields("Connection: a b\r\n"), 400, codec},
       {WithFields("Expect: 200-ok\r\nContent-Length: 1\r\n"), 417, "http1.unsupported_expectation"},
-      {WithFields("Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 1\r\n"), 417, "http1.unsupported_expectation"},
+      {WithFields("Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 1\r\n"), 417,
+       "http1.unsupported_expectation"},
       {WithFields("Expect: 100-continue, 100-continue\r\n"), 417, "http1.unsupported_expectation"},
       {WithFields("Transfer_Encoding: chunked\r\n"), 400, "http1.unexpected_underscore"},
       {WithFields("content_LENGTH: 3\r\n"), 400, "http1.unexpected_underscore"},
@@ -131,27 +137,37 @@ TEST_CASE("bodies whose length cannot be trusted") {
       {WithFields("tRANSFER-eNCODING: CHUNKED\r\ncONTENT-lENGTH: 0\r\n", "POST"), 400, both},
       {WithFields("Content-Length: 5\r\nContent-Length: 6\r\n", "POST"), 400, codec},
       {WithFields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "POST"), 400, te},
-      {WithFields("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "POST"), 501, te},
-      {WithFields("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", "POST"), 501, te},
+      {WithFields("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "POST"), 501,
+       te},
+      {WithFields("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", "POST"), 501,
+       te},
   };
-  for (std::string_view value : {"5, 5", "+5", "-1", "0x5", "5 ", "5\t", "\t5", "", " ", "5,", "5;", "12345678901234567890", "9223372036854775808", "1e3", "5 5"}) {
+  for (std::string_view value : {"5, 5", "+5", "-1", "0x5", "5 ", "5\t", "\t5", "", " ", "5,", "5;",
+                                 "12345678901234567890", "9223372036854775808", "1e3", "5 5"}) {
     rows.push_back({WithFields(Cat("Content-Length: ", value, "\r\n"), "POST"), 400, codec});
   }
-  for (std::string_view value : {"chunked, chunked", "chunked;q=1", "chunked, gzip", "chunked \t", "chunked ", "\tchunked", "", ",", "chunked,", ",chunked",
-                                 "\"chunked\"", "chunked chunked", "gzip;q=1, chunked", "'chunked'; x"}) {
+  for (std::string_view value :
+       {"chunked, chunked", "chunked;q=1", "chunked, gzip", "chunked \t", "chunked ", "\tchunked",
+        "", ",", "chunked,", ",chunked", "\"chunked\"", "chunked chunked", "gzip;q=1, chunked",
+        "'chunked'; x"}) {
     rows.push_back({WithFields(Cat("Transfer-Encoding: ", value, "\r\n"), "POST"), 400, te});
   }
-  for (std::string_view value : {"gzip", "gzip, chunked", "identity", "xchunked", "deflate", "chunke"}) {
+  for (std::string_view value :
+       {"gzip", "gzip, chunked", "identity", "xchunked", "deflate", "chunke"}) {
     rows.push_back({WithFields(Cat("Transfer-Encoding: ", value, "\r\n"), "POST"), 501, te});
   }
-  rows.push_back({WithFields("Transfer-Encoding: \x0b""chunked\r\n", "POST"), 400, "http1.invalid_characters"});
+  rows.push_back({WithFields("Transfer-Encoding: \x0b"
+                             "chunked\r\n",
+                             "POST"),
+                  400, "http1.invalid_characters"});
   rows.push_back({WithFields("Transfer-Encoding:\r\n chunked\r\n", "POST"), 400, te});
   rows.push_back({WithFields("Transfer-Encoding : chunked\r\n", "POST"), 400, codec});
   CheckRefused(rows);
 
   HeadLimits old;
   old.accept_http_10 = true;
-  CHECK(Parse("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", old).result.details == te);
+  CHECK(Parse("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", old)
+            .result.details == te);
 }
 
 TEST_CASE("bodies") {
@@ -173,15 +189,43 @@ TEST_CASE("bodies") {
 }
 
 TEST_CASE("hosts") {
-  for (std::string_view host : {"a,b", "u@a", "u:p@a", "a:", "a:99999", "a:65536", "a:0", "a:080", "a:abc", "a:-1", "a:80:80", ":80", "a b", "a/b", "a\\b",
-                                "a%41", "\xc3\xa9.example", "[::1", "::1", "[::1]x", "[::1]:", "[1.2.3.4]", "[::1%25lo]", "[]", "[v1.a]", "a?b", "a#b", "a\"", "a\tb"}) {
+  for (std::string_view host : {"a,b",
+                                "u@a",
+                                "u:p@a",
+                                "a:",
+                                "a:99999",
+                                "a:65536",
+                                "a:0",
+                                "a:080",
+                                "a:abc",
+                                "a:-1",
+                                "a:80:80",
+                                ":80",
+                                "a b",
+                                "a/b",
+                                "a\\b",
+                                "a%41",
+                                "\xc3\xa9.example",
+                                "[::1",
+                                "::1",
+                                "[::1]x",
+                                "[::1]:",
+                                "[1.2.3.4]",
+                                "[::1%25lo]",
+                                "[]",
+                                "[v1.a]",
+                                "a?b",
+                                "a#b",
+                                "a\"",
+                                "a\tb"}) {
     const std::string input = Cat("GET / HTTP/1.1\r\nHost: ", host, "\r\n\r\n");
     INFO(input);
     const ParsedRequest parsed = Parse(input);
     CHECK(parsed.result.status == 400);
     CHECK(parsed.result.details == "http.invalid_authority");
   }
-  for (std::string_view host : {"a", "A.Example.", "a_b.c-d:1", "a:65535", "127.0.0.1:80", "[::1]", "[::ffff:1.2.3.4]:443", ""}) {
+  for (std::string_view host : {"a", "A.Example.", "a_b.c-d:1", "a:65535", "127.0.0.1:80", "[::1]",
+                                "[::ffff:1.2.3.4]:443", ""}) {
     INFO(host);
     const ParsedRequest parsed = Parse(Cat("GET / HTTP/1.1\r\nHost: ", host, "\r\n\r\n"));
     REQUIRE(parsed.result.state == HeadResult::kDone);
@@ -191,9 +235,12 @@ TEST_CASE("hosts") {
   CHECK(parsed.result.status == 400);
   CHECK(parsed.result.body.empty());
   CHECK(parsed.result.details == "missing_host_header");
-  CHECK(Parse("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n").result.details == "http.invalid_authority");
-  CHECK(Parse("GET / HTTP/1.1\r\nHost: a\r\nHost:\r\n\r\n").result.details == "http.invalid_authority");
-  CHECK(Parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n").result.details == "http.invalid_authority");
+  CHECK(Parse("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n").result.details ==
+        "http.invalid_authority");
+  CHECK(Parse("GET / HTTP/1.1\r\nHost: a\r\nHost:\r\n\r\n").result.details ==
+        "http.invalid_authority");
+  CHECK(Parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n").result.details ==
+        "http.invalid_authority");
 }
 
 TEST_CASE("targets") {
@@ -215,7 +262,8 @@ TEST_CASE("targets") {
            {"/x", "http", "a", "/x", "PURGE"},
        }) {
     INFO(row.target);
-    const ParsedRequest parsed = Parse(Cat(row.method, " ", row.target, " HTTP/1.1\r\nHost: a\r\n\r\n"));
+    const ParsedRequest parsed =
+        Parse(Cat(row.method, " ", row.target, " HTTP/1.1\r\nHost: a\r\n\r\n"));
     REQUIRE(parsed.result.state == HeadResult::kDone);
     CHECK(parsed.head->scheme == row.scheme);
     CHECK(parsed.head->authority == row.authority);
@@ -230,7 +278,9 @@ TEST_CASE("targets") {
 }
 
 TEST_CASE("CONNECT") {
-  for (std::string_view target : {"a", "a:", "a:0", "a:65536", "a:http", "u@a:80", "a:80/x", "/", "http://a:80", "http://a:80/", "[::1]", "::1:80", "a:443:80", ":80", "*"}) {
+  for (std::string_view target :
+       {"a", "a:", "a:0", "a:65536", "a:http", "u@a:80", "a:80/x", "/", "http://a:80",
+        "http://a:80/", "[::1]", "::1:80", "a:443:80", ":80", "*"}) {
     INFO(target);
     const ParsedRequest parsed = Parse(Cat("CONNECT ", target, " HTTP/1.1\r\n\r\n"));
     CHECK(parsed.result.status == 400);
@@ -238,7 +288,8 @@ TEST_CASE("CONNECT") {
   }
   for (std::string_view target : {"a:443", "[::1]:1", "127.0.0.1:65535"}) {
     INFO(target);
-    const ParsedRequest parsed = Parse(Cat("CONNECT ", target, " HTTP/1.1\r\nHost: other\r\nContent-Length: 0\r\n\r\nearly"));
+    const ParsedRequest parsed = Parse(
+        Cat("CONNECT ", target, " HTTP/1.1\r\nHost: other\r\nContent-Length: 0\r\n\r\nearly"));
     REQUIRE(parsed.result.state == HeadResult::kDone);
     CHECK(parsed.head->authority == target);
     CHECK(parsed.head->path.empty());
@@ -246,17 +297,22 @@ TEST_CASE("CONNECT") {
     CHECK(parsed.framing.kind == Framing::kTunnel);
     CHECK_FALSE(parsed.framing.keep_alive);
   }
-  CHECK(Parse("CONNECT a:1 HTTP/1.1\r\nContent-Length: 1\r\n\r\n").result.details == "http1.body_disallowed");
-  CHECK(Parse("CONNECT a:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").result.details == "http1.body_disallowed");
+  CHECK(Parse("CONNECT a:1 HTTP/1.1\r\nContent-Length: 1\r\n\r\n").result.details ==
+        "http1.body_disallowed");
+  CHECK(Parse("CONNECT a:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").result.details ==
+        "http1.body_disallowed");
   CHECK(Parse("CONNECT a:1 HTTP/1.0\r\n\r\n").result.status == 426);
 }
 
 TEST_CASE("fields that end at this hop") {
-  ParsedRequest parsed = Parse(
-      WithFields("Connection: close, host, X-Forwarded-For, authorization, upgrade, x-mine\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: s\r\n"
-                 "X-Mine: 1\r\nX-Mine: 2\r\nkeep-alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nHTTP2-Settings: x\r\n"
-                 "Proxy-Authorization: p\r\nvia: 1.1 x\r\nother: 3\r\n"));
-  CHECK(Describe(parsed.head->headers) == "x-forwarded-for: 1.2.3.4\nproxy-authorization: p\nvia: 1.1 x\nother: 3\n");
+  ParsedRequest parsed =
+      Parse(WithFields("Connection: close, host, X-Forwarded-For, authorization, upgrade, "
+                       "x-mine\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: s\r\n"
+                       "X-Mine: 1\r\nX-Mine: 2\r\nkeep-alive: timeout=5\r\nProxy-Connection: "
+                       "keep-alive\r\nTE: gzip\r\nHTTP2-Settings: x\r\n"
+                       "Proxy-Authorization: p\r\nvia: 1.1 x\r\nother: 3\r\n"));
+  CHECK(Describe(parsed.head->headers) ==
+        "x-forwarded-for: 1.2.3.4\nproxy-authorization: p\nvia: 1.1 x\nother: 3\n");
   CHECK(parsed.head->authority == "a.example");
   CHECK_FALSE(parsed.head->keep_alive);
 
@@ -265,18 +321,22 @@ TEST_CASE("fields that end at this hop") {
   CHECK(Describe(parsed.head->headers) == "content-length: 3\n");
   parsed = Parse(WithFields("Connection: TE\r\nTE: gzip, Trailers\r\n"));
   CHECK(Describe(parsed.head->headers) == "te: trailers\n");
-  CHECK(Parse(WithFields(Cat("Connection: ", std::string(2 * 65, 'x'), "\r\n"))).result.state == HeadResult::kDone);
+  CHECK(Parse(WithFields(Cat("Connection: ", std::string(2 * 65, 'x'), "\r\n"))).result.state ==
+        HeadResult::kDone);
   std::string many = "Connection: a";
   for (int i = 0; i < 70; ++i) many += ",a";
   CHECK(Parse(WithFields(many + "\r\n")).result.status == 400);
 }
 
 TEST_CASE("upgrades") {
-  auto upgrade = [](std::string_view fields) { return std::string(Parse(WithFields(fields)).head->upgrade); };
+  auto upgrade = [](std::string_view fields) {
+    return std::string(Parse(WithFields(fields)).head->upgrade);
+  };
   CHECK(upgrade("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n") == "websocket");
   CHECK(upgrade("Connection: upgrade\r\nUpgrade: x/1\r\nContent-Length: 0\r\n") == "x/1");
   CHECK(upgrade("Upgrade: websocket\r\n").empty());
-  CHECK(upgrade("Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n").empty());
+  CHECK(upgrade("Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n")
+            .empty());
   CHECK(upgrade("Connection: upgrade\r\nUpgrade: websocket, x\r\n").empty());
   CHECK(upgrade("Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: x\r\n").empty());
   CHECK(upgrade("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n").empty());
@@ -287,7 +347,8 @@ TEST_CASE("upgrades") {
 TEST_CASE("limits") {
   HeadLimits limits;
   limits.max_bytes = 64;
-  const std::string fits = "GET / HTTP/1.1\r\nHost: a\r\nx: " + std::string(64 - 32, 'x') + "\r\n\r\n";
+  const std::string fits =
+      "GET / HTTP/1.1\r\nHost: a\r\nx: " + std::string(64 - 32, 'x') + "\r\n\r\n";
   REQUIRE(fits.size() == 64);
   CHECK(Parse(fits, limits).result.state == HeadResult::kDone);
   std::string large = fits;
@@ -320,14 +381,19 @@ TEST_CASE("HTTP/1.0 where it is accepted") {
   CHECK(parsed.head->version == HttpVersion::kHttp10);
   CHECK(parsed.head->authority.empty());
   CHECK_FALSE(parsed.head->keep_alive);
-  parsed = Parse("GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive, upgrade\r\nUpgrade: websocket\r\nExpect: x\r\n\r\n", limits);
+  parsed = Parse(
+      "GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive, upgrade\r\nUpgrade: "
+      "websocket\r\nExpect: x\r\n\r\n",
+      limits);
   CHECK(parsed.head->keep_alive);
   CHECK(parsed.head->upgrade.empty());
   CHECK(parsed.head->headers.empty());
 }
 
 TEST_CASE("a parser is reset for the next message") {
-  std::string bytes = "\r\nGET /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+  std::string bytes =
+      "\r\nGET /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET /2 HTTP/1.1\r\nHost: "
+      "a\r\n\r\n";
   RequestHeadParser parser;
   RequestHead first, second;
   Framing framing;
@@ -337,7 +403,8 @@ TEST_CASE("a parser is reset for the next message") {
   parser.Reset();
   CHECK_FALSE(parser.started());
   const size_t at = one.consumed + 1;
-  const HeadResult two = parser.Parse({bytes.data() + at, bytes.size() - at}, {}, &second, &framing);
+  const HeadResult two =
+      parser.Parse({bytes.data() + at, bytes.size() - at}, {}, &second, &framing);
   REQUIRE(two.state == HeadResult::kDone);
   CHECK(at + two.consumed == bytes.size());
   CHECK(second.path == "/2");

@@ -15,7 +15,8 @@ namespace sluice {
 class DownstreamSource {
  public:
   explicit DownstreamSource(H1Exchange& exchange) : exchange_(&exchange) {}
-  DownstreamSource(DownstreamSource&& other) noexcept : exchange_(std::exchange(other.exchange_, nullptr)) {}
+  DownstreamSource(DownstreamSource&& other) noexcept
+      : exchange_(std::exchange(other.exchange_, nullptr)) {}
   ~DownstreamSource() {
     if (exchange_ != nullptr && !exchange_->request_done) exchange_->body_dropped = true;
   }
@@ -37,10 +38,14 @@ class DownstreamSource {
     return ReasonOf(error) == Reason::kCancelled ? error : Truncated();
   }
   absl::Status Truncated() const { return MakeError(Reason::kDownstreamClosed); }
-  absl::Status Malformed(std::string_view details) const { return MakeError(Reason::kDownstreamProtocol, details); }
+  absl::Status Malformed(std::string_view details) const {
+    return MakeError(Reason::kDownstreamProtocol, details);
+  }
   size_t max_read() const { return exchange_->session().max_read_; }
   bool NeedsPrelude() const { return exchange_->continue_wanted; }
-  Task<absl::Status> Prelude() { return exchange_->SendInterim(std::make_unique<ResponseHead>(100)); }
+  Task<absl::Status> Prelude() {
+    return exchange_->SendInterim(std::make_unique<ResponseHead>(100));
+  }
 
  private:
   H1Exchange* exchange_;
@@ -60,8 +65,9 @@ class ServerSession::IdleTimer final : public Timer {
   Canceller& canceller_;
 };
 
-ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts,
-                             const ExchangeHandler& handler, const ServerSessionSettings& settings, size_t max_read)
+ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller,
+                             const ConnectionFacts& facts, const ExchangeHandler& handler,
+                             const ServerSessionSettings& settings, size_t max_read)
     : worker_(worker),
       stream_(stream),
       canceller_(canceller),
@@ -97,7 +103,8 @@ Task<bool> ServerSession::AwaitRequest() {
   Duration patience = settings_.idle_timeout;
   const bool limited = settings_.max_connection_duration > Duration::zero();
   if (limited) {
-    const Duration left = std::max<Duration>(settings_.max_connection_duration - (Now() - opened_), std::chrono::milliseconds(1));
+    const Duration left = std::max<Duration>(settings_.max_connection_duration - (Now() - opened_),
+                                             std::chrono::milliseconds(1));
     patience = patience > Duration::zero() ? std::min(patience, left) : left;
   }
   Deadline deadline(worker_.wheel(), canceller_, patience);
@@ -106,17 +113,21 @@ Task<bool> ServerSession::AwaitRequest() {
   idle_ = false;
   closed_by_peer_ = !status.ok() && ReasonOf(status) != Reason::kCancelled;
   if (deadline.fired()) {
-    (limited && Now() - opened_ >= settings_.max_connection_duration ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
+    (limited && Now() - opened_ >= settings_.max_connection_duration ? settings_.duration_timeouts
+                                                                     : settings_.idle_timeouts)
+        .Add();
   }
   co_return status.ok();
 }
 
-Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing) {
+Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
+                                         Framing* framing) {
   parser_.Reset();
   Deadline deadline(worker_.wheel(), canceller_, settings_.request_headers_timeout);
   HeadResult result;
   while (true) {
-    if (!buffer_.empty()) result = parser_.Parse(buffer_.unread(), settings_.limits, &head, framing);
+    if (!buffer_.empty())
+      result = parser_.Parse(buffer_.unread(), settings_.limits, &head, framing);
     if (result.state != HeadResult::kNeedMore) break;
     // The first bytes are there already: AwaitRequest() saw them.
     absl::StatusOr<size_t> count = 0;
@@ -125,7 +136,8 @@ Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head
     if (!ready.ok()) {
       count = ready.status();
     } else {
-      count = ready->has_value() ? absl::StatusOr<size_t>(**ready) : co_await stream_.ReadSome(room);
+      count =
+          ready->has_value() ? absl::StatusOr<size_t>(**ready) : co_await stream_.ReadSome(room);
     }
     if (!count.ok() || *count == 0) {
       const bool expired = co_await deadline.Expired();
@@ -172,15 +184,19 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   buffer_.Consume(result.consumed);
   exchange.head_complete = true;
   // The client's wait for a 100 is ours to end, unless the origin is to decide.
-  if (!settings_.proxy_100_continue) exchange.continue_wanted = std::exchange(head->expects_continue, false);
+  if (!settings_.proxy_100_continue)
+    exchange.continue_wanted = std::exchange(head->expects_continue, false);
   exchange.set_request_head(std::move(head));
   exchange.LimitIdle(settings_.stream_idle_timeout);
-  if (settings_.max_stream_duration > Duration::zero()) exchange.LimitDuration(settings_.max_stream_duration);
+  if (settings_.max_stream_duration > Duration::zero())
+    exchange.LimitDuration(settings_.max_stream_duration);
 
   Request request{exchange.request_head(), nullptr};
   const Framing& framing = exchange.framing;
-  if (framing.kind == Framing::kChunked || (framing.kind == Framing::kLength && framing.length > 0)) {
-    if (settings_.request_timeout > Duration::zero()) worker_.wheel().Arm(exchange.request_, settings_.request_timeout);
+  if (framing.kind == Framing::kChunked ||
+      (framing.kind == Framing::kLength && framing.length > 0)) {
+    if (settings_.request_timeout > Duration::zero())
+      worker_.wheel().Arm(exchange.request_, settings_.request_timeout);
     request.body = MakeBody(DownstreamSource(exchange), framing);
   } else {
     exchange.request_done = true;
@@ -202,9 +218,13 @@ Task<ServerSession::After> ServerSession::ServeOne() {
 }
 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
-  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped) return false;
-  if (settings_.max_connection_duration > Duration::zero() && Now() - opened_ >= settings_.max_connection_duration) return false;
-  return settings_.max_requests_per_connection == 0 || requests_ + 1 < settings_.max_requests_per_connection;
+  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped)
+    return false;
+  if (settings_.max_connection_duration > Duration::zero() &&
+      Now() - opened_ >= settings_.max_connection_duration)
+    return false;
+  return settings_.max_requests_per_connection == 0 ||
+         requests_ + 1 < settings_.max_requests_per_connection;
 }
 
 ResponseFraming ServerSession::Decide(const H1Exchange& exchange, const Response& response) const {
@@ -255,7 +275,8 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   if (framing.kind == ResponseFraming::kNone && response.body != nullptr) {
     // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).
     const auto length = response.body->Length();
-    if (length.has_value() && head.status != 204 && head.status != 304) head.headers.Set(HeaderId::kContentLength, Cat(*length));
+    if (length.has_value() && head.status != 204 && head.status != 304)
+      head.headers.Set(HeaderId::kContentLength, Cat(*length));
     response.body = nullptr;
   }
 
@@ -273,17 +294,22 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
     exchange.StopWatching();
     co_await exchange.watch_scope_.Join();
     handler_.OnTunnel(exchange);
-    co_await RunTunnel(stream_, buffer_, *response.tunnel, exchange, settings_.received, settings_.sent);
+    co_await RunTunnel(stream_, buffer_, *response.tunnel, exchange, settings_.received,
+                       settings_.sent);
     after = After::kClose;
-  } else if (framing.connection == ResponseFraming::kClose || !exchange.request_done || !MayStay(exchange)) {
+  } else if (framing.connection == ResponseFraming::kClose || !exchange.request_done ||
+             !MayStay(exchange)) {
     after = exchange.request_done && buffer_.empty() ? After::kClose : After::kLinger;
   }
-  if (settings_.max_requests_per_connection != 0 && requests_ + 1 == settings_.max_requests_per_connection) settings_.request_limits.Add();
+  if (settings_.max_requests_per_connection != 0 &&
+      requests_ + 1 == settings_.max_requests_per_connection)
+    settings_.request_limits.Add();
   exchange.keep_response(std::move(response.head));
   co_return after;
 }
 
-Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view data, std::string_view tail) {
+Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view data,
+                                       std::string_view tail) {
   std::string& scratch = worker_.scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
   const auto gone = TryWriteScratch(stream_, scratch, data, tail);
@@ -298,8 +324,10 @@ Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view da
   co_return status;
 }
 
-// Writes the head and the body, the first part of it in one go with the head; false when the response could not be finished.
-Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response, const ResponseFraming& framing) {
+// Writes the head and the body, the first part of it in one go with the head; false when the
+// response could not be finished.
+Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
+                                    const ResponseFraming& framing) {
   const bool chunked = framing.kind == ResponseFraming::kChunked;
   Body* body = response.body.get();
   bool more = body != nullptr && !(framing.kind == ResponseFraming::kLength && framing.length == 0);
@@ -327,9 +355,11 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response, co
     if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
     if (chunked && !chunk.empty()) WriteChunkHeader(chunk.data.size(), &scratch);
     if (scratch.empty() && chunk.empty()) continue;
-    const absl::Status sent = co_await Send(exchange, chunk.data, chunked && !chunk.empty() ? "\r\n" : "");
+    const absl::Status sent =
+        co_await Send(exchange, chunk.data, chunked && !chunk.empty() ? "\r\n" : "");
     if (!sent.ok()) {
-      exchange.Note(MakeError(canceller_.cancelled() ? canceller_.reason() : Reason::kDownstreamClosed));
+      exchange.Note(
+          MakeError(canceller_.cancelled() ? canceller_.reason() : Reason::kDownstreamClosed));
       co_return false;
     }
   }
@@ -337,14 +367,17 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response, co
 }
 
 void ServerSession::NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const {
-  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller_.cancelled() ? canceller_.reason() : ReasonOf(error);
+  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller_.cancelled()
+                            ? canceller_.reason()
+                            : ReasonOf(error);
   const ReasonMeaning& meaning = MeaningOf(reason);
   if (meaning.flag.has_value()) exchange.Note(*meaning.flag);
   if (meaning.reset.empty()) return exchange.set_details(meaning.details);
   exchange.set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));
 }
 
-// Lets the client read the last response before the connection goes: an early close would reset it (RFC 9112 9.6).
+// Lets the client read the last response before the connection goes: an early close would reset it
+// (RFC 9112 9.6).
 Task<> ServerSession::Linger() {
   stream_.ShutdownWrite();
   if (canceller_.cancelled()) co_return;

@@ -1,5 +1,5 @@
-// ServerSession: one downstream HTTP/1.1 connection: reads requests one after the other, has each answered, writes the responses, and
-// decides when the connection ends. Belongs to one worker.
+// ServerSession: one downstream HTTP/1.1 connection: reads requests one after the other, has each
+// answered, writes the responses, and decides when the connection ends. Belongs to one worker.
 #pragma once
 
 #include <functional>
@@ -14,11 +14,13 @@
 
 namespace sluice {
 
-/// Answers the requests of a connection: the HTTP connection manager. Called on the connection's worker.
+/// Answers the requests of a connection: the HTTP connection manager. Called on the connection's
+/// worker.
 class ExchangeHandler {
  public:
   virtual ~ExchangeHandler() = default;
-  /// The whole way of a request through filters and router. `request.head` is exchange.request_head().
+  /// The whole way of a request through filters and router. `request.head` is
+  /// exchange.request_head().
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
   /// The answer to bytes that are no acceptable request; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
@@ -28,7 +30,8 @@ class ExchangeHandler {
   virtual void OnComplete(Exchange& exchange) const = 0;
 };
 
-/// Zero durations: no limit. Defaults are Envoy's, but for the header timeout, which Envoy leaves off.
+/// Zero durations: no limit. Defaults are Envoy's, but for the header timeout, which Envoy leaves
+/// off.
 struct ServerSessionSettings {
   HeadLimits limits;
   Duration idle_timeout = std::chrono::hours(1);
@@ -42,7 +45,8 @@ struct ServerSessionSettings {
   bool proxy_100_continue = false;
   /// downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total
   Counter received, sent;
-  /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached, downstream_cx_max_requests_reached
+  /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached,
+  /// downstream_cx_max_requests_reached
   Counter idle_timeouts, duration_timeouts, request_limits;
 };
 
@@ -50,9 +54,11 @@ class H1Exchange;
 
 class ServerSession {
  public:
-  /// All arguments outlive the session. `max_read`: the most bytes of a body to hold at a time. `canceller` is that of the coroutine that runs Run().
-  ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts, const ExchangeHandler& handler,
-                const ServerSessionSettings& settings, size_t max_read = 1024 * 1024);
+  /// All arguments outlive the session. `max_read`: the most bytes of a body to hold at a time.
+  /// `canceller` is that of the coroutine that runs Run().
+  ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts,
+                const ExchangeHandler& handler, const ServerSessionSettings& settings,
+                size_t max_read = 1024 * 1024);
   ~ServerSession();
 
   /// Serves the connection to its end and closes it.

@@ -1,5 +1,6 @@
-// SessionStream: what is left of an upstream connection when it stops being HTTP: first the bytes that came behind the head, then the
-// stream itself. Holds the lease, so that the connection is still counted. Belongs to one worker.
+// SessionStream: what is left of an upstream connection when it stops being HTTP: first the bytes
+// that came behind the head, then the stream itself. Holds the lease, so that the connection is
+// still counted. Belongs to one worker.
 #pragma once
 
 #include "source/http/h1/client_session.h"

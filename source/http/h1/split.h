@@ -1,4 +1,5 @@
-// Test support: the same bytes whole, byte by byte and in random pieces must mean the same. Test thread only.
+// Test support: the same bytes whole, byte by byte and in random pieces must mean the same. Test
+// thread only.
 #pragma once
 
 #include <memory>
@@ -28,11 +29,13 @@ inline std::vector<size_t> Cuts(size_t size, size_t step, uint32_t seed) {
 /// A head parsed from copies of `input` that grow as `cuts` says, each at another address.
 template <class Parser, class Head>
 struct Parsed {
-  Parsed(Parser parser, std::string_view input, const HeadLimits& limits, const std::vector<size_t>& cuts)
+  Parsed(Parser parser, std::string_view input, const HeadLimits& limits,
+         const std::vector<size_t>& cuts)
       : head(std::make_unique<Head>()) {
     for (size_t cut : cuts) {
       std::vector<char> next(bytes);
-      next.insert(next.end(), input.begin() + static_cast<std::ptrdiff_t>(bytes.size()), input.begin() + static_cast<std::ptrdiff_t>(cut));
+      next.insert(next.end(), input.begin() + static_cast<std::ptrdiff_t>(bytes.size()),
+                  input.begin() + static_cast<std::ptrdiff_t>(cut));
       bytes.swap(next);
       result = parser.Parse({bytes.data(), bytes.size()}, limits, head.get(), &framing);
       if (result.state != HeadResult::kNeedMore) return;
@@ -55,8 +58,10 @@ inline std::string Describe(const Headers& headers) {
 
 inline std::string Outcome(const HeadResult& result, const Framing& framing) {
   if (result.state == HeadResult::kNeedMore) return "more";
-  if (result.state == HeadResult::kError) return Cat("error ", result.status, " ", result.body, " ", result.details);
-  return Cat("done ", result.consumed, " kind ", static_cast<int>(framing.kind), " length ", framing.length, framing.keep_alive ? " keep" : " close");
+  if (result.state == HeadResult::kError)
+    return Cat("error ", result.status, " ", result.body, " ", result.details);
+  return Cat("done ", result.consumed, " kind ", static_cast<int>(framing.kind), " length ",
+             framing.length, framing.keep_alive ? " keep" : " close");
 }
 
 /// Everything that was understood, as text.
@@ -64,14 +69,16 @@ inline std::string Describe(const ParsedRequest& parsed) {
   std::string text = Outcome(parsed.result, parsed.framing);
   if (parsed.result.state != HeadResult::kDone) return text;
   const RequestHead& head = *parsed.head;
-  AppendTo(&text, "\n", head.method, " ", head.scheme, " ", head.authority, " ", head.path, " ", ToString(head.version), " ", head.upgrade,
-           head.expects_continue ? " expects" : "", "\n", Describe(head.headers));
+  AppendTo(&text, "\n", head.method, " ", head.scheme, " ", head.authority, " ", head.path, " ",
+           ToString(head.version), " ", head.upgrade, head.expects_continue ? " expects" : "", "\n",
+           Describe(head.headers));
   return text;
 }
 inline std::string Describe(const ParsedResponse& parsed) {
   std::string text = Outcome(parsed.result, parsed.framing);
   if (parsed.result.state != HeadResult::kDone) return text;
-  AppendTo(&text, "\n", parsed.head->status, " ", ToString(parsed.head->version), "\n", Describe(parsed.head->headers));
+  AppendTo(&text, "\n", parsed.head->status, " ", ToString(parsed.head->version), "\n",
+           Describe(parsed.head->headers));
   return text;
 }
 
@@ -83,12 +90,14 @@ struct Decoded {
 
   bool operator==(const Decoded& other) const {
     // Where the input is refused, and how much was data until then, is part of the meaning.
-    return state == other.state && data == other.data && details == other.details && trailers == other.trailers &&
+    return state == other.state && data == other.data && details == other.details &&
+           trailers == other.trailers &&
            (state != ChunkedDecoder::Step::kEnd || consumed == other.consumed);
   }
 };
 
-inline Decoded Decode(std::string_view input, const ChunkedDecoder::Limits& limits, const std::vector<size_t>& cuts) {
+inline Decoded Decode(std::string_view input, const ChunkedDecoder::Limits& limits,
+                      const std::vector<size_t>& cuts) {
   using Step = ChunkedDecoder::Step;
   Decoded decoded;
   ChunkedDecoder decoder(limits);
@@ -96,7 +105,8 @@ inline Decoded Decode(std::string_view input, const ChunkedDecoder::Limits& limi
   Headers trailers(arena);
   for (size_t cut : cuts) {
     while (true) {
-      const std::string piece(input.substr(decoded.consumed, cut - decoded.consumed));  // its own memory: overruns are seen
+      const std::string piece(input.substr(
+          decoded.consumed, cut - decoded.consumed));  // its own memory: overruns are seen
       const Step step = decoder.Next(piece, &trailers);
       decoded.state = step.state;
       decoded.data.append(step.data);

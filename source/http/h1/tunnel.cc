@@ -12,7 +12,7 @@ struct Direction {
   uint64_t& bytes;
   Counter counter;
   Exchange& exchange;
-  absl::Status result;       // of reading `from`, unless write_failed
+  absl::Status result;  // of reading `from`, unless write_failed
   bool write_failed = false;
 };
 
@@ -50,19 +50,24 @@ Task<absl::Status> CopyAll(Direction& direction) {
   co_return absl::OkStatus();
 }
 
-// Runs one direction; a failure cuts the other as well, since a byte stream with a hole is worth nothing.
+// Runs one direction; a failure cuts the other as well, since a byte stream with a hole is worth
+// nothing.
 Task<> Copy(Direction& direction) {
   direction.result = co_await CopyAll(direction);
   if (direction.result.ok()) co_return;
   direction.from.Close();
-  direction.to.Close(!direction.write_failed && ReasonOf(direction.result) == Reason::kConnectionTerminated);
+  direction.to.Close(!direction.write_failed &&
+                     ReasonOf(direction.result) == Reason::kConnectionTerminated);
 }
 
 void NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
-  if (exchange.canceller().cancelled()) return exchange.Note(MakeError(exchange.canceller().reason()));
-  const bool client_broke = (!up.result.ok() && !up.write_failed && ReasonOf(up.result) == Reason::kConnectionTerminated) ||
+  if (exchange.canceller().cancelled())
+    return exchange.Note(MakeError(exchange.canceller().reason()));
+  const bool client_broke = (!up.result.ok() && !up.write_failed &&
+                             ReasonOf(up.result) == Reason::kConnectionTerminated) ||
                             (!down.result.ok() && down.write_failed);
-  const bool origin_broke = (!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed);
+  const bool origin_broke =
+      (!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed);
   if (client_broke) return exchange.Note(MakeError(Reason::kDownstreamClosed));
   if (!origin_broke) return;
   exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
@@ -71,7 +76,8 @@ void NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
 
 }  // namespace
 
-Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchange& exchange, Counter received, Counter sent) {
+Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchange& exchange,
+                 Counter received, Counter sent) {
   if (!early.empty()) {
     const std::string_view part[] = {early.view()};
     exchange.bytes.body_received += early.view().size();
@@ -83,7 +89,8 @@ Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchan
       co_return;
     }
   }
-  Direction up{downstream, upstream, exchange.bytes.body_received, received, exchange, absl::OkStatus()};
+  Direction up{downstream, upstream, exchange.bytes.body_received,
+               received,   exchange, absl::OkStatus()};
   Direction down{upstream, downstream, exchange.bytes.body_sent, sent, exchange, absl::OkStatus()};
   exchange.scope().Spawn(Copy(up));
   co_await Copy(down);

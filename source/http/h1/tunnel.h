@@ -1,4 +1,5 @@
-// Tunnels: bytes both ways between a client and an upstream stream, each direction ending on its own. Worker thread only.
+// Tunnels: bytes both ways between a client and an upstream stream, each direction ending on its
+// own. Worker thread only.
 #pragma once
 
 #include "source/base/metric.h"
@@ -7,9 +8,11 @@
 
 namespace sluice {
 
-/// Copies between `downstream` (after what `early` holds of it) and `upstream` until both directions have ended. An end of one
-/// direction is passed on as an end (half-close); an error ends both. Counts body bytes both ways in exchange.bytes, touches the idle
-/// limit, and notes on the exchange how it ended.
-Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchange& exchange, Counter received, Counter sent);
+/// Copies between `downstream` (after what `early` holds of it) and `upstream` until both
+/// directions have ended. An end of one direction is passed on as an end (half-close); an error
+/// ends both. Counts body bytes both ways in exchange.bytes, touches the idle limit, and notes on
+/// the exchange how it ended.
+Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchange& exchange,
+                 Counter received, Counter sent);
 
 }  // namespace sluice

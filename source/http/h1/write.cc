@@ -5,7 +5,8 @@
 
 namespace sluice {
 
-Task<absl::Status> WriteRest(Stream& stream, std::string_view scratch, std::string_view data, std::string_view tail, size_t gone) {
+Task<absl::Status> WriteRest(Stream& stream, std::string_view scratch, std::string_view data,
+                             std::string_view tail, size_t gone) {
   std::string_view parts[] = {scratch, data, tail};
   for (std::string_view& part : parts) {
     const size_t count = std::min(gone, part.size());

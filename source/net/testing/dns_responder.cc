@@ -32,7 +32,8 @@ std::string NameBytes(const std::string& name) {
   return out + '\0';
 }
 
-void PutRecord(std::string& out, const std::string& name, int type, uint32_t ttl, const std::string& data) {
+void PutRecord(std::string& out, const std::string& name, int type, uint32_t ttl,
+               const std::string& data) {
   out += name;
   Put16(out, static_cast<uint32_t>(type));
   Put16(out, 1);
@@ -43,7 +44,8 @@ void PutRecord(std::string& out, const std::string& name, int type, uint32_t ttl
 }
 
 std::string AddressBytes(const Address& address) {
-  if (address.family() == AF_INET) return {reinterpret_cast<const char*>(&address.v4().sin_addr), 4};
+  if (address.family() == AF_INET)
+    return {reinterpret_cast<const char*>(&address.v4().sin_addr), 4};
   return {reinterpret_cast<const char*>(&address.v6().sin6_addr), 16};
 }
 
@@ -55,7 +57,8 @@ bool BindPair(int& udp, int& tcp, uint16_t& port) {
     const Address any = Address::Ipv4(0x7f000001, 0);
     sockaddr_in bound{};
     socklen_t length = sizeof(bound);
-    if (::bind(udp, any.data(), any.size()) == 0 && ::getsockname(udp, reinterpret_cast<sockaddr*>(&bound), &length) == 0) {
+    if (::bind(udp, any.data(), any.size()) == 0 &&
+        ::getsockname(udp, reinterpret_cast<sockaddr*>(&bound), &length) == 0) {
       const Address same = any.WithPort(ntohs(bound.sin_port));
       if (::bind(tcp, same.data(), same.size()) == 0 && ::listen(tcp, 64) == 0) {
         port = same.port();
@@ -93,12 +96,14 @@ void DnsResponder::ServeUdp() {
   char buffer[4096];
   sockaddr_in peer{};
   socklen_t length = sizeof(peer);
-  const ssize_t n = ::recvfrom(udp_, buffer, sizeof(buffer), 0, reinterpret_cast<sockaddr*>(&peer), &length);
+  const ssize_t n =
+      ::recvfrom(udp_, buffer, sizeof(buffer), 0, reinterpret_cast<sockaddr*>(&peer), &length);
   if (n < static_cast<ssize_t>(kHeader)) return;
   std::string forged;
   const std::string answer = Answer({buffer, static_cast<size_t>(n)}, false, &forged);
   for (const std::string& packet : {forged, answer}) {
-    if (!packet.empty()) ::sendto(udp_, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&peer), length);
+    if (!packet.empty())
+      ::sendto(udp_, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&peer), length);
   }
 }
 
@@ -111,12 +116,14 @@ void DnsResponder::ServeTcp() {
   char buffer[4096];
   if (::recv(fd, size, 2, MSG_WAITALL) == 2) {
     const size_t wanted = static_cast<size_t>(size[0] << 8 | size[1]);
-    if (wanted <= sizeof(buffer) && ::recv(fd, buffer, wanted, MSG_WAITALL) == static_cast<ssize_t>(wanted)) {
+    if (wanted <= sizeof(buffer) &&
+        ::recv(fd, buffer, wanted, MSG_WAITALL) == static_cast<ssize_t>(wanted)) {
       std::string out;
       const std::string answer = Answer({buffer, wanted}, true, nullptr);
       Put16(out, static_cast<uint32_t>(answer.size()));
       out += answer;
-      if (!answer.empty() && ::send(fd, out.data(), out.size(), MSG_NOSIGNAL) > 0) ::recv(fd, size, 1, 0);  // Until the peer closes.
+      if (!answer.empty() && ::send(fd, out.data(), out.size(), MSG_NOSIGNAL) > 0)
+        ::recv(fd, size, 1, 0);  // Until the peer closes.
     }
   }
   ::close(fd);
@@ -128,11 +135,13 @@ std::string DnsResponder::Answer(std::string_view packet, bool is_tcp, std::stri
   while (at < packet.size() && packet[at] != 0) {
     const size_t size = static_cast<unsigned char>(packet[at]);
     if (!question.name.empty()) question.name += '.';
-    for (const char c : packet.substr(at + 1, size)) question.name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    for (const char c : packet.substr(at + 1, size))
+      question.name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     at += size + 1;
   }
   if (at + 5 > packet.size()) return {};
-  question.type = static_cast<unsigned char>(packet[at + 1]) << 8 | static_cast<unsigned char>(packet[at + 2]);
+  question.type =
+      static_cast<unsigned char>(packet[at + 1]) << 8 | static_cast<unsigned char>(packet[at + 2]);
   question.is_tcp = is_tcp;
   question.count = questions_++;
   const Reply reply = script_(question);
@@ -149,7 +158,8 @@ std::string DnsResponder::Answer(std::string_view packet, bool is_tcp, std::stri
   for (const std::string& literal : reply.addresses) {
     const Address address = *Address::Ip(literal, 0);
     if (is_cut || (question.type == kTypeA) != (address.family() == AF_INET)) continue;
-    PutRecord(records, reply.cname.empty() ? asked : NameBytes(reply.cname), question.type, reply.ttl, AddressBytes(address));
+    PutRecord(records, reply.cname.empty() ? asked : NameBytes(reply.cname), question.type,
+              reply.ttl, AddressBytes(address));
     ++count;
   }
   std::string out(packet.substr(0, 2));

@@ -1,5 +1,5 @@
-// DnsResponder: a small DNS server for unit tests on a port of 127.0.0.1, UDP and TCP, that answers as a function says.
-// The function runs on the server's own thread.
+// DnsResponder: a small DNS server for unit tests on a port of 127.0.0.1, UDP and TCP, that answers
+// as a function says. The function runs on the server's own thread.
 #pragma once
 
 #include <atomic>
@@ -22,16 +22,17 @@ class DnsResponder {
     std::string name;  // lower case, without the final dot
     int type = 0;
     bool is_tcp = false;
-    int count = 0;     // how many questions the server had before
+    int count = 0;  // how many questions the server had before
   };
   struct Reply {
-    int code = 0;                        // 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED
-    std::vector<std::string> addresses;  // literals; those of another type than the question's are left out
+    int code = 0;  // 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED
+    std::vector<std::string>
+        addresses;  // literals; those of another type than the question's are left out
     uint32_t ttl = 30;
-    std::string cname;                   // the addresses belong to this name
+    std::string cname;  // the addresses belong to this name
     bool silent = false;
-    bool truncated = false;              // over UDP only
-    bool forged_first = false;           // a packet with another id and address 6.6.6.6 goes out first
+    bool truncated = false;     // over UDP only
+    bool forged_first = false;  // a packet with another id and address 6.6.6.6 goes out first
   };
   using Script = std::function<Reply(const Question&)>;
 

@@ -13,7 +13,9 @@ class Text : public FilterStateObject {
   std::string ToString() const override { return "state"; }
 };
 
-TimePoint After(TimePoint start, int milliseconds) { return start + std::chrono::milliseconds(milliseconds); }
+TimePoint After(TimePoint start, int milliseconds) {
+  return start + std::chrono::milliseconds(milliseconds);
+}
 
 }  // namespace
 

@@ -22,7 +22,9 @@ struct Surroundings {
 
 class TestExchange : private exchange_internal::Surroundings, public Exchange {
  public:
-  TestExchange() : Exchange(Surroundings::worker, Surroundings::scope, Surroundings::canceller, Surroundings::connection) {}
+  TestExchange()
+      : Exchange(Surroundings::worker, Surroundings::scope, Surroundings::canceller,
+                 Surroundings::connection) {}
 
   Task<absl::Status> SendInterim(ResponseHeadPtr) override { co_return absl::OkStatus(); }
   void LimitIdle(Duration) override {}

@@ -1,5 +1,5 @@
-// ScriptedResolver: a Resolver for tests that answers from a table, at once or when it is told to. The table may be changed from
-// any thread, the look-ups run on the main worker.
+// ScriptedResolver: a Resolver for tests that answers from a table, at once or when it is told to.
+// The table may be changed from any thread, the look-ups run on the main worker.
 #pragma once
 
 #include <list>
@@ -16,21 +16,27 @@ namespace sluice::testing {
 class ScriptedResolver final : public Resolver {
  public:
   /// Names that are not set do not exist.
-  void Set(const std::string& name, std::vector<std::string> literals, std::chrono::seconds ttl = std::chrono::seconds(3600)) {
+  void Set(const std::string& name, std::vector<std::string> literals,
+           std::chrono::seconds ttl = std::chrono::seconds(3600)) {
     DnsAnswer answer{DnsAnswer::Outcome::kCompleted, std::string(kResolvedDetails), {}};
-    for (const std::string& literal : literals) answer.addresses.push_back({*Address::Ip(literal, 0), ttl});
-    if (literals.empty()) answer.details = "cares_norecords:DNS_server_returned_answer_with_no_data";
+    for (const std::string& literal : literals)
+      answer.addresses.push_back({*Address::Ip(literal, 0), ttl});
+    if (literals.empty())
+      answer.details = "cares_norecords:DNS_server_returned_answer_with_no_data";
     Set(name, std::move(answer));
   }
   void Fail(const std::string& name) {
-    Set(name, DnsAnswer{DnsAnswer::Outcome::kFailed, "cares_failure:DNS_server_returned_general_failure", {}});
+    Set(name,
+        DnsAnswer{
+            DnsAnswer::Outcome::kFailed, "cares_failure:DNS_server_returned_general_failure", {}});
   }
   void Set(const std::string& name, DnsAnswer answer) {
     std::lock_guard lock(mutex_);
     answers_[name] = std::move(answer);
   }
 
-  /// While held, look-ups of `name` wait; they end with kTimedOut after their timeout, or with the answer after Release().
+  /// While held, look-ups of `name` wait; they end with kTimedOut after their timeout, or with the
+  /// answer after Release().
   void Hold(const std::string& name) {
     std::lock_guard lock(mutex_);
     held_[name];
@@ -53,7 +59,8 @@ class ScriptedResolver final : public Resolver {
     if (std::optional<DnsAnswer> literal = LiteralAnswer(name)) co_return std::move(*literal);
     Event released(co_await asio::this_coro::executor);
     if (Enter(name, released)) {
-      const bool is_cancelled = !co_await released.WaitFor(timeout > Duration::zero() ? timeout : Duration::max());
+      const bool is_cancelled =
+          !co_await released.WaitFor(timeout > Duration::zero() ? timeout : Duration::max());
       if (!released.is_set()) {
         Leave(name, released);
         if (is_cancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};

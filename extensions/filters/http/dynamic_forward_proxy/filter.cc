@@ -18,7 +18,8 @@ class SavedAddress final : public FilterStateObject {
   const std::string text_;
 };
 
-// An absent header leaves the authority as it is; an empty one makes it empty, which the cluster refuses.
+// An absent header leaves the authority as it is; an empty one makes it empty, which the cluster
+// refuses.
 void Rewrite(const HostRewrite& rewrite, RequestHead& head) {
   if (!rewrite.literal.empty()) head.authority = rewrite.literal;
   if (rewrite.header.empty()) return;
@@ -27,9 +28,11 @@ void Rewrite(const HostRewrite& rewrite, RequestHead& head) {
 
 }  // namespace
 
-Task<Response> DynamicForwardProxyFilter::Handle(Request request, Exchange& exchange, Next next) const {
+Task<Response> DynamicForwardProxyFilter::Handle(Request request, Exchange& exchange,
+                                                 Next next) const {
   const HostRewrite* rewrite = next.RouteConfig<HostRewrite>();
-  if (exchange.route() == nullptr || (rewrite == nullptr && !save_upstream_address_)) return next(std::move(request));
+  if (exchange.route() == nullptr || (rewrite == nullptr && !save_upstream_address_))
+    return next(std::move(request));
   const Cluster* cluster = clusters_.Find(exchange.route()->cluster_name, exchange.worker());
   if (cluster == nullptr || !cluster->is_dynamic()) return next(std::move(request));
   if (rewrite != nullptr) Rewrite(*rewrite, *request.head);
@@ -38,10 +41,12 @@ Task<Response> DynamicForwardProxyFilter::Handle(Request request, Exchange& exch
 }
 
 // Filters behind this one want to know the address already.
-Task<Response> DynamicForwardProxyFilter::ResolveFirst(Request request, Exchange& exchange, Next next, const Cluster& cluster) const {
+Task<Response> DynamicForwardProxyFilter::ResolveFirst(Request request, Exchange& exchange,
+                                                       Next next, const Cluster& cluster) const {
   auto endpoint = co_await cluster.Pick(SendOptions{}, exchange);
   if (!endpoint.ok()) co_return ErrorReply(endpoint.status(), exchange);
-  exchange.set_filter_state("envoy.stream.upstream_address", std::make_shared<SavedAddress>((*endpoint)->address()));
+  exchange.set_filter_state("envoy.stream.upstream_address",
+                            std::make_shared<SavedAddress>((*endpoint)->address()));
   co_return co_await next(std::move(request));
 }
 
@@ -55,18 +60,22 @@ absl::StatusOr<FilterPtr> Create(const dfp::FilterConfig& config, FactoryContext
     const auto cache = context.server.dns_caches.GetCache(config.dns_cache_config());
     if (!cache.ok()) return cache.status();
   }
-  return std::make_unique<DynamicForwardProxyFilter>(context.server.clusters, config.save_upstream_address());
+  return std::make_unique<DynamicForwardProxyFilter>(context.server.clusters,
+                                                     config.save_upstream_address());
 }
 
-absl::StatusOr<std::shared_ptr<const HostRewrite>> CreateRoute(const dfp::PerRouteConfig& config, FactoryContext&) {
-  return std::make_shared<const HostRewrite>(HostRewrite{config.host_rewrite_literal(), ToLower(config.host_rewrite_header())});
+absl::StatusOr<std::shared_ptr<const HostRewrite>> CreateRoute(const dfp::PerRouteConfig& config,
+                                                               FactoryContext&) {
+  return std::make_shared<const HostRewrite>(
+      HostRewrite{config.host_rewrite_literal(), ToLower(config.host_rewrite_header())});
 }
 
 }  // namespace
 
 void RegisterDynamicForwardProxyFilter(Registry& registry) {
-  registry.AddHttpFilter<dfp::FilterConfig, dfp::PerRouteConfig>("envoy.filters.http.dynamic_forward_proxy",
-                                                                 Posture::kRobustToUntrustedDownstream, Create, CreateRoute);
+  registry.AddHttpFilter<dfp::FilterConfig, dfp::PerRouteConfig>(
+      "envoy.filters.http.dynamic_forward_proxy", Posture::kRobustToUntrustedDownstream, Create,
+      CreateRoute);
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// envoy.filters.http.dynamic_forward_proxy: decides which host a request on a route to a dynamic cluster goes to. Immutable; shared by
-// all workers.
+// envoy.filters.http.dynamic_forward_proxy: decides which host a request on a route to a dynamic
+// cluster goes to. Immutable; shared by all workers.
 #pragma once
 
 #include "source/extension/registry.h"
@@ -9,7 +9,7 @@ namespace sluice {
 /// PerRouteConfig: the host comes from here instead of the request's own authority.
 struct HostRewrite {
   std::string literal;
-  std::string header;   // in lower case
+  std::string header;  // in lower case
 };
 
 class DynamicForwardProxyFilter final : public Filter {
@@ -20,7 +20,8 @@ class DynamicForwardProxyFilter final : public Filter {
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 
  private:
-  Task<Response> ResolveFirst(Request request, Exchange& exchange, Next next, const Cluster& cluster) const;
+  Task<Response> ResolveFirst(Request request, Exchange& exchange, Next next,
+                              const Cluster& cluster) const;
 
   const ClusterManager& clusters_;
   const bool save_upstream_address_;

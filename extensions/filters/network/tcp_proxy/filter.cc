@@ -1,4 +1,5 @@
-// The TCP proxy: a connection is an exchange without heads. Worker threads; what is built from the configuration, main thread.
+// The TCP proxy: a connection is an exchange without heads. Worker threads; what is built from the
+// configuration, main thread.
 #include "extensions/filters/network/tcp_proxy/filter.h"
 
 #include "source/base/reason.h"
@@ -21,7 +22,9 @@ class TcpExchange final : public Exchange {
     time.wall_start = WallNow();
   }
 
-  Task<absl::Status> SendInterim(ResponseHeadPtr) override { co_return absl::OkStatus(); }  // TCP has none.
+  Task<absl::Status> SendInterim(ResponseHeadPtr) override {
+    co_return absl::OkStatus();
+  }  // TCP has none.
   void LimitIdle(Duration limit) override { limits_.LimitIdle(limit); }
   void LimitDuration(Duration limit) override { limits_.LimitDuration(limit); }
   void Touch() override { limits_.Touch(); }
@@ -32,7 +35,9 @@ class TcpExchange final : public Exchange {
 };
 
 // Another address or a later moment may do better.
-bool IsConnectFailure(Reason reason) { return reason == Reason::kConnectRefused || reason == Reason::kConnectTimeout; }
+bool IsConnectFailure(Reason reason) {
+  return reason == Reason::kConnectRefused || reason == Reason::kConnectTimeout;
+}
 
 }  // namespace
 
@@ -48,7 +53,10 @@ TcpProxyStats::TcpProxyStats(const stats::Scope& scope)
 
 TcpProxy::TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const ClusterManager& clusters,
                    std::vector<AccessLoggerPtr> access_logs)
-    : settings_(std::move(settings)), stats_(stats), clusters_(clusters), access_logs_(std::move(access_logs)) {
+    : settings_(std::move(settings)),
+      stats_(stats),
+      clusters_(clusters),
+      access_logs_(std::move(access_logs)) {
   for (const TcpProxyTarget& target : settings_.targets) total_weight_ += target.weight;
 }
 
@@ -61,8 +69,8 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     exchange.LimitIdle(settings_.idle_timeout);
     exchange.tunnel_established = true;
     ReadBuffer nothing;
-    co_await RunTunnel(*connection.stream, nothing, **upstream, exchange, stats_.downstream_cx_rx_bytes_total,
-                       stats_.downstream_cx_tx_bytes_total);
+    co_await RunTunnel(*connection.stream, nothing, **upstream, exchange,
+                       stats_.downstream_cx_rx_bytes_total, stats_.downstream_cx_tx_bytes_total);
     *upstream = nullptr;  // Counted as closed before the log line is written.
   } else if (connection.canceller.cancelled()) {
     exchange.Note(MakeError(connection.canceller.reason()));
@@ -70,8 +78,10 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   exchange.Settle();
   connection.stream->Close();
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) stats_.idle_timeout.Add();
-  if (exchange.flags().Has(ResponseFlag::kDurationTimeout)) stats_.max_downstream_connection_duration.Add();
-  for (const AccessLoggerPtr& logger : access_logs_) logger->Log(LogContext{exchange, "TcpConnectionEnd"});
+  if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
+    stats_.max_downstream_connection_duration.Add();
+  for (const AccessLoggerPtr& logger : access_logs_)
+    logger->Log(LogContext{exchange, "TcpConnectionEnd"});
 }
 
 const TcpProxyTarget& TcpProxy::PickTarget(Rng& rng) const {
@@ -111,43 +121,55 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
 
 namespace {
 
-void AddTarget(std::string_view name, uint32_t weight, std::string_view field, TcpProxySettings& settings, FactoryContext& context) {
+void AddTarget(std::string_view name, uint32_t weight, std::string_view field,
+               TcpProxySettings& settings, FactoryContext& context) {
   const ClusterMap& clusters = context.server.clusters.clusters();
   const auto found = clusters.find(name);
-  if (found == clusters.end()) return context.Error(field, Cat("tcp_proxy: unknown cluster '", name, "'"));
+  if (found == clusters.end())
+    return context.Error(field, Cat("tcp_proxy: unknown cluster '", name, "'"));
   const Cluster& cluster = *found->second;
   if (cluster.is_dynamic()) {
-    return context.Error(field, Cat("cluster '", name, "' takes its hosts from HTTP requests: tcp_proxy cannot use it"));
+    return context.Error(
+        field,
+        Cat("cluster '", name, "' takes its hosts from HTTP requests: tcp_proxy cannot use it"));
   }
-  settings.targets.push_back({std::string(name), weight, cluster.stats().scope.counter("upstream_cx_connect_attempts_exceeded")});
+  settings.targets.push_back(
+      {std::string(name), weight,
+       cluster.stats().scope.counter("upstream_cx_connect_attempts_exceeded")});
 }
 
 absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& outer) {
-  FactoryContext context{outer.server, outer.path,
-                         outer.server.stats.Root().Sub("tcp").Sub(config.stat_prefix(), stats::tag::kTcpPrefix)};
+  FactoryContext context{
+      outer.server, outer.path,
+      outer.server.stats.Root().Sub("tcp").Sub(config.stat_prefix(), stats::tag::kTcpPrefix)};
   TcpProxySettings settings;
   if (config.has_weighted_clusters()) {
     for (int i = 0; i < config.weighted_clusters().clusters_size(); ++i) {
       const auto& cluster = config.weighted_clusters().clusters(i);
-      AddTarget(cluster.name(), cluster.weight(), Cat("weighted_clusters.clusters[", i, "].name"), settings, context);
+      AddTarget(cluster.name(), cluster.weight(), Cat("weighted_clusters.clusters[", i, "].name"),
+                settings, context);
     }
   } else {
     AddTarget(config.cluster(), 1, "cluster", settings, context);
   }
   if (config.has_idle_timeout()) settings.idle_timeout = config::ToDuration(config.idle_timeout());
   if (config.has_max_downstream_connection_duration()) {
-    settings.max_connection_duration = config::ToDuration(config.max_downstream_connection_duration());
+    settings.max_connection_duration =
+        config::ToDuration(config.max_downstream_connection_duration());
   }
-  if (config.has_max_connect_attempts()) settings.max_connect_attempts = config.max_connect_attempts().value();
+  if (config.has_max_connect_attempts())
+    settings.max_connect_attempts = config.max_connect_attempts().value();
   auto logs = BuildAccessLogs(config.access_log(), context, "access_log");
   if (settings.targets.empty()) return NetworkFilterPtr();  // Its problems are reported.
-  return std::make_unique<TcpProxy>(std::move(settings), TcpProxyStats(context.scope), context.server.clusters, std::move(logs));
+  return std::make_unique<TcpProxy>(std::move(settings), TcpProxyStats(context.scope),
+                                    context.server.clusters, std::move(logs));
 }
 
 }  // namespace
 
 void RegisterTcpProxy(Registry& registry) {
-  registry.AddNetworkFilter<Proto>("envoy.filters.network.tcp_proxy", Posture::kRobustToUntrustedBoth, Create);
+  registry.AddNetworkFilter<Proto>("envoy.filters.network.tcp_proxy",
+                                   Posture::kRobustToUntrustedBoth, Create);
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// TCP proxy (envoy.filters.network.tcp_proxy): joins a client's connection to one of a cluster, bytes both ways, whatever they mean.
-// Immutable, shared by all workers.
+// TCP proxy (envoy.filters.network.tcp_proxy): joins a client's connection to one of a cluster,
+// bytes both ways, whatever they mean. Immutable, shared by all workers.
 #pragma once
 
 #include <string>
@@ -21,7 +21,8 @@ struct TcpProxyStats {
   Counter downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total;
   Counter idle_timeout;
   Counter max_downstream_connection_duration;
-  /// Always 0: the client's connection is kept until the upstream has taken what came from it, so nothing is flushed behind it.
+  /// Always 0: the client's connection is kept until the upstream has taken what came from it, so
+  /// nothing is flushed behind it.
   Counter upstream_flush_total;
   Gauge upstream_flush_active;
 };
@@ -44,7 +45,8 @@ struct TcpProxySettings {
 class TcpProxy final : public NetworkFilter {
  public:
   /// `clusters` outlives the filter. `settings.targets` holds at least one.
-  TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const ClusterManager& clusters, std::vector<AccessLoggerPtr> access_logs);
+  TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const ClusterManager& clusters,
+           std::vector<AccessLoggerPtr> access_logs);
 
   /// Connects, copies until both directions have ended, and logs the connection as one exchange.
   Task<> Handle(Connection& connection, NetworkNext next) const override;
