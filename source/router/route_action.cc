@@ -160,11 +160,6 @@ int StatusOf(v3::RouteAction::ClusterNotFoundResponseCode code) {
 
 }  // namespace
 
-Duration ToDuration(const google::protobuf::Duration& duration) {
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds(duration.seconds()) +
-                                              std::chrono::nanoseconds(duration.nanos()));
-}
-
 void BuildForward(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
                   Route* route) {
   route->action = Route::Action::kForward;

@@ -9,12 +9,12 @@
 
 #include "api/envoy/config/route/v3/route_components.pb.h"
 #include "source/config/diagnostics.h"
+#include "source/config/durations.h"
 #include "source/router/route.h"
 
 namespace sluice {
 
-/// A duration of the configuration, which has been validated.
-Duration ToDuration(const google::protobuf::Duration& duration);
+using config::ToDuration;
 
 /// Everything of a RouteAction but its cluster.
 void BuildForward(const envoy::config::route::v3::RouteAction& config, const std::string& path,

@@ -27,6 +27,11 @@ Endpoint::Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t w
 
 Endpoint::~Endpoint() = default;
 
+void Endpoint::DropPool(int worker) const {
+  const std::shared_ptr<ConnPool> pool = std::move(lines_[worker].pool);
+  if (pool != nullptr) pool->Close();
+}
+
 int64_t Endpoint::active() const {
   int64_t sum = 0;
   for (const Line& line : lines_) sum += line.active.load(std::memory_order_relaxed);

@@ -54,6 +54,8 @@ class Endpoint {
 
   /// The pool of a worker; made and dropped by that worker.
   std::shared_ptr<ConnPool>& pool(int worker) const { return lines_[worker].pool; }
+  /// That worker: closes its pool; connections in use end with their exchanges.
+  void DropPool(int worker) const;
 
  private:
   const Settings settings_;

@@ -14,11 +14,6 @@ bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
          a.healthy == b.healthy;
 }
 
-void DropPool(const Endpoint& endpoint, int worker) {
-  std::shared_ptr<ConnPool> pool = std::move(endpoint.pool(worker));
-  if (pool != nullptr) pool->Close();
-}
-
 }  // namespace
 
 EndpointCluster::EndpointCluster(ClusterSettings settings,
@@ -74,12 +69,12 @@ void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints, int wor
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
   for (const EndpointPtr& endpoint : old) {
     if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
-      DropPool(*endpoint, worker);
+      endpoint->DropPool(worker);
   }
 }
 
 void EndpointCluster::DropPools(int worker) const {
-  for (const EndpointPtr& endpoint : slots_[worker].endpoints) DropPool(*endpoint, worker);
+  for (const EndpointPtr& endpoint : slots_[worker].endpoints) endpoint->DropPool(worker);
 }
 
 std::vector<Cluster::HostView> EndpointCluster::Hosts() const {

@@ -10,15 +10,6 @@
 #include "source/upstream/dns_cache_manager.h"
 
 namespace sluice {
-namespace {
-
-void DropPool(const Endpoint& endpoint, int worker) {
-  const std::shared_ptr<ConnPool> pool = std::move(endpoint.pool(worker));
-  if (pool != nullptr) pool->Close();
-}
-
-}  // namespace
-
 DynamicCluster::DynamicCluster(ClusterSettings settings,
                                const envoy::config::cluster::v3::Cluster& config,
                                const stats::Scope& scope, const Dialer& dialer, size_t workers,
@@ -129,7 +120,7 @@ EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const Egres
 
 void DynamicCluster::DropLocal(Local& local, int worker) {
   for (const Checked& checked : local.checked) {
-    if (checked.endpoint != nullptr) DropPool(*checked.endpoint, worker);
+    if (checked.endpoint != nullptr) checked.endpoint->DropPool(worker);
   }
   local = {};
 }

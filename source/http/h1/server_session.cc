@@ -51,20 +51,6 @@ class DownstreamSource {
   H1Exchange* exchange_;
 };
 
-// Ends a connection that waits too long for its next request, or for the rest of a head.
-class ServerSession::IdleTimer final : public Timer {
- public:
-  explicit IdleTimer(Canceller& canceller) : canceller_(canceller) {}
-  bool fired = false;
-
- private:
-  void OnTimer() override {
-    fired = true;
-    canceller_.Interrupt();
-  }
-  Canceller& canceller_;
-};
-
 ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller,
                              const ConnectionFacts& facts, const ExchangeHandler& handler,
                              const ServerSessionSettings& settings, size_t max_read)

@@ -73,7 +73,6 @@ class ServerSession {
  private:
   friend class H1Exchange;
   friend class DownstreamSource;
-  class IdleTimer;
   enum class After : uint8_t { kNext, kClose, kLinger };
 
   Task<bool> AwaitRequest();
