@@ -45,8 +45,8 @@ std::optional<std::string_view> Headers::Get(std::string_view name) const {
   return header == nullptr ? std::nullopt : std::optional(header->value);
 }
 
-std::optional<std::string_view> Headers::GetJoined(std::string_view name) const {
-  const HeaderId id = FindHeaderId(name);
+std::optional<std::string_view> Headers::GetJoined(HeaderId id, std::string_view name) const {
+  if (!MayHave(Bit(id))) return std::nullopt;
   std::optional<std::string_view> first;
   std::string joined;
   for (const Header& header : *this) {
@@ -77,6 +77,15 @@ void Headers::Set(HeaderId id, std::string_view value) {
   Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
   if (header == nullptr) return AddCopy(id, value);
   Replace(header, arena_->Copy(value));
+  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
+             [&](const Header& other) { return other.id == id; });
+}
+
+void Headers::SetSafe(HeaderId id, std::string_view value) {
+  Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
+  if (header == nullptr) return AddSafe(id, value);
+  header->value = value;
+  header->known = Header::kSafe;
   RemoveFrom(static_cast<size_t>(header - entries_) + 1,
              [&](const Header& other) { return other.id == id; });
 }

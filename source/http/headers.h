@@ -68,11 +68,16 @@ class Headers {
   bool Has(HeaderId id) const { return Get(id).has_value(); }
   /// All values of the name joined by "," (RFC 9110 5.2); nullopt when there is none. Copies only
   /// when there are several.
-  std::optional<std::string_view> GetJoined(std::string_view name) const;
+  std::optional<std::string_view> GetJoined(std::string_view name) const {
+    return GetJoined(FindHeaderId(name), name);
+  }
+  std::optional<std::string_view> GetJoined(HeaderId id) const { return GetJoined(id, {}); }
 
   /// Replaces every field of that name by one with a copy of `value`, at the place of the first.
   void Set(HeaderId id, std::string_view value);
   void Set(std::string_view name, std::string_view value);
+  /// The same with a value that lives as long as the head and is safe to write (Header::kSafe).
+  void SetSafe(HeaderId id, std::string_view value);
   /// Appends `value` to the first field of that name with a comma, or adds it.
   void Append(HeaderId id, std::string_view value);
 
@@ -103,7 +108,8 @@ class Headers {
     size_ = kept;
     return removed;
   }
-  void Replace(Header* header, std::string_view value);
+  std::optional<std::string_view> GetJoined(HeaderId id, std::string_view name) const;
+  static void Replace(Header* header, std::string_view value);
   Header* Find(HeaderId id, std::string_view name) const;
   void Grow();
 

@@ -68,7 +68,8 @@ void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start)
   char text[24];
   const char* end =
       std::to_chars(text, text + sizeof(text), std::max<int64_t>(Milliseconds(taken), 0)).ptr;
-  headers.Set(HeaderId::kXEnvoyUpstreamServiceTime, {text, static_cast<size_t>(end - text)});
+  headers.SetSafe(HeaderId::kXEnvoyUpstreamServiceTime,
+                  headers.arena().Copy({text, static_cast<size_t>(end - text)}));
 }
 
 }  // namespace
