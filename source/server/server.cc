@@ -56,6 +56,7 @@ Server::Server(const config::Options& options,
       diagnostics_(diagnostics),
       concurrency_(WorkerCount(options)),
       server_stats_(stats_),
+      runtime_(stats_),
       main_(Worker::kMain, std::random_device()()),
       access_logs_(stats_.Root(),
                    {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
@@ -67,7 +68,7 @@ Server::Server(const config::Options& options,
                dns_caches_, clusters_,
                registry,    SocketDialer(),
                diagnostics, std::chrono::seconds(options.drain_time_s),
-               &egress_},
+               &egress_,    &runtime_.runtime()},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i)
@@ -77,6 +78,10 @@ Server::Server(const config::Options& options,
 Server::~Server() = default;
 
 bool Server::Build() {
+  runtime_.Load(
+      bootstrap_.layered_runtime(),
+      options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
+      diagnostics_);
   if (bootstrap_.has_typed_dns_resolver_config()) {
     const absl::Status status =
         dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
@@ -86,6 +91,7 @@ bool Server::Build() {
   BuildClusters();
   BuildListeners();
   BuildAdmin();
+  runtime_.WarnOfUnread(diagnostics_);
   return diagnostics_.ok();
 }
 
@@ -187,6 +193,8 @@ admin::AdminContext Server::MakeAdminContext() {
   admin.drain_listeners = [this](bool graceful) {
     for (const auto& listener : listeners_) listener->Stop(graceful);
   };
+  admin.runtime = &runtime_.runtime();
+  admin.modify_runtime = [this](const auto& values) { return runtime_.Modify(values); };
   return admin;
 }
 
@@ -233,6 +241,7 @@ int Server::Run() {
   main_.Post([this] {
     main_.scope().Spawn(HandleSignals(*this));
     main_.scope().Spawn(FlushStats(stats_));
+    main_.scope().Spawn(runtime_.Watch());
     main_.scope().Spawn(BecomeLive(*this));
   });
   main_.Run();

@@ -31,7 +31,9 @@ constexpr Page kPages[] = {
     {"/ready", "200 while the proxy serves, else 503", ReadyPage},
     {"/reopen_logs", "open the log files again", ReopenLogsPage, true},
     {"/reset_counters", "set all counters to 0", ResetCountersPage, true},
-    {"/runtime", "runtime values: there are none", RuntimePage},
+    {"/runtime", "runtime values, layer by layer", RuntimePage},
+    {"/runtime_modify", "set runtime values of the admin layer", RuntimeModifyPage, true,
+     "KEY: the value that this key gets; an empty one takes it back"},
     {"/server_info", "version, state, uptime and command line", ServerInfoPage},
     {"/stats", "statistics", StatsPage, false,
      "usedonly: only what was ever counted; filter: a regular expression on names; format: json or "

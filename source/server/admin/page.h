@@ -79,7 +79,9 @@ AdminReply MemoryPage(const AdminRequest& request, const AdminContext& context);
 AdminReply CertsPage(const AdminRequest& request, const AdminContext& context);
 AdminReply HotRestartVersionPage(const AdminRequest& request, const AdminContext& context);
 AdminReply InitDumpPage(const AdminRequest& request, const AdminContext& context);
+// runtime.cc
 AdminReply RuntimePage(const AdminRequest& request, const AdminContext& context);
+AdminReply RuntimeModifyPage(const AdminRequest& request, const AdminContext& context);
 // logging.cc
 AdminReply LoggingPage(const AdminRequest& request, const AdminContext& context);
 AdminReply ReopenLogsPage(const AdminRequest& request, const AdminContext& context);

@@ -1,5 +1,6 @@
 // The admin's pages but /config_dump, as functions from a request to a reply.
 #include "source/server/admin/page.h"
+#include "source/config/runtime_layers.h"
 
 #include <algorithm>
 
@@ -54,7 +55,7 @@ TEST_CASE("The table is sorted, and every page answers") {
 TEST_CASE("Unknown paths get the list of commands") {
   TestServer server;
   for (const std::string_view path :
-       {"/nothing", "", "*", "/stats/", "/READY", "/runtime_modify?a=b", "//ready"}) {
+       {"/nothing", "", "*", "/stats/", "/READY", "/runtime_modified?a=b", "//ready"}) {
     INFO(path);
     const AdminReply reply = server.Ask(path);
     CHECK(reply.status == 404);
@@ -273,12 +274,43 @@ TEST_CASE("The process ends only behind the answer") {
   CHECK(server.done == Done{"quit"});
 }
 
+TEST_CASE("Runtime") {
+  TestServer server;
+  CHECK(server.Ask("/runtime").body == "{\n \"layers\": [],\n \"entries\": {}\n}\n");
+  config::RuntimeLayer base{"base", {}}, admin{"admin", {}};
+  base.values["a.b"] = config::ParseRuntimeValue("1");
+  admin.values["a.b"] = config::ParseRuntimeValue("\"2\"");
+  server.runtime.Publish({base, admin});
+  CHECK(server.Ask("/runtime?format=json").body ==
+        R"({
+ "layers": [
+  "base",
+  "admin"
+ ],
+ "entries": {
+  "a.b": {
+   "layer_values": [
+    "1",
+    "\"2\""
+   ],
+   "final_value": "\"2\""
+  }
+ }
+}
+)");
+  CHECK(server.Ask("/runtime_modify?a=b").status == 405);
+  CHECK(server.Ask("/runtime_modify", "POST").status == 400);
+  CHECK(server.Ask("/runtime_modify?a=b&c=", "POST").body == "OK\n");
+  CHECK(server.done == Done{"a=b", "c="});
+  server.modified = absl::FailedPreconditionError("No admin layer specified");
+  CHECK(server.Ask("/runtime_modify?a=b", "POST").status == 503);
+}
+
 TEST_CASE("Small pages") {
   TestServer server;
   CHECK(server.Ask("/hot_restart_version").body == "disabled");
   CHECK_THAT(server.Ask("/certs").body, Contains("\"certificates\": []"));
   CHECK(server.Ask("/init_dump").body == "{}\n");
-  CHECK_THAT(server.Ask("/runtime").body, Contains("\"entries\": {}"));
   const std::string memory = server.Ask("/memory").body;
   CHECK_THAT(memory, Contains("\"allocated\": \"") && Contains("\"heap_size\": \""));
   CHECK_THAT(memory, !Contains("\"total_physical_bytes\": \"0\""));
