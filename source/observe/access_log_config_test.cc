@@ -120,9 +120,9 @@ TEST_CASE("filters") {
       {"not_health_check_filter {}", true, true},
       {"runtime_filter { runtime_key: 'r' percent_sampled { numerator: 100 } }", true, true},
       {"runtime_filter { runtime_key: 'r' }", false, false},
-      {"grpc_status_filter { statuses: UNKNOWN }", true, true},
-      {"grpc_status_filter { statuses: OK statuses: UNKNOWN exclude: true }", false, false},
-      {"grpc_status_filter { statuses: NOT_FOUND }", false, false},
+      {"grpc_status_filter { statuses: UNKNOWN }", false, true},
+      {"grpc_status_filter { statuses: OK statuses: UNKNOWN exclude: true }", true, false},
+      {"grpc_status_filter { statuses: NOT_FOUND }", true, false},
       {"log_type_filter { types: DownstreamStart types: DownstreamEnd }", true, true},
       {"log_type_filter { types: DownstreamEnd exclude: true }", false, false},
       {"response_flag_filter {}", true, false},
@@ -175,7 +175,7 @@ TEST_CASE("filters that follow the runtime") {
       build("runtime_filter { runtime_key: 'share' percent_sampled { numerator: 1 } }");
   TestExchange exchange;
   exchange.Fill();
-  exchange.request_head()->headers.Set(HeaderId::kOther, "x-request-id", "00000032-a");  // 50
+  exchange.request_head()->headers.Set("x-request-id", "00000032-a");  // 50
   CHECK_FALSE(status->Matches(LogContext{exchange}));
   CHECK_FALSE(sampled->Matches(LogContext{exchange}));
   config::RuntimeLayer layer{"a", {}};

@@ -113,7 +113,7 @@ class Sampled final : public AccessLogFilter {
   // The first eight hexadecimal digits of the x-request-id.
   static std::optional<uint64_t> RequestNumber(const LogContext& context) {
     const RequestHead* head = context.exchange.request_head();
-    const auto id = head == nullptr ? std::nullopt : head->Get("x-request-id");
+    const auto id = head == nullptr ? std::nullopt : head->headers.Get(HeaderId::kXRequestId);
     if (!id || id->size() < 8) return std::nullopt;
     uint64_t number = 0;
     const char* end = id->data() + 8;

@@ -299,7 +299,8 @@ Rendered TerminationDetails(const Operator&, const LogContext& c, std::string* o
   return AppendText(c.exchange.termination_details(), out);
 }
 Rendered LocalReplyBody(const Operator&, const LogContext& c, std::string* out) {
-  return AppendText(c.exchange.local_reply_body(), out);
+  out->append(c.exchange.local_reply_body());
+  return Rendered::kString;  // an answer of the origin's: the empty text, not a dash
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "source/async/cancel.h"
+#include "source/async/scope.h"
 #include "source/base/log.h"
 #include "source/base/strings.h"
 #include "source/config/runtime_layers.h"

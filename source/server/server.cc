@@ -15,6 +15,7 @@
 #include "source/base/log.h"
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
+#include "source/observe/stats_config.h"
 #include "source/server/admin_filter.h"
 #include "source/server/cluster_factory.h"
 #include "source/server/listener_factory.h"
@@ -41,8 +42,8 @@ int64_t ConnectionLimit() {
   return std::max<int64_t>(static_cast<int64_t>(limit.rlim_cur) / 2 - 32, 16);
 }
 
-Task<> FlushStats(stats::Store& stats) {
-  while (co_await Sleep(kStatsInterval)) stats.Flush();
+Task<> FlushStats(stats::Store& stats, Duration interval) {
+  while (co_await Sleep(interval)) stats.Flush();
 }
 
 }  // namespace
@@ -55,6 +56,7 @@ Server::Server(const config::Options& options,
       registry_(registry),
       diagnostics_(diagnostics),
       concurrency_(WorkerCount(options)),
+      stats_(stats::BuildStoreSettings(bootstrap.stats_config(), "stats_config", diagnostics)),
       server_stats_(stats_),
       runtime_(stats_),
       main_(Worker::kMain, std::random_device()()),
@@ -240,7 +242,12 @@ int Server::Run() {
   if (admin_listener_ != nullptr) admin_listener_->Start({&main_});
   main_.Post([this] {
     main_.scope().Spawn(HandleSignals(*this));
-    main_.scope().Spawn(FlushStats(stats_));
+    if (!bootstrap_.stats_flush_on_admin()) {
+      main_.scope().Spawn(
+          FlushStats(stats_, bootstrap_.has_stats_flush_interval()
+                                 ? config::ToDuration(bootstrap_.stats_flush_interval())
+                                 : kStatsInterval));
+    }
     main_.scope().Spawn(runtime_.Watch());
     main_.scope().Spawn(BecomeLive(*this));
   });

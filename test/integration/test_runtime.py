@@ -57,11 +57,11 @@ class Runtime(ProxyTest):
                                           ("num_keys", "num_layers", "admin_overrides_active")))
 
     def test_admin_layer(self):
-        self.assertEqual(200, self.ask("GET", "/quiet").status)
+        self.assertEqual(200, self.ask("GET", "/quiet", "h").status)
         self.assertEqual("OK\n", self.modify("log.from=200").text)
         self.assertEqual("200", self.entries()["log.from"]["final_value"])
         self.assertEqual(1, self.proxy.stat("runtime.admin_overrides_active"))
-        self.assertEqual(200, self.ask("GET", "/logged").status)
+        self.assertEqual(200, self.ask("GET", "/logged", "h").status)
         lines = self.proxy.lines(self.log_path, 1)
         self.assertIn("/logged", lines[0])
         self.modify("log.from=")
@@ -74,7 +74,7 @@ class Runtime(ProxyTest):
         self.write("v2", {"log.from": "200"})
         self.point_to("v2")
         wait_for(lambda: self.entries()["log.from"]["layer_values"][1] == "200", 5, "the new version")
-        self.assertEqual(200, self.ask("GET", "/logged").status)
+        self.assertEqual(200, self.ask("GET", "/logged", "h").status)
         self.assertEqual(1, len(self.proxy.lines(self.log_path, 1)))
         # The admin's value stands above, and stays when the disk changes again.
         self.modify("log.from=600")

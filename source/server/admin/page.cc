@@ -36,12 +36,13 @@ constexpr Page kPages[] = {
      "KEY: the value that this key gets; an empty one takes it back"},
     {"/server_info", "version, state, uptime and command line", ServerInfoPage},
     {"/stats", "statistics", StatsPage, false,
-     "usedonly: only what was ever counted; filter: a regular expression on names; format: json or "
-     "prometheus; type: Counters, Gauges, "
-     "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint or none"},
+     "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
+     "what the filter does not match; format: text, json or prometheus; type: Counters, Gauges, "
+     "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint, detailed or summary"},
     {"/stats/prometheus", "statistics for Prometheus", PrometheusPage, false,
-     "usedonly: only what was ever counted; filter: a regular expression on names; text_readouts: "
-     "also texts"},
+     "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
+     "what the filter does not match; text_readouts: also texts; histogram_buckets: cumulative or "
+     "summary"},
 };
 
 int HexValue(char c) {
