@@ -39,7 +39,8 @@ TEST_CASE("The table is sorted, and every page answers") {
   TestServer server;
   for (const Page& page : pages) {
     INFO(page.path);
-    CHECK(server.Ask(page.path, "POST").status == 200);
+    const bool wants_parameters = page.path == "/runtime_modify";
+    CHECK(server.Ask(page.path, "POST").status == (wants_parameters ? 400 : 200));
     const AdminReply reply = server.Ask(page.path, "GET");
     CHECK(reply.status == (page.post_only ? 405 : 200));
     if (page.post_only) {
@@ -134,7 +135,7 @@ TEST_CASE("/stats selects and formats") {
         Row{"/stats/prometheus?filter=(", 400, kText, "Invalid re2 regex", "never"},
         Row{"/stats?type=x", 400, kText, "invalid &type= param\n", "never"},
         Row{"/stats?format=xml", 400, kText, "usage: /stats?format=", "never"},
-        Row{"/stats?histogram_buckets=detailed", 400, kText,
+        Row{"/stats?histogram_buckets=x", 400, kText,
             "usage: /stats?histogram_buckets=", "never"}}) {
     INFO(row.target);
     const AdminReply reply = server.Ask(row.target);
