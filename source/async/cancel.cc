@@ -10,22 +10,16 @@ void Canceller::Cancel(Reason reason) {
   Interrupt();
 }
 
-Task<> Canceller::Recover() {
-  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-  // The reset forgot what Cancel() had said; say it again to the new state.
-  if (cancelled_) signal_.emit(asio::cancellation_type::terminal);
+void Canceller::Interrupt() {
+  interrupted_ = true;
+  if (waiting_ != nullptr) waiting_->Abort();
 }
 
-Task<> Canceller::Reset() {
-  cancelled_ = false;
-  return Recover();
-}
-
-Task<bool> Deadline::Expired() {
+bool Deadline::Expired() {
   Disarm();
-  if (!fired_) co_return false;
-  co_await canceller_.Recover();
-  co_return !canceller_.cancelled();
+  if (!fired_) return false;
+  canceller_.Recover();
+  return !canceller_.cancelled();
 }
 
 }  // namespace sluice

@@ -6,16 +6,14 @@
 // inner timeout is an ordinary error for the frames outside it.
 #pragma once
 
-#include <boost/asio/cancellation_signal.hpp>
-
-#include "absl/status/status.h"
+#include "source/async/suspension.h"
 #include "source/async/task.h"
 #include "source/async/timer_wheel.h"
 #include "source/base/reason.h"
 
 namespace sluice {
 
-/// Cancels the coroutine that runs under its slot (see Scope::Spawn).
+/// Cancels the coroutine that was spawned with it (see Scope::Spawn).
 class Canceller {
  public:
   Canceller() = default;
@@ -26,30 +24,38 @@ class Canceller {
   void Cancel(Reason reason);
 
   /// Stops only what runs now; the frame that asked for it goes on after Recover().
-  void Interrupt() { signal_.emit(asio::cancellation_type::terminal); }
+  void Interrupt();
 
-  /// After an interrupt: lets this chain of awaits suspend again. Awaited by the frame that owns
-  /// the interruption. Stays cancelled when Cancel() was called as well.
-  Task<> Recover();
+  /// After an interrupt: lets this chain of awaits suspend again. Called by the frame that owns the
+  /// interruption. Stays cancelled when Cancel() was called as well.
+  void Recover() { interrupted_ = cancelled_; }
 
   /// Takes a Cancel() back, for the frame that answers it (with an error response, say) and goes
   /// on.
-  Task<> Reset();
+  void Reset() { interrupted_ = cancelled_ = false; }
 
   bool cancelled() const { return cancelled_; }
+  /// What asks for it may not suspend.
+  bool interrupted() const { return interrupted_; }
   Reason reason() const { return reason_; }
-  asio::cancellation_slot slot() { return signal_.slot(); }
 
  private:
-  asio::cancellation_signal signal_;
+  friend class Suspension;
+
+  Suspension* waiting_ = nullptr;  // where the chain is suspended now
+  bool interrupted_ = false;
   bool cancelled_ = false;
   Reason reason_ = Reason::kCancelled;
 };
 
+inline bool TaskPromise::is_cancelled() const {
+  return canceller_ != nullptr && canceller_->interrupted();
+}
+
 /// Interrupts `canceller` after a while. Lives in the frame that started it:
 ///   Deadline deadline(wheel, canceller, timeout);
 ///   auto result = co_await Work();
-///   if (co_await deadline.Expired()) return MakeError(Reason::kUpstreamTimeout);
+///   if (deadline.Expired()) return MakeError(Reason::kUpstreamTimeout);
 class Deadline final : public Timer {
  public:
   /// Zero or negative `timeout`: never.
@@ -59,7 +65,7 @@ class Deadline final : public Timer {
 
   /// Disarms. True when the time came before this call; the interruption is then over, unless the
   /// exchange itself was cancelled.
-  Task<bool> Expired();
+  bool Expired();
 
   bool fired() const { return fired_; }
 

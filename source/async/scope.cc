@@ -1,108 +1,135 @@
-// Scopes over co_spawn. Worker thread only.
+// Roots of tasks, and events between them. Worker thread only.
 #include "source/async/scope.h"
 
 #include <cassert>
-#include <cstdio>
-#include <cstdlib>
-#include <exception>
-
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
 
 namespace sluice {
 
-Event::Event(Executor executor) : timer_(executor, TimePoint::max()) {}
+Event::~Event() {
+  assert(waiting_ == nullptr && "an event died before its waiters");
+}
 
 void Event::Set() {
   set_ = true;
-  timer_.cancel();
+  while (waiting_ != nullptr) waiting_->Wake();
 }
 
 Task<bool> Event::WaitFor(Duration patience) {
-  const TimePoint limit = patience == Duration::max() ? TimePoint::max() : Now() + patience;
-  while (!set_) {
-    if (Cancelled(co_await kCancelState)) co_return false;
-    // Setting the time wakes other waiters: only where it changes.
-    if (timer_.expiry() != limit) timer_.expires_at(limit);
-    co_await timer_.async_wait(kAwait);
-    if (Now() >= limit) break;
+  if (set_) return true;
+  return WaitUntil(*this, patience == Duration::max() ? TimePoint::max() : Now() + patience);
+}
+
+Task<bool> Event::WaitUntil(Event& event, TimePoint limit) {
+  while (!event.set_) {
+    const TimePoint now = Now();
+    if (now >= limit) break;
+    TimedSuspension suspension(limit == TimePoint::max() ? Duration::max() : limit - now);
+    suspension.LinkTo(event.waiting_);
+    if (!co_await suspension) co_return false;
   }
   co_return true;
 }
 
 Task<bool> Sleep(Duration duration) {
-  if (Cancelled(co_await kCancelState)) co_return false;
-  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> timer(
-      co_await asio::this_coro::executor, duration);
-  auto [error] = co_await timer.async_wait(kAwait);
-  co_return !error;
+  TimedSuspension suspension(duration);
+  co_return co_await suspension;
+}
+
+namespace {
+
+// A wait for one's next turn.
+class NextTurn final : public Suspension {
+ public:
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> frame) {
+    if (!Suspension::await_suspend(frame)) return false;
+    Wake();
+    return true;
+  }
+};
+
+}  // namespace
+
+Task<> Yield() {
+  NextTurn turn;
+  (void)co_await turn;
 }
 
 Scope::~Scope() {
   assert(running_ == 0 && "a scope died before its tasks");
 }
 
-namespace {
+// What a scope knows of a task.
+struct Scope::RootNode {
+  Canceller* canceller;
+  RootNode* next;
+  RootNode** previous;
+};
 
-// The root of every spawned chain: cancellation is a returned error here, never an exception.
-Task<> Root(Task<> task) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  co_await std::move(task);
-}
+// The frame below all others of a spawned task: it starts and ends by itself.
+class Scope::Root {
+ public:
+  struct promise_type final : TaskPromise {
+    promise_type(Task<>&, Scope& scope, Canceller* canceller)
+        : scope(scope),
+          node{canceller == nullptr ? &own : canceller, scope.roots_, &scope.roots_} {
+      canceller_ = node.canceller;
+      if (node.next != nullptr) node.next->previous = &node.next;
+      scope.roots_ = &node;
+      ++scope.running_;
+      if (scope.cancelled_) canceller_->Cancel(Reason::kCancelled);
+    }
+    ~promise_type() {
+      *node.previous = node.next;
+      if (node.next != nullptr) node.next->previous = node.previous;
+      scope.OnEnd();
+    }
+    Root get_return_object() const noexcept { return {}; }
+    std::suspend_never initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
 
-}  // namespace
+    Scope& scope;
+    Canceller own;
+    RootNode node;
+  };
+
+  static Root Run(Task<> task, Scope&, Canceller*) {
+    co_await std::move(task);
+    task = Task<>();  // Its frame goes before the scope hears of the end.
+  }
+};
 
 void Scope::Spawn(Task<> task) {
-  auto entry = entries_.emplace(entries_.end());
-  entry->canceller = &entry->own;
-  Start(std::move(task), entry);
+  Root::Run(std::move(task), *this, nullptr);
 }
 
 void Scope::Spawn(Task<> task, Canceller& canceller) {
-  auto entry = entries_.emplace(entries_.end());
-  entry->canceller = &canceller;
-  Start(std::move(task), entry);
+  Root::Run(std::move(task), *this, &canceller);
 }
 
-void Scope::Start(Task<> task, std::list<Entry>::iterator entry) {
-  ++running_;
-  asio::co_spawn(executor_, Root(std::move(task)),
-                 asio::bind_cancellation_slot(entry->canceller->slot(),
-                                              [this, entry](std::exception_ptr failure) {
-                                                // Errors are values here: an exception that comes
-                                                // this far is a bug or an exhausted memory.
-                                                if (failure) std::terminate();
-                                                OnEnd(entry);
-                                              }));
-  if (cancelled_) entry->canceller->Cancel(Reason::kCancelled);
-}
-
-void Scope::OnEnd(std::list<Entry>::iterator entry) {
-  entries_.erase(entry);
+void Scope::OnEnd() {
   --running_;
-  if (running_ == 0 && joined_ != nullptr) joined_->Set();
+  if (running_ == 0 && joining_ != nullptr) joining_->Wake();
 }
 
 void Scope::Cancel(Reason reason) {
   cancelled_ = true;
-  // A cancelled task may end, and so leave the list, while the list is walked: count on running_
-  // order instead of iterators.
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    Canceller* canceller = (it++)->canceller;
-    canceller->Cancel(reason);
-  }
+  // Tasks that are woken by it go on later: the list stays as it is.
+  for (RootNode* root = roots_; root != nullptr; root = root->next) root->canceller->Cancel(reason);
 }
 
 Task<> Scope::Join() {
-  if (running_ == 0) co_return;
-  Event done(executor_);
-  joined_ = &done;
-  while (running_ != 0) {
-    if (co_await done.Wait()) break;
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+  if (running_ == 0) return {};
+  return WaitForEnd(*this);
+}
+
+Task<> Scope::WaitForEnd(Scope& scope) {
+  while (scope.running_ != 0) {
+    DeafSuspension suspension;
+    suspension.LinkTo(scope.joining_);
+    co_await suspension;
   }
-  joined_ = nullptr;
 }
 
 }  // namespace sluice

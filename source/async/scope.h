@@ -2,9 +2,7 @@
 // joins it before it dies, so that no coroutine outlives what it refers to. Belongs to one worker.
 #pragma once
 
-#include <list>
-
-#include <boost/asio/steady_timer.hpp>
+#include <cstddef>
 
 #include "source/async/cancel.h"
 #include "source/async/task.h"
@@ -14,32 +12,43 @@ namespace sluice {
 /// An event that one or several tasks wait for.
 class Event {
  public:
-  explicit Event(Executor executor);
+  Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  /// No task may wait any more.
+  ~Event();
+
   /// Returns when Set() was called, or false when the wait was cancelled. Immediate while set.
   Task<bool> Wait() { return WaitFor(Duration::max()); }
-  /// The same, for at most `patience`: is_set() tells whether it came. One task at a time.
+  /// The same, for at most `patience`: is_set() tells whether it came.
   Task<bool> WaitFor(Duration patience);
   void Set();
   void Clear() { set_ = false; }
   bool is_set() const { return set_; }
 
  private:
-  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> timer_;
+  static Task<bool> WaitUntil(Event& event, TimePoint limit);
+
+  Suspension* waiting_ = nullptr;
   bool set_ = false;
 };
 
 /// Suspends for `duration`; false when cancelled.
 Task<bool> Sleep(Duration duration);
 
+/// Lets the other tasks that are ready go first; nothing when cancelled.
+Task<> Yield();
+
 class Scope {
  public:
-  explicit Scope(Executor executor) : executor_(executor) {}
+  Scope() = default;
   /// All tasks must have ended.
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  /// Starts `task` at once, up to its first suspension, under its own canceller.
+  /// Starts `task` at once, up to its first suspension, under its own canceller. On the thread of
+  /// the worker that it shall run on.
   void Spawn(Task<> task);
   /// The same under a canceller that the caller keeps alive until the task has ended.
   void Spawn(Task<> task, Canceller& canceller);
@@ -47,27 +56,23 @@ class Scope {
   /// Cancels every task; new ones are cancelled at their first suspension.
   void Cancel(Reason reason = Reason::kCancelled);
 
-  /// Waits until no task is left. A cancellation does not interrupt it, and is forgotten: it is the
-  /// last step of an unwinding.
+  /// Waits until no task is left; a cancellation does not interrupt it: it is the last step of an
+  /// unwinding.
   Task<> Join();
 
   bool empty() const { return running_ == 0; }
   size_t size() const { return running_; }
-  Executor executor() const { return executor_; }
 
  private:
-  struct Entry {
-    Canceller own;
-    Canceller* canceller;
-  };
-  void Start(Task<> task, std::list<Entry>::iterator entry);
-  void OnEnd(std::list<Entry>::iterator entry);
+  class Root;
+  struct RootNode;
+  void OnEnd();
+  static Task<> WaitForEnd(Scope& scope);
 
-  Executor executor_;
-  std::list<Entry> entries_;
+  RootNode* roots_ = nullptr;
+  Suspension* joining_ = nullptr;
   size_t running_ = 0;
   bool cancelled_ = false;
-  Event* joined_ = nullptr;
 };
 
 }  // namespace sluice

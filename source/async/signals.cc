@@ -8,9 +8,15 @@ Signals::Signals(Worker& worker, std::initializer_list<int> numbers) : set_(work
 }
 
 Task<int> Signals::Next() {
-  if (Cancelled(co_await kCancelState)) co_return 0;
-  auto [error, number] = co_await set_.async_wait(kAwait);
-  co_return error ? 0 : number;
+  came_.Clear();
+  set_.async_wait([this](ErrorCode error, int number) {
+    if (error) return;
+    number_ = number;
+    came_.Set();
+  });
+  if (co_await came_.Wait()) co_return number_;
+  set_.cancel();
+  co_return 0;
 }
 
 }  // namespace sluice

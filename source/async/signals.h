@@ -19,6 +19,8 @@ class Signals {
 
  private:
   asio::basic_signal_set<Executor> set_;
+  Event came_;
+  int number_ = 0;
 };
 
 }  // namespace sluice

@@ -1,51 +1,151 @@
-// Task: the coroutine type of the whole program. The only header that names Asio's awaitable; every
-// other file says Task.
+// Task: the coroutine type of the whole program: lazy, owned by who awaits it, resumed by direct
+// transfer and never through a queue. A task runs on the thread that awaits it.
 #pragma once
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "source/async/frame_pool.h"
 
 namespace sluice {
 
-namespace asio = boost::asio;
-using ErrorCode = boost::system::error_code;
-using Executor = asio::io_context::executor_type;
+class Canceller;
 
-/// An async function's result. Rules: parameters are values or references to objects that outlive
-/// the call (Exchange&, Stream&); no capturing lambda is a coroutine; a suspended Task is never
-/// destroyed, it is cancelled and then joined (see scope.h).
+/// `co_await kIsCancelled`: true when this chain of awaits was cancelled. Suspension asks by
+/// itself: only loops that may run long without one need it. Costs no suspension.
+inline constexpr struct IsCancelled {
+} kIsCancelled;
+
+/// What the frames of all tasks have in common.
+class TaskPromise {
+ public:
+  static void* operator new(size_t size) { return FramePool::Take(size); }
+  static void operator delete(void* frame, size_t size) { FramePool::Put(frame, size); }
+
+  /// What cancels this chain of awaits: each frame has it from the one that awaits it. Null: nothing.
+  Canceller* canceller() const { return canceller_; }
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  auto final_suspend() const noexcept { return Ended(); }
+  /// Errors are values here: an exception that comes this far is a bug or an exhausted memory.
+  [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+
+  template <class Awaitable>
+  Awaitable&& await_transform(Awaitable&& awaitable) const noexcept {
+    return std::forward<Awaitable>(awaitable);
+  }
+  auto await_transform(IsCancelled) const noexcept { return Answer(is_cancelled()); }
+
+ protected:
+  template <class>
+  friend class Task;
+
+  struct Answer {
+    explicit Answer(bool value) : value(value) {}
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    bool await_resume() const noexcept { return value; }
+    const bool value;
+  };
+  struct Ended {
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
+      return frame.promise().continuation_;
+    }
+    void await_resume() const noexcept {}
+  };
+  bool is_cancelled() const;
+
+  Canceller* canceller_ = nullptr;
+  std::coroutine_handle<> continuation_;
+};
+
+/// An async function's result. A function that can answer at once need not be a coroutine: it
+/// returns the value, which becomes a Task without a frame. Rules: parameters are values or
+/// references to objects that outlive the call (Exchange&, Stream&); no capturing lambda is a
+/// coroutine; a suspended Task is never destroyed, it is cancelled and then joined (see scope.h).
 template <class T = void>
-using Task = asio::awaitable<T, Executor>;
+class [[nodiscard]] Task {
+ public:
+  struct promise_type final : TaskPromise {
+    Task get_return_object() noexcept {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    template <class U = T>
+    void return_value(U&& value) {
+      task->value_.emplace(std::forward<U>(value));
+    }
+    Task* task = nullptr;  // where the result goes: the one that is awaited
+  };
 
-/// Completion token of every Asio operation: `auto [error, n] = co_await
-/// socket.async_read_some(buffer, kAwait);`
-inline constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> kAwait{
-    asio::use_awaitable_t<Executor>{}};
+  /// A task that has ended already.
+  template <class U>
+    requires(!std::same_as<std::remove_cvref_t<U>, Task> && std::convertible_to<U, T>)
+  Task(U&& value) : value_(std::in_place, std::forward<U>(value)) {}
+  Task(Task&& other) noexcept
+      : frame_(std::exchange(other.frame_, nullptr)), value_(std::move(other.value_)) {}
+  ~Task() {
+    if (frame_) frame_.destroy();
+  }
 
-/// `Cancelled(co_await kCancelState)`: true when this chain of awaits was cancelled. Leaf
-/// operations ask it before they suspend, so that a cancellation that comes between two operations
-/// is not lost. Costs no frame.
-inline constexpr asio::this_coro::cancellation_state_t kCancelState{};
-inline bool Cancelled(const asio::cancellation_state& state) {
-  return state.cancelled() != asio::cancellation_type::none;
-}
+  bool await_ready() const noexcept { return !frame_; }
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> parent) noexcept {
+    promise_type& promise = frame_.promise();
+    promise.canceller_ = parent.promise().canceller();
+    promise.continuation_ = parent;
+    promise.task = this;
+    return frame_;
+  }
+  T await_resume() { return *std::move(value_); }
+
+ private:
+  explicit Task(std::coroutine_handle<promise_type> frame) : frame_(frame) {}
+
+  std::coroutine_handle<promise_type> frame_;
+  std::optional<T> value_;
+};
+
+template <>
+class [[nodiscard]] Task<void> {
+ public:
+  struct promise_type final : TaskPromise {
+    Task get_return_object() noexcept {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    void return_void() const noexcept {}
+  };
+
+  /// A task that has ended already.
+  Task() = default;
+  Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    std::swap(frame_, other.frame_);
+    return *this;
+  }
+  ~Task() {
+    if (frame_) frame_.destroy();
+  }
+
+  bool await_ready() const noexcept { return !frame_; }
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> parent) noexcept {
+    promise_type& promise = frame_.promise();
+    promise.canceller_ = parent.promise().canceller();
+    promise.continuation_ = parent;
+    return frame_;
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  explicit Task(std::coroutine_handle<promise_type> frame) : frame_(frame) {}
+
+  std::coroutine_handle<promise_type> frame_;
+};
 
 }  // namespace sluice
-
-// Frames of all tasks come from FramePool: these are the two functions by which Asio allocates
-// them.
-template <>
-inline void* boost::asio::detail::awaitable_frame_base<sluice::Executor>::operator new(
-    std::size_t size) {
-  return sluice::FramePool::Take(size);
-}
-template <>
-inline void boost::asio::detail::awaitable_frame_base<sluice::Executor>::operator delete(
-    void* pointer, std::size_t size) {
-  sluice::FramePool::Put(pointer, size);
-}

@@ -8,7 +8,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "source/async/task.h"
+#include "source/async/asio.h"
 #include "source/base/clock.h"
 
 namespace sluice {

@@ -4,7 +4,6 @@
 #include <bit>
 
 #include <pthread.h>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
 namespace sluice {
@@ -17,14 +16,6 @@ uint64_t SplitMix(uint64_t& state) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
-}
-
-// Cancels the worker's tasks again and again until the last has ended, then lets the loop run out.
-Task<> Finish(Worker& worker, asio::executor_work_guard<Executor>& work) {
-  worker.scope().Cancel();
-  co_await worker.scope().Join();
-  worker.wheel().Stop();
-  work.reset();
 }
 
 }  // namespace
@@ -49,14 +40,17 @@ Worker::Worker(int index, uint64_t seed)
     : index_(index),
       io_(1),
       work_(io_.get_executor()),
+      run_queue_(io_),
+      poller_(io_),
       wheel_(io_),
-      rng_(seed + static_cast<uint64_t>(index)),
-      scope_(io_.get_executor()) {
+      rng_(seed + static_cast<uint64_t>(index)) {
   scratch_.reserve(16 * 1024);
+  if (current == nullptr) current = this;
 }
 
 Worker::~Worker() {
   Join();
+  if (current == this) current = nullptr;
 }
 
 Worker* Worker::Current() {
@@ -73,15 +67,19 @@ void Worker::Start() {
 void Worker::Run() {
   current = this;
   io_.run();
-  current = nullptr;
 }
 
 void Worker::Stop() {
-  asio::post(io_, [this] {
-    asio::co_spawn(io_, Finish(*this, work_), [](std::exception_ptr failure) {
-      if (failure) std::terminate();
-    });
-  });
+  asio::post(io_, [this] { ending_.Spawn(Finish()); });
+}
+
+// Cancels the worker's tasks, and when the last has ended lets the loop run out.
+Task<> Worker::Finish() {
+  scope_.Cancel();
+  co_await scope_.Join();
+  wheel_.Stop();
+  poller_.Stop();
+  work_.reset();
 }
 
 void Worker::Join() {

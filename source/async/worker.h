@@ -11,7 +11,10 @@
 #include <boost/asio/executor_work_guard.hpp>
 
 #include "absl/functional/any_invocable.h"
+#include "source/async/asio.h"
+#include "source/async/poller.h"
 #include "source/async/scope.h"
+#include "source/async/suspension.h"
 #include "source/async/task.h"
 #include "source/async/timer_wheel.h"
 
@@ -48,7 +51,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// The worker whose thread this is; null on other threads.
+  /// The worker whose thread this is: the one that runs here, or was made here first. Null on other
+  /// threads.
   static Worker* Current();
 
   /// Runs the loop on a thread of its own, named wrk:<index>, until Stop().
@@ -67,6 +71,8 @@ class Worker {
   asio::io_context& io() { return io_; }
   Executor executor() { return io_.get_executor(); }
   TimerWheel& wheel() { return wheel_; }
+  Poller& poller() { return poller_; }
+  RunQueue& run_queue() { return run_queue_; }
   Rng& rng() { return rng_; }
   /// All tasks that live as long as the worker: connections, listeners.
   Scope& scope() { return scope_; }
@@ -74,12 +80,17 @@ class Worker {
   std::string& scratch() { return scratch_; }
 
  private:
+  Task<> Finish();
+
   const int index_;
   asio::io_context io_;
   asio::executor_work_guard<Executor> work_;
+  RunQueue run_queue_;
+  Poller poller_;
   TimerWheel wheel_;
   Rng rng_;
   Scope scope_;
+  Scope ending_;  // the task that ends all others
   std::string scratch_;
   std::thread thread_;
 };

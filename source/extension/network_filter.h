@@ -20,7 +20,7 @@ class NetworkNext;
 /// An accepted connection. Lives on one worker from accept to close.
 struct Connection {
   Connection(Worker& worker, StreamPtr stream)
-      : worker(worker), stream(std::move(stream)), scope(worker.executor()) {}
+      : worker(worker), stream(std::move(stream)) {}
 
   Worker& worker;
   StreamPtr stream;

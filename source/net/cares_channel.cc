@@ -104,7 +104,7 @@ CaresChannel::~CaresChannel() {
 }
 
 std::shared_ptr<CaresChannel::Query> CaresChannel::Ask(const std::string& name, int family) {
-  auto query = std::make_shared<Query>(worker_.executor());
+  auto query = std::make_shared<Query>();
   ++waiting_;
   stats_.resolve_total.Add();
   stats_.pending_resolutions.Add();

@@ -18,7 +18,6 @@ class CaresChannel final : public std::enable_shared_from_this<CaresChannel>, pr
  public:
   /// One question to c-ares and its answer.
   struct Query {
-    explicit Query(Executor executor) : done(executor) {}
     Event done;
     bool wanted = true;  // Its asker waits.
     int status = ARES_EDESTRUCTION;

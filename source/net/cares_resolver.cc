@@ -132,7 +132,7 @@ Task<DnsAnswer> CaresResolver::Ask(std::string name, int family, TimePoint limit
 
 Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std::string name,
                                      int family, TimePoint limit) {
-  if (Cancelled(co_await kCancelState)) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
+  if (co_await kIsCancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
   if (channel == nullptr)
     co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
   const std::shared_ptr<CaresChannel::Query> query = channel->Ask(name, family);

@@ -2,10 +2,12 @@
 #include "source/net/dialer.h"
 
 #include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <cerrno>
 
+#include "source/async/poller.h"
 #include "source/base/reason.h"
 #include "source/net/tcp_stream.h"
 
@@ -14,8 +16,7 @@ namespace {
 
 constexpr Duration kAttemptDelay = std::chrono::milliseconds(300);
 
-void SetKeepAlive(Socket& socket, const DialOptions::KeepAlive& keep_alive) {
-  const int fd = socket.native_handle();
+void SetKeepAlive(int fd, const DialOptions::KeepAlive& keep_alive) {
   auto set = [fd](int level, int name, std::optional<int> value) {
     if (value.has_value()) ::setsockopt(fd, level, name, &*value, sizeof(int));
   };
@@ -25,28 +26,55 @@ void SetKeepAlive(Socket& socket, const DialOptions::KeepAlive& keep_alive) {
   set(IPPROTO_TCP, TCP_KEEPINTVL, keep_alive.interval_seconds);
 }
 
+// A descriptor that is closed unless it was taken.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+  int Take() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+absl::Status Refused(int error) {
+  return MakeError(Reason::kConnectRefused,
+                   ErrorCode(error, boost::system::system_category()).message());
+}
+
+// Waits for the outcome of a connect that was begun: 0, an error number, or nothing when cancelled.
+Task<std::optional<int>> Outcome(int fd) {
+  Readiness readiness;
+  readiness.Watch(Worker::Current()->poller(), fd);
+  if (!co_await readiness.WaitWritable()) co_return std::nullopt;
+  int error = 0;
+  socklen_t length = sizeof(error);
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+  co_return error;
+}
+
 class SystemDialer final : public Dialer {
  public:
   Task<absl::StatusOr<StreamPtr>> Dial(Address address, DialOptions options) const override {
-    if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
-    Socket socket(co_await asio::this_coro::executor);
-    const asio::generic::stream_protocol protocol(address.family(),
-                                                  address.is_ip() ? IPPROTO_TCP : 0);
-    ErrorCode error;
-    socket.open(protocol, error);
-    if (error) co_return MakeError(Reason::kConnectRefused, error.message());
-    socket.native_non_blocking(true, error);
-    if (address.is_ip()) {
-      const int on = 1;
-      ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (co_await kIsCancelled) co_return MakeError(Reason::kCancelled);
+    Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                               address.is_ip() ? IPPROTO_TCP : 0));
+    if (socket.get() < 0) co_return Refused(errno);
+    const int on = 1;
+    if (address.is_ip()) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (options.keep_alive.has_value()) SetKeepAlive(socket.get(), *options.keep_alive);
+    if (::connect(socket.get(), address.data(), address.size()) != 0) {
+      if (errno != EINPROGRESS) co_return Refused(errno);
+      const std::optional<int> error = co_await Outcome(socket.get());
+      if (!error.has_value()) co_return MakeError(Reason::kCancelled);
+      if (*error != 0) co_return Refused(*error);
     }
-    if (options.keep_alive.has_value()) SetKeepAlive(socket, *options.keep_alive);
-    const asio::generic::stream_protocol::endpoint endpoint(address.data(), address.size(),
-                                                            protocol.protocol());
-    auto [failure] = co_await socket.async_connect(endpoint, kAwait);
-    if (failure == asio::error::operation_aborted) co_return MakeError(Reason::kCancelled);
-    if (failure) co_return MakeError(Reason::kConnectRefused, failure.message());
-    co_return std::make_unique<TcpStream>(std::move(socket), address);
+    co_return std::make_unique<TcpStream>(socket.Take(), address);
   }
 };
 
@@ -54,7 +82,7 @@ class SystemDialer final : public Dialer {
 struct Race {
   const Dialer& dialer;
   const DialOptions& options;
-  Event changed;
+  Event changed{};
   size_t running = 0;
   absl::StatusOr<StreamPtr> result = MakeError(Reason::kConnectRefused, "no address");
 };
@@ -68,8 +96,8 @@ Task<> Attempt(Race& race, Address address) {
   race.changed.Set();
 }
 
-Task<> RunRace(Worker& worker, Race& race, std::vector<Address> addresses) {
-  Scope scope(worker.executor());
+Task<> RunRace(Race& race, std::vector<Address> addresses) {
+  Scope scope;
   bool cancelled = false;
   for (size_t next = 0;
        !cancelled && !race.result.ok() && (next < addresses.size() || race.running > 0);) {
@@ -102,11 +130,11 @@ Task<absl::StatusOr<StreamPtr>> Connect(Worker& worker, Canceller& canceller, co
   if (addresses.size() == 1) {
     result = co_await dialer.Dial(addresses[0], options);
   } else {
-    Race race{dialer, options, Event(worker.executor())};
-    co_await RunRace(worker, race, std::move(addresses));
+    Race race{dialer, options};
+    co_await RunRace(race, std::move(addresses));
     result = std::move(race.result);
   }
-  if (co_await deadline.Expired() && !result.ok()) co_return MakeError(Reason::kConnectTimeout);
+  if (deadline.Expired() && !result.ok()) co_return MakeError(Reason::kConnectTimeout);
   co_return std::move(result);
 }
 

@@ -1,4 +1,4 @@
-// Accepting by hand behind Asio's wait, so that running out of descriptors is seen as what it is.
+// Accepting by hand, so that running out of descriptors is seen as what it is.
 // See listen_socket.h for the threads.
 #include "source/net/listen_socket.h"
 
@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "source/async/worker.h"
 #include "source/base/strings.h"
 #include "source/net/tcp_stream.h"
 
@@ -57,38 +58,39 @@ absl::StatusOr<int> ListenSocket::Open(Address& address, const ListenOptions& op
   return fd;
 }
 
-ListenSocket::ListenSocket(asio::io_context& io, int fd, const Address& address)
-    : io_(io), acceptor_(io, asio::generic::stream_protocol(address.family(), 0), fd) {}
+ListenSocket::ListenSocket(int fd) : fd_(fd) {
+  readiness_.Watch(Worker::Current()->poller(), fd);
+}
 
 Task<bool> ListenSocket::WaitReadable() {
-  if (Cancelled(co_await kCancelState) || !acceptor_.is_open()) co_return false;
-  auto [error] = co_await acceptor_.async_wait(asio::socket_base::wait_read, kAwait);
-  co_return !error && acceptor_.is_open();
+  return readiness_.WaitReadable();
 }
 
 absl::StatusOr<StreamPtr> ListenSocket::Accept() {
-  while (acceptor_.is_open()) {
+  while (fd_ >= 0 && readiness_.readable()) {
     sockaddr_storage storage{};
     socklen_t length = sizeof(storage);
-    const int fd = ::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&storage),
-                             &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&storage), &length,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       const Address remote = Address::From(reinterpret_cast<sockaddr*>(&storage), length);
       const int on = 1;
       if (remote.is_ip()) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-      return std::make_unique<TcpStream>(
-          Socket(io_, asio::generic::stream_protocol(remote.family(), 0), fd), remote);
+      return std::make_unique<TcpStream>(fd, remote);
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-    if (errno != EINTR && errno != ECONNABORTED)
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      readiness_.NoteNothingToRead();
+    } else if (errno != EINTR && errno != ECONNABORTED) {
       return absl::ResourceExhaustedError(std::strerror(errno));
+    }
   }
   return StreamPtr();
 }
 
 void ListenSocket::Close() {
-  ErrorCode ignored;
-  acceptor_.close(ignored);
+  if (fd_ < 0) return;
+  readiness_.Forget();
+  ::close(std::exchange(fd_, -1));
 }
 
 }  // namespace sluice

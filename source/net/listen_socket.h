@@ -2,9 +2,7 @@
 // worker.
 #pragma once
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-
+#include "source/async/poller.h"
 #include "source/net/stream.h"
 
 namespace sluice {
@@ -22,8 +20,9 @@ class ListenSocket {
   /// words.
   static absl::StatusOr<int> Open(Address& address, const ListenOptions& options);
 
-  /// Takes the descriptor over.
-  ListenSocket(asio::io_context& io, int fd, const Address& address);
+  /// Takes the descriptor over, for the calling worker.
+  explicit ListenSocket(int fd);
+  ~ListenSocket() { Close(); }
 
   /// False once the socket is closed or the wait cancelled.
   Task<bool> WaitReadable();
@@ -33,8 +32,8 @@ class ListenSocket {
   void Close();
 
  private:
-  asio::io_context& io_;
-  asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor_;
+  Readiness readiness_;
+  int fd_;  // -1 when closed
 };
 
 }  // namespace sluice

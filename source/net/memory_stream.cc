@@ -13,8 +13,7 @@ constexpr uint64_t kRandomChunk = 16;
 
 // One direction.
 struct Pipe {
-  Pipe(Executor executor, size_t capacity)
-      : capacity(capacity), readable(executor), writable(executor) {}
+  explicit Pipe(size_t capacity) : capacity(capacity) {}
 
   bool HasNews() const { return !bytes.empty() || ended || reset || reader_closed; }
 
@@ -27,8 +26,8 @@ struct Pipe {
 };
 
 struct Pair {
-  Pair(Executor executor, const MemoryOptions& options)
-      : pipes{{executor, options.capacity}, {executor, options.capacity}},
+  explicit Pair(const MemoryOptions& options)
+      : pipes{Pipe(options.capacity), Pipe(options.capacity)},
         options(options),
         rng(options.seed) {}
   Pipe pipes[2];
@@ -73,7 +72,7 @@ class MemoryStream final : public Stream {
 
   Task<absl::Status> WaitReadable() override {
     const std::shared_ptr<Pair> keep = pair_;
-    if (Cancelled(co_await kCancelState)) co_return CancelledError();
+    if (co_await kIsCancelled) co_return CancelledError();
     while (!in_.HasNews()) {
       in_.readable.Clear();
       if (!co_await in_.readable.Wait()) co_return CancelledError();
@@ -155,20 +154,20 @@ class MemoryStream final : public Stream {
 
 }  // namespace
 
-std::pair<StreamPtr, StreamPtr> MemoryPair(Executor executor, const MemoryOptions& options) {
-  auto pair = std::make_shared<Pair>(executor, options);
+std::pair<StreamPtr, StreamPtr> MemoryPair(const MemoryOptions& options) {
+  auto pair = std::make_shared<Pair>(options);
   return {std::make_unique<MemoryStream>(pair, 0), std::make_unique<MemoryStream>(pair, 1)};
 }
 
 Task<absl::StatusOr<StreamPtr>> MemoryNetwork::Dial(Address address, DialOptions) const {
-  if (Cancelled(co_await kCancelState)) co_return CancelledError();
+  if (co_await kIsCancelled) co_return CancelledError();
   const auto listener = listeners_.find(address);
   if (listener == listeners_.end())
     co_return MakeError(Reason::kConnectRefused, "Connection refused");
   MemoryOptions options = options_;
   options.first = Address::Ipv4(INADDR_LOOPBACK, 1);
   options.second = address;
-  auto [near, far] = MemoryPair(co_await asio::this_coro::executor, options);
+  auto [near, far] = MemoryPair(options);
   listener->second(std::move(far));
   co_return std::move(near);
 }

@@ -25,7 +25,7 @@ struct MemoryOptions {
 /// Two connected ends. They behave as the ends of a TCP connection do: an end with unread bytes
 /// that is closed resets the other, a write to a closed end fails, and what was written before an
 /// end or a reset can still be read.
-std::pair<StreamPtr, StreamPtr> MemoryPair(Executor executor, const MemoryOptions& options);
+std::pair<StreamPtr, StreamPtr> MemoryPair(const MemoryOptions& options);
 
 /// A network whose hosts are functions: Dial() hands the far end of a new pair to whoever listens
 /// at the address.

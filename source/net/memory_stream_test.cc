@@ -45,7 +45,7 @@ Task<> WriteText(Stream& stream, std::string text, absl::Status* result) {
 TEST_CASE("memory stream: chunking cuts reads") {
   Run([](Worker& worker) -> Task<> {
     for (const Chunking chunking : {Chunking::kAll, Chunking::kOne, Chunking::kRandom}) {
-      auto [a, b] = MemoryPair(worker.executor(), {.chunking = chunking});
+      auto [a, b] = MemoryPair({.chunking = chunking});
       const std::string_view parts[] = {"hello ", "world, this is more than sixteen"};
       CHECK((co_await a->Write(parts)).ok());
       a->ShutdownWrite();
@@ -65,7 +65,7 @@ TEST_CASE("memory stream: chunking cuts reads") {
 
 TEST_CASE("memory stream: a full buffer makes the writer wait") {
   Run([](Worker& worker) -> Task<> {
-    auto [a, b] = MemoryPair(worker.executor(), {.capacity = 4});
+    auto [a, b] = MemoryPair({.capacity = 4});
     absl::Status result = absl::UnknownError("still writing");
     worker.scope().Spawn(WriteText(*a, "0123456789", &result));
     const std::string_view more[] = {"x"};
@@ -89,14 +89,14 @@ TEST_CASE("memory stream: reset, close with unread bytes, write to a closed end"
     const std::string reset = "!" + std::to_string(static_cast<int>(Reason::kConnectionTerminated));
     const std::string_view text[] = {"text"};
     {
-      auto [a, b] = MemoryPair(worker.executor(), {});
+      auto [a, b] = MemoryPair({});
       CHECK((co_await a->Write(text)).ok());
       a->Close(true);
       CHECK(co_await ReadToEnd(*b, nullptr) == "text" + reset);
       CHECK(ReasonOf(co_await b->Write(text)) == Reason::kConnectionTerminated);
       CHECK(ReasonOf(co_await a->Write(text)) == Reason::kCancelled);
     }
-    auto [a, b] = MemoryPair(worker.executor(), {});
+    auto [a, b] = MemoryPair({});
     CHECK((co_await a->Write(text)).ok());
     b->Close();
     CHECK(co_await ReadToEnd(*a, nullptr) == reset);
@@ -109,10 +109,10 @@ Task<> Expect(Stream& stream, Reason* reason) {
 
 TEST_CASE("memory stream: cancelling and closing end a wait") {
   Run([](Worker& worker) -> Task<> {
-    auto [a, b] = MemoryPair(worker.executor(), {});
+    auto [a, b] = MemoryPair({});
     Reason reason = Reason::kUnknown;
     Canceller canceller;
-    Scope scope(worker.executor());
+    Scope scope;
     scope.Spawn(Expect(*a, &reason), canceller);
     canceller.Cancel(Reason::kUnknown);
     co_await scope.Join();

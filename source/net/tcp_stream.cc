@@ -1,14 +1,15 @@
-// Synchronous first: an operation that need not wait costs one system call and no trip through the
-// reactor. Worker thread only.
+// Synchronous first: an operation that need not wait costs one system call, and none that cannot
+// give anything. Worker thread only.
 #include "source/net/tcp_stream.h"
 
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
+#include <cstring>
 
-#include <boost/asio/buffer.hpp>
-
+#include "source/async/worker.h"
 #include "source/base/reason.h"
 
 namespace sluice {
@@ -20,104 +21,143 @@ bool WouldBlock(int error) {
   return error == EAGAIN || error == EWOULDBLOCK;
 }
 
-absl::Status Errno(int error) {
-  return SocketError(ErrorCode(error, boost::system::system_category()));
-}
-
 }  // namespace
 
-absl::Status SocketError(const ErrorCode& error) {
-  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
-    return MakeError(Reason::kCancelled);
-  return MakeError(Reason::kConnectionTerminated, error.message());
+absl::Status SocketError(int error) {
+  return MakeError(Reason::kConnectionTerminated,
+                   ErrorCode(error, boost::system::system_category()).message());
 }
 
-TcpStream::TcpStream(Socket socket, Address remote) : socket_(std::move(socket)), remote_(remote) {}
-
-Task<absl::StatusOr<size_t>> TcpStream::ReadSome(absl::Span<char> buffer) {
-  if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
-  auto [error, count] =
-      co_await socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kAwait);
-  if (error == asio::error::eof) co_return size_t{0};
-  if (error) co_return SocketError(error);
-  co_return count;
+TcpStream::TcpStream(int fd, const Address& remote) : fd_(fd), remote_(remote) {
+  readiness_.Watch(Worker::Current()->poller(), fd);
 }
 
 absl::StatusOr<std::optional<size_t>> TcpStream::TryRead(absl::Span<char> buffer) {
-  if (!socket_.is_open()) return MakeError(Reason::kCancelled);
+  if (fd_ < 0) return MakeError(Reason::kCancelled);
+  while (readiness_.readable()) {
+    const ssize_t count = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    if (count >= 0) {
+      if (static_cast<size_t>(count) < buffer.size()) readiness_.NoteShortRead();
+      return static_cast<size_t>(count);
+    }
+    if (WouldBlock(errno)) {
+      readiness_.NoteNothingToRead();
+    } else if (errno != EINTR) {
+      return SocketError(errno);
+    }
+  }
+  return std::optional<size_t>();
+}
+
+Task<absl::StatusOr<size_t>> TcpStream::ReadSome(absl::Span<char> buffer) {
+  const auto ready = TryRead(buffer);
+  if (!ready.ok()) return ready.status();
+  if (ready->has_value()) return **ready;
+  return ReadLater(*this, buffer);
+}
+
+Task<absl::StatusOr<size_t>> TcpStream::ReadLater(TcpStream& self, absl::Span<char> buffer) {
   while (true) {
-    const ssize_t count = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
-    if (count >= 0) return static_cast<size_t>(count);
-    if (WouldBlock(errno)) return std::optional<size_t>();
-    if (errno != EINTR) return Errno(errno);
+    if (!co_await self.readiness_.WaitReadable()) co_return MakeError(Reason::kCancelled);
+    const auto ready = self.TryRead(buffer);
+    if (!ready.ok()) co_return ready.status();
+    if (ready->has_value()) co_return **ready;
   }
 }
 
 Task<absl::Status> TcpStream::WaitReadable() {
-  if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
-  auto [error] = co_await socket_.async_wait(Socket::wait_read, kAwait);
-  if (error) co_return SocketError(error);
+  if (readiness_.readable()) return absl::OkStatus();
+  return WaitLater(*this);
+}
+
+Task<absl::Status> TcpStream::WaitLater(TcpStream& self) {
+  if (!co_await self.readiness_.WaitReadable()) co_return MakeError(Reason::kCancelled);
   co_return absl::OkStatus();
 }
 
 absl::StatusOr<size_t> TcpStream::TryWrite(absl::Span<const std::string_view> parts) {
-  if (!socket_.is_open()) return MakeError(Reason::kCancelled);
+  if (fd_ < 0) return MakeError(Reason::kCancelled);
   iovec vector[kMaxParts];
   msghdr message{};
   message.msg_iov = vector;
+  size_t size = 0;
   for (std::string_view part : parts) {
-    if (!part.empty()) vector[message.msg_iovlen++] = {const_cast<char*>(part.data()), part.size()};
+    if (part.empty()) continue;
+    vector[message.msg_iovlen++] = {const_cast<char*>(part.data()), part.size()};
+    size += part.size();
   }
-  if (message.msg_iovlen == 0) return size_t{0};
+  if (size == 0) return size_t{0};
   while (true) {
-    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
-    if (sent >= 0) return static_cast<size_t>(sent);
-    if (WouldBlock(errno)) return size_t{0};
-    if (errno != EINTR) return Errno(errno);
+    const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    if (sent >= 0) {
+      if (static_cast<size_t>(sent) < size) readiness_.NoteNoRoom();
+      return static_cast<size_t>(sent);
+    }
+    if (WouldBlock(errno)) {
+      readiness_.NoteNoRoom();
+      return size_t{0};
+    }
+    if (errno != EINTR) return SocketError(errno);
   }
 }
 
+// What is left to write.
+struct TcpStream::Parts {
+  explicit Parts(absl::Span<const std::string_view> parts) : count(parts.size()) {
+    std::copy(parts.begin(), parts.end(), all);
+  }
+  absl::Span<const std::string_view> left() const { return {all + first, count - first}; }
+  /// True when nothing is left.
+  bool Take(size_t sent) {
+    while (first < count && sent >= all[first].size()) sent -= all[first++].size();
+    if (first == count) return true;
+    all[first].remove_prefix(sent);
+    return false;
+  }
+
+  std::string_view all[kMaxParts];
+  size_t first = 0;
+  size_t count;
+};
+
 Task<absl::Status> TcpStream::Write(absl::Span<const std::string_view> parts) {
-  std::string_view rest[kMaxParts];
-  absl::Span<std::string_view> left(rest, parts.size());
-  std::copy(parts.begin(), parts.end(), rest);
+  const auto sent = TryWrite(parts);
+  if (!sent.ok()) return sent.status();
+  Parts left(parts);
+  if (left.Take(*sent)) return absl::OkStatus();
+  return WriteLater(*this, left);
+}
+
+Task<absl::Status> TcpStream::WriteLater(TcpStream& self, Parts parts) {
   while (true) {
-    auto sent = TryWrite(left);
+    if (!co_await self.readiness_.WaitWritable()) co_return MakeError(Reason::kCancelled);
+    const auto sent = self.TryWrite(parts.left());
     if (!sent.ok()) co_return sent.status();
-    while (!left.empty() && *sent >= left.front().size()) {
-      *sent -= left.front().size();
-      left.remove_prefix(1);
-    }
-    if (left.empty()) co_return absl::OkStatus();
-    left.front().remove_prefix(*sent);
-    if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
-    auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
-    if (error) co_return SocketError(error);
+    if (parts.Take(*sent)) co_return absl::OkStatus();
   }
 }
 
 void TcpStream::ShutdownWrite() {
-  if (write_ended_ || !socket_.is_open()) return;
+  if (write_ended_ || fd_ < 0) return;
   write_ended_ = true;
-  ErrorCode ignored;  // The peer may be gone already: then there is nobody to tell.
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  ::shutdown(fd_, SHUT_WR);  // The peer may be gone already: then there is nobody to tell.
 }
 
 void TcpStream::Close(bool reset) {
-  if (!socket_.is_open()) return;
-  ErrorCode ignored;
-  if (reset) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
-  socket_.close(ignored);
+  if (fd_ < 0) return;
+  readiness_.Forget();
+  const linger at_once{1, 0};
+  if (reset) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  ::close(fd_);
+  fd_ = -1;
 }
 
 Address TcpStream::local_address() const {
-  if (local_.is_set() || !socket_.is_open()) return local_;
+  if (local_.is_set() || fd_ < 0) return local_;
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
-  if (::getsockname(const_cast<Socket&>(socket_).native_handle(),
-                    reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
+  if (::getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &length) == 0)
     local_ = Address::From(reinterpret_cast<sockaddr*>(&storage), length);
-  }
   return local_;
 }
 

@@ -3,19 +3,16 @@
 
 #include <optional>
 
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-
+#include "source/async/poller.h"
 #include "source/net/stream.h"
 
 namespace sluice {
 
-using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
-
 class TcpStream final : public Stream {
  public:
-  /// Takes a connected, non-blocking socket.
-  explicit TcpStream(Socket socket, Address remote);
+  /// Takes a connected, non-blocking socket of the calling worker.
+  TcpStream(int fd, const Address& remote);
+  ~TcpStream() override { Close(false); }
 
   Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override;
   absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) override;
@@ -28,13 +25,19 @@ class TcpStream final : public Stream {
   Address remote_address() const override { return remote_; }
 
  private:
-  Socket socket_;
+  static Task<absl::StatusOr<size_t>> ReadLater(TcpStream& self, absl::Span<char> buffer);
+  static Task<absl::Status> WaitLater(TcpStream& self);
+  struct Parts;
+  static Task<absl::Status> WriteLater(TcpStream& self, Parts parts);
+
+  Readiness readiness_;
+  int fd_;  // -1 when closed
+  bool write_ended_ = false;
   const Address remote_;
   mutable Address local_;  // Asked of the system once, when first wanted.
-  bool write_ended_ = false;
 };
 
-/// The status for a failed socket operation.
-absl::Status SocketError(const ErrorCode& error);
+/// The status for a failed socket call: kConnectionTerminated with the system's words.
+absl::Status SocketError(int error);
 
 }  // namespace sluice

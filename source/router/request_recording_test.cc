@@ -107,9 +107,9 @@ Task<> ReadOnce(BodyPtr body) {
 
 TEST_CASE("a body that somebody waits for is not played again", "[recording]") {
   Run([](Worker& worker) -> Task<> {
-    Event gate(worker.executor());
+    Event gate;
     auto recording = Record({"ab"}, 100, std::nullopt, &gate);
-    Scope scope(worker.executor());
+    Scope scope;
     scope.Spawn(ReadOnce(recording->Play()));
     CHECK_FALSE(recording->CanPlay());
     gate.Set();

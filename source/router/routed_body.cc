@@ -45,7 +45,7 @@ Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
   auto chunk = co_await body_->Read();
   timer_.set_interrupts(false);
   if (timer_.fired()) {
-    co_await exchange_.canceller().Recover();
+    exchange_.canceller().Recover();
     if (!exchange_.canceller().cancelled()) co_return co_await TooLate();
   }
   if (!chunk.ok()) stats_.rq_reset_after_downstream_response_started.Add();

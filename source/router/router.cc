@@ -146,7 +146,7 @@ Task<Response> Router::Forward(Request request, Exchange& exchange, const Route&
   exchange.upstream.attempts = 1;
   auto outcome = co_await SendOnce(request, exchange, route, cluster);
   if (body->timer().fired()) {
-    co_await exchange.canceller().Recover();
+    exchange.canceller().Recover();
     outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
   }
   co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);
@@ -177,7 +177,7 @@ Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, c
       outcome = co_await SendOnce(request, exchange, route, cluster);
       const bool too_late = body->timer().fired();
       if (too_late || per_try.fired()) {
-        co_await exchange.canceller().Recover();
+        exchange.canceller().Recover();
         outcome =
             Interrupted(exchange, too_late ? Reason::kUpstreamTimeout : Reason::kPerTryTimeout);
       }
@@ -191,7 +191,7 @@ Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, c
     if (waited && !body->timer().fired()) continue;
     outcome = MakeError(Reason::kCancelled);
     if (body->timer().fired()) {
-      co_await exchange.canceller().Recover();
+      exchange.canceller().Recover();
       outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
     }
     co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);

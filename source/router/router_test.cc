@@ -250,7 +250,7 @@ Task<> ReadRouted(Setting& setting, Body& body, absl::Status* status) {
   *status = (co_await body.Read()).status();
   Exchange& base = setting.exchange;
   // The exchange itself goes on.
-  CHECK_FALSE(Cancelled(co_await kCancelState));
+  CHECK_FALSE(co_await kIsCancelled);
   base.worker().Stop();
 }
 

@@ -86,8 +86,7 @@ void Listener::Start(const std::vector<Worker*>& workers) {
     local.worker = workers[i];
     workers[i]->Post([this, &local, fds = sockets_[i]] {
       for (size_t k = 0; k < fds.size(); ++k) {
-        ListenSocket& socket =
-            local.sockets.emplace_back(local.worker->io(), fds[k], settings_.addresses[k]);
+        ListenSocket& socket = local.sockets.emplace_back(fds[k]);
         local.worker->scope().Spawn(Accept(*this, local, socket));
       }
     });
@@ -97,7 +96,6 @@ void Listener::Start(const std::vector<Worker*>& workers) {
 
 Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& socket) {
   while (co_await socket.WaitReadable()) {
-    // Several at a time, but not for ever: connections that are open want their turn.
     for (uint32_t i = 0; i < listener.settings_.accepts_per_event && !local.stopped; ++i) {
       auto stream = socket.Accept();
       if (!stream.ok()) {
@@ -110,6 +108,7 @@ Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& sock
       if (*stream == nullptr) break;
       listener.Welcome(local, *std::move(stream));
     }
+    co_await Yield();  // Connections that are open want their turn, too.
   }
 }
 

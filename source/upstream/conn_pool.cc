@@ -153,7 +153,7 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     // starve it.
     if (unit || connections_ == 0) co_return Turn{std::move(unit), nullptr};
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
-    Event turn(worker_.executor());
+    Event turn;
     Waiter waiter{&turn, nullptr};
     const auto place = waiters_.insert(waiters_.end(), &waiter);
     // Units that other workers give back are not announced here: look again now and then.

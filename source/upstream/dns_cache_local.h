@@ -12,7 +12,6 @@ namespace sluice {
 
 /// One suspended Resolve(); lives in its frame.
 struct DnsCache::Waiter {
-  explicit Waiter(Executor executor) : done(executor) {}
   Event done;
   absl::StatusOr<HostRef> result = MakeError(Reason::kInternal, "no DNS answer");
 };

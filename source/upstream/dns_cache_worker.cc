@@ -35,9 +35,9 @@ Task<absl::StatusOr<HostRef>> DnsCache::Resolve(Worker& worker, std::string auth
 }
 
 Task<absl::StatusOr<HostRef>> DnsCache::Await(Worker& worker, DnsKey key) {
-  if (Cancelled(co_await kCancelState)) co_return MakeError(Reason::kCancelled);
+  if (co_await kIsCancelled) co_return MakeError(Reason::kCancelled);
   Local& local = *locals_[worker.index()];
-  Waiter waiter(worker.executor());
+  Waiter waiter;
   auto [it, is_first] = local.waiters.try_emplace(std::string(key.text()));
   it->second.push_back(&waiter);
   // One message for all who wait here for this host; the main thread coalesces those of several

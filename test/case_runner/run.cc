@@ -9,8 +9,6 @@
 #include <future>
 #include <list>
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 
 #include "absl/strings/str_join.h"
 #include "extensions/builtin.h"
@@ -234,7 +232,7 @@ Task<> Run::Drive(Run& run, Canceller& canceller, std::promise<void>& done) {
     client.Close();
     co_await run.WaitForPeers();
   }
-  if (co_await deadline.Expired()) run.Fail("timed out");
+  if (deadline.Expired()) run.Fail("timed out");
   done.set_value();
 }
 
@@ -244,7 +242,7 @@ Task<absl::StatusOr<StreamPtr>> Run::ConnectClient() {
   MemoryOptions options{.chunking = options_.chunking, .seed = options_.seed};
   options.first = Address::Ipv4(INADDR_LOOPBACK, 40000);
   options.second = Address::Ipv4(INADDR_LOOPBACK, 10000);
-  auto [near, far] = MemoryPair(co_await asio::this_coro::executor, options);
+  auto [near, far] = MemoryPair(options);
   proxy_->listener->Adopt(0, std::move(far));
   co_return std::move(near);
 }
@@ -267,15 +265,11 @@ Task<> Run::WaitForPeers() {
 }
 
 Task<> Run::AcceptAll(Run& run, Upstream& upstream, int fd) {
-  const asio::generic::stream_protocol protocol(AF_INET, 0);
-  asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor(run.worker().io(),
-                                                                                 protocol, fd);
-  while (true) {
-    Socket socket(run.worker().io());
-    auto [error] = co_await acceptor.async_accept(socket, kAwait);
-    if (error) co_return;
-    socket.native_non_blocking(true);
-    run.OnConnection(upstream, std::make_unique<TcpStream>(std::move(socket), Address()));
+  ListenSocket door(fd);
+  while (co_await door.WaitReadable()) {
+    auto stream = door.Accept();
+    if (!stream.ok()) co_return;
+    if (*stream != nullptr) run.OnConnection(upstream, *std::move(stream));
   }
 }
 

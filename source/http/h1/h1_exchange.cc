@@ -15,9 +15,7 @@ constexpr Duration kWatchAfter = std::chrono::milliseconds(50);
 
 H1Exchange::H1Exchange(ServerSession& session)
     : Exchange(session.worker_, own_scope_, session.canceller_, session.facts_),
-      session_(session),
-      own_scope_(session.worker_.executor()),
-      watch_scope_(session.worker_.executor()) {}
+      session_(session) {}
 
 H1Exchange::~H1Exchange() = default;
 

@@ -126,7 +126,7 @@ Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head
           ready->has_value() ? absl::StatusOr<size_t>(**ready) : co_await stream_.ReadSome(room);
     }
     if (!count.ok() || *count == 0) {
-      const bool expired = co_await deadline.Expired();
+      const bool expired = deadline.Expired();
       closed_by_peer_ = !expired;
       result.state = HeadResult::kError;
       result.status = expired ? 408 : 0;
@@ -249,7 +249,7 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
       co_return After::kClose;
     }
     // A time limit passed: say so, unless the filters already had another answer ready.
-    co_await canceller_.Reset();
+    canceller_.Reset();
     if (reason == Reason::kStreamIdleTimeout && !exchange.request_done) response.head->status = 408;
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
     exchange.framing.keep_alive = false;

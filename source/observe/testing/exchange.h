@@ -10,7 +10,7 @@ namespace sluice::testing {
 namespace exchange_internal {
 struct Surroundings {
   Worker worker{0, 1};
-  Scope scope{worker.executor()};
+  Scope scope;
   Canceller canceller;
   ConnectionFacts connection;
   RouteBase route;

@@ -57,7 +57,7 @@ class ScriptedResolver final : public Resolver {
 
   Task<DnsAnswer> Resolve(std::string name, LookupFamily family, Duration timeout) override {
     if (std::optional<DnsAnswer> literal = LiteralAnswer(name)) co_return std::move(*literal);
-    Event released(co_await asio::this_coro::executor);
+    Event released;
     if (Enter(name, released)) {
       const bool is_cancelled =
           !co_await released.WaitFor(timeout > Duration::zero() ? timeout : Duration::max());
