@@ -67,6 +67,8 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
   RequestHead& head = *request.head;
   std::optional<Response> refused = Prepare(head, exchange);
   if (settings_.log_new_request) Log(exchange, "DownstreamStart");
+  if (settings_.log_interval > Duration::zero())
+    exchange.scope().Spawn(LogPeriodically(*this, exchange));
   Response response = refused.has_value() ? *std::move(refused)
                                           : co_await Next(*chain_, exchange, 0)(std::move(request));
   Finish(response, head);
@@ -193,14 +195,27 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     stats_.downstream_rq_idle_timeout.Add();
   if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
     stats_.downstream_rq_max_duration_reached.Add();
-  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination))
+  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) {
     stats_.downstream_rq_rx_reset.Add();
+    stats_.downstream_cx_destroy_active_rq.Add();
+    stats_.downstream_cx_destroy_remote_active_rq.Add();
+  }
+  if (exchange.time.response_last_sent != TimePoint{} &&
+      exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
+    stats_.downstream_rq_response_before_rq_complete.Add();
+  }
   if (exchange.details() == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
 }
 
 void HttpConnectionManager::Log(Exchange& exchange, std::string_view type) const {
   for (const AccessLoggerPtr& logger : access_logs_) logger->Log(LogContext{exchange, type});
+}
+
+Task<> HttpConnectionManager::LogPeriodically(const HttpConnectionManager& manager,
+                                              Exchange& exchange) {
+  while (co_await Sleep(manager.settings_.log_interval))
+    manager.Log(exchange, "DownstreamPeriodic");
 }
 
 }  // namespace sluice
