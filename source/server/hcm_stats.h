@@ -2,6 +2,7 @@
 // any thread counts.
 #pragma once
 
+#include "source/base/clock.h"
 #include "source/observe/stats.h"
 
 namespace sluice {
@@ -59,6 +60,18 @@ struct HcmStats {
 #define SLUICE_DECLARE(kind, name) kind name;
   SLUICE_HCM_STATS(SLUICE_DECLARE)
 #undef SLUICE_DECLARE
+};
+
+/// Counts a connection as open while it lives. Its worker's thread.
+class OpenConnection {
+ public:
+  explicit OpenConnection(const HcmStats& stats);
+  ~OpenConnection();
+  OpenConnection(const OpenConnection&) = delete;
+
+ private:
+  const HcmStats& stats_;
+  const TimePoint start_ = Now();
 };
 
 }  // namespace sluice

@@ -13,27 +13,6 @@ Response Refuse(Exchange& exchange, int status, std::string_view body, std::stri
   return Reply(status, std::string(body));
 }
 
-// Counts what is open while it lives.
-class OpenConnection {
- public:
-  explicit OpenConnection(const HcmStats& stats) : stats_(stats) {
-    stats_.downstream_cx_total.Add();
-    stats_.downstream_cx_http1_total.Add();
-    stats_.downstream_cx_active.Add();
-    stats_.downstream_cx_http1_active.Add();
-  }
-  ~OpenConnection() {
-    stats_.downstream_cx_active.Sub();
-    stats_.downstream_cx_http1_active.Sub();
-    stats_.downstream_cx_destroy.Add();
-    stats_.downstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start_)));
-  }
-
- private:
-  const HcmStats& stats_;
-  const TimePoint start_ = Now();
-};
-
 }  // namespace
 
 HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats,
@@ -200,7 +179,7 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     stats_.downstream_cx_destroy_active_rq.Add();
     stats_.downstream_cx_destroy_remote_active_rq.Add();
   }
-  if (exchange.time.response_last_sent != TimePoint{} &&
+  if (exchange.request_head() != nullptr && exchange.time.response_last_sent != TimePoint{} &&
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
     stats_.downstream_rq_response_before_rq_complete.Add();
   }

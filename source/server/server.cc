@@ -151,7 +151,8 @@ void Server::BuildAdmin() {
   settings.options.reuse_port = false;
   std::vector<std::unique_ptr<const NetworkFilter>> filters;
   filters.push_back(
-      MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
+      MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs)),
+                      stats_.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)));
   admin_listener_ =
       std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(),
                                  std::move(filters), stats_, admin_budget_);
