@@ -20,8 +20,8 @@
 
 namespace sluice {
 
-/// What the authors promise about an extension when its peer is hostile; printed by /server_info
-/// and the README.
+/// What the authors promise about an extension when its peer is hostile; logged when the process
+/// starts.
 enum class Posture { kRobustToUntrustedDownstream, kRobustToUntrustedBoth, kTrustedOnly };
 
 template <class Product, class Context>

@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <map>
 
 #include "source/base/strings.h"
@@ -236,14 +237,30 @@ constexpr std::array<bool, 256> Marked(bool quotes) {
 constexpr std::array<bool, 256> kControls = Marked(false);
 constexpr std::array<bool, 256> kControlsAndQuotes = Marked(true);
 
-bool HasMarked(std::string_view text, const std::array<bool, 256>& marked) {
-  return std::any_of(text.begin(), text.end(),
-                     [&](char c) { return marked[static_cast<uint8_t>(c)]; });
+// Eight bytes at a time: whether any of them is a control byte, DEL, a quote or a backslash, or has
+// its high bit set. What this finds is looked at byte by byte.
+bool MayHaveMarked(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+  const auto below = [](uint64_t word, uint64_t n) { return (word - kOnes * n) & ~word; };
+  uint64_t found = 0;
+  size_t i = 0;
+  for (; i + 8 <= text.size(); i += 8) {
+    uint64_t word;
+    std::memcpy(&word, text.data() + i, 8);
+    found |= word | below(word, 0x20) | below(word ^ kOnes * '"', 1) |
+             below(word ^ kOnes * '\\', 1) | below(word ^ kOnes * 0x7f, 1);
+  }
+  if ((found & kHighs) != 0) return true;
+  for (; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    if (kControlsAndQuotes[byte] || byte >= 0x80) return true;
+  }
+  return false;
 }
 
 // Rewrites the end of `out` with JSON's escapes for marked bytes; every other byte stays.
 void EscapeText(size_t start, const std::array<bool, 256>& marked, std::string* out) {
-  if (!HasMarked(std::string_view(*out).substr(start), marked)) {
+  if (!MayHaveMarked(std::string_view(*out).substr(start))) {
     return;
   }
   const std::string value = out->substr(start);
@@ -263,10 +280,7 @@ void EscapeText(size_t start, const std::array<bool, 256>& marked, std::string* 
 // Makes the end of `out` a JSON string, or the inside of one.
 void EscapeJson(size_t start, bool quotes, std::string* out) {
   const std::string_view value = std::string_view(*out).substr(start);
-  const bool plain = std::none_of(value.begin(), value.end(), [](char c) {
-    return kControlsAndQuotes[static_cast<uint8_t>(c)] || static_cast<uint8_t>(c) >= 0x80;
-  });
-  if (plain) {
+  if (!MayHaveMarked(value)) {
     if (quotes) {
       out->insert(start, 1, '"');
       out->push_back('"');

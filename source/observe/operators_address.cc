@@ -1,6 +1,7 @@
 // Operators that print addresses and ports of both sides. Stateless, any thread.
 #include <arpa/inet.h>
 
+#include <charconv>
 #include <cstring>
 
 #include "source/base/strings.h"
@@ -44,6 +45,15 @@ void AppendIp(const Address& address, int prefix, std::string* out) {
               static_cast<size_t>(size));
   if (prefix >= 0) {
     Mask(bytes, size, prefix);
+  }
+  if (is_v4) {  // a third of the cost of a log line, by way of inet_ntop
+    char* end = text;
+    for (int i = 0; i < 4; ++i) {
+      if (i > 0) *end++ = '.';
+      end = std::to_chars(end, text + sizeof(text), bytes[i]).ptr;
+    }
+    out->append(text, end);
+    return;
   }
   out->append(inet_ntop(address.family(), bytes, text, sizeof(text)));
 }

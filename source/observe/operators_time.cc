@@ -105,7 +105,7 @@ std::tm UtcTime(int64_t seconds) {
   return time;
 }
 
-void AppendIso(const std::tm& time, int64_t milliseconds, std::string* out) {
+void AppendIso(const std::tm& time, std::string* out) {
   AppendPadded(time.tm_year + 1900, 4, out);
   out->push_back('-');
   AppendPadded(time.tm_mon + 1, 2, out);
@@ -118,8 +118,30 @@ void AppendIso(const std::tm& time, int64_t milliseconds, std::string* out) {
   out->push_back(':');
   AppendPadded(time.tm_sec, 2, out);
   out->push_back('.');
-  AppendPadded(milliseconds, 3, out);
-  out->push_back('Z');
+}
+
+// "2026-11-23T08:10:40." of a second: most lines are of the same second as the one before.
+const std::string& IsoSecond(int64_t second) {
+  thread_local std::string text;
+  thread_local int64_t of = -1;
+  if (second != of) {
+    text.clear();
+    AppendIso(UtcTime(second), &text);
+    of = second;
+  }
+  return text;
+}
+
+// localtime_r takes libc's lock on the time zone: once a second is enough.
+std::tm LocalTime(int64_t second) {
+  thread_local std::tm time;
+  thread_local int64_t of = -1;
+  if (second != of) {
+    const time_t t = second;
+    localtime_r(&t, &time);
+    of = second;
+  }
+  return time;
 }
 
 Rendered AppendTime(const Operator& op, WallTime when, bool local, std::string* out) {
@@ -129,18 +151,14 @@ Rendered AppendTime(const Operator& op, WallTime when, bool local, std::string* 
     return Rendered::kMissing;
   }
   const int64_t seconds = nanoseconds / 1'000'000'000;
-  int64_t fraction = nanoseconds % 1'000'000'000;
-  std::tm time;
-  if (local) {
-    const time_t t = seconds;
-    localtime_r(&t, &time);
-  } else {
-    time = UtcTime(seconds);
-    if (op.option != 0) {
-      AppendIso(time, fraction / 1'000'000, out);
-      return Rendered::kString;
-    }
+  const int64_t fraction = nanoseconds % 1'000'000'000;
+  if (!local && op.option != 0) {
+    out->append(IsoSecond(seconds));
+    AppendPadded(fraction / 1'000'000, 3, out);
+    out->push_back('Z');
+    return Rendered::kString;
   }
+  const std::tm time = local ? LocalTime(seconds) : UtcTime(seconds);
   char text[512];
   for (const TimePiece& piece : op.time) {
     if (piece.kind == TimePiece::Kind::kStrftime) {

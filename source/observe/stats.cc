@@ -10,6 +10,8 @@
 namespace sluice::stats {
 namespace {
 
+constexpr size_t kMaxLookUps = 1000;
+
 std::string Join(std::string_view prefix, std::string_view name) {
   if (prefix.empty() || name.empty()) {
     return std::string(prefix.empty() ? name : prefix);
@@ -102,6 +104,8 @@ Metric* Store::Find(Type type, std::string_view prefix, std::string_view marked_
                     const Tags& tags, std::string_view name) {
   const std::string clean = WithoutColons(name);
   Key key(Join(prefix, clean), type);
+  ++lookups_.total;
+  if (lookups_.recorded && lookups_.counts.size() < kMaxLookUps) ++lookups_.counts[key.first];
   if (const auto found = metrics_.find(key); found != metrics_.end()) {
     return found->second.get();
   }
@@ -180,6 +184,23 @@ void Store::Flush() {
       metric->at_flush = std::move(now);
     }
   }
+}
+
+Store::LookUps Store::RecentLookUps() const {
+  std::lock_guard lock(mutex_);
+  return lookups_;
+}
+
+void Store::RecordLookUps(bool record) {
+  std::lock_guard lock(mutex_);
+  lookups_.recorded = record;
+  if (!record) lookups_.counts.clear();
+}
+
+void Store::ForgetLookUps() {
+  std::lock_guard lock(mutex_);
+  lookups_.total = 0;
+  lookups_.counts.clear();
 }
 
 int64_t Store::Value(std::string_view name) const {

@@ -101,6 +101,16 @@ class Store {
   /// every stats_flush_interval (5 s).
   void Flush();
 
+  /// Look-ups of metrics by name since the last ForgetLookUps().
+  struct LookUps {
+    bool recorded = false;
+    uint64_t total = 0;
+    std::map<std::string, uint64_t> counts;  // those made while they were recorded
+  };
+  LookUps RecentLookUps() const;
+  void RecordLookUps(bool record);
+  void ForgetLookUps();
+
   /// Calls `visit` for every metric, in the order of the names, under the mutex: it must not call
   /// the store.
   template <class Visitor>
@@ -137,6 +147,7 @@ class Store {
   const std::unique_ptr<const StoreSettings> settings_;
   mutable std::mutex mutex_;
   std::map<Key, std::unique_ptr<Metric>> metrics_;
+  LookUps lookups_;
 };
 
 /// A store plus a dotted prefix and its tags. Cheap to copy (one shared prefix). Main thread.

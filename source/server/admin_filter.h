@@ -5,10 +5,12 @@
 
 #include "source/extension/network_filter.h"
 #include "source/http/h1/server_session.h"
+#include "source/observe/stats.h"
 
 namespace sluice {
 
-std::unique_ptr<const NetworkFilter> MakeAdminFilter(
-    std::unique_ptr<const ExchangeHandler> handler);
+/// `scope` is http.admin: connections are counted there as a connection manager counts its own.
+std::unique_ptr<const NetworkFilter> MakeAdminFilter(std::unique_ptr<const ExchangeHandler> handler,
+                                                     const stats::Scope& scope);
 
 }  // namespace sluice

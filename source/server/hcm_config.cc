@@ -194,6 +194,10 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   settings.strip_trailing_host_dot = config.strip_trailing_host_dot();
   settings.request_id_in_response = config.always_set_request_id_in_response();
   settings.log_new_request = config.access_log_options().flush_access_log_on_new_request();
+  if (config.access_log_options().has_access_log_flush_interval()) {
+    settings.log_interval =
+        config::ToDuration(config.access_log_options().access_log_flush_interval());
+  }
   settings.log_tunnel = config.access_log_options().flush_log_on_tunnel_successfully_established();
   for (const auto& upgrade : config.upgrade_configs()) {
     settings.upgrades.emplace_back(ToLower(upgrade.upgrade_type()),

@@ -28,4 +28,18 @@ void HcmStats::CountStatus(int status) const {
   if (status >= 100 && status < 600) classes[status / 100 - 1].Add();
 }
 
+OpenConnection::OpenConnection(const HcmStats& stats) : stats_(stats) {
+  stats_.downstream_cx_total.Add();
+  stats_.downstream_cx_http1_total.Add();
+  stats_.downstream_cx_active.Add();
+  stats_.downstream_cx_http1_active.Add();
+}
+
+OpenConnection::~OpenConnection() {
+  stats_.downstream_cx_active.Sub();
+  stats_.downstream_cx_http1_active.Sub();
+  stats_.downstream_cx_destroy.Add();
+  stats_.downstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start_)));
+}
+
 }  // namespace sluice

@@ -2,6 +2,7 @@
 // any thread counts.
 #pragma once
 
+#include "source/base/clock.h"
 #include "source/observe/stats.h"
 
 namespace sluice {
@@ -9,8 +10,10 @@ namespace sluice {
 // X(kind, name)
 #define SLUICE_HCM_STATS(X)                                 \
   X(Counter, downstream_cx_destroy)                         \
+  X(Counter, downstream_cx_destroy_active_rq)               \
   X(Counter, downstream_cx_destroy_local)                   \
   X(Counter, downstream_cx_destroy_remote)                  \
+  X(Counter, downstream_cx_destroy_remote_active_rq)        \
   X(Counter, downstream_cx_drain_close)                     \
   X(Counter, downstream_cx_http1_total)                     \
   X(Counter, downstream_cx_http2_total)                     \
@@ -31,6 +34,7 @@ namespace sluice {
   X(Counter, downstream_rq_max_duration_reached)            \
   X(Counter, downstream_rq_non_relative_path)               \
   X(Counter, downstream_rq_redirected_with_normalized_path) \
+  X(Counter, downstream_rq_response_before_rq_complete)     \
   X(Counter, downstream_rq_rx_reset)                        \
   X(Counter, downstream_rq_timeout)                         \
   X(Counter, downstream_rq_too_large)                       \
@@ -56,6 +60,18 @@ struct HcmStats {
 #define SLUICE_DECLARE(kind, name) kind name;
   SLUICE_HCM_STATS(SLUICE_DECLARE)
 #undef SLUICE_DECLARE
+};
+
+/// Counts a connection as open while it lives. Its worker's thread.
+class OpenConnection {
+ public:
+  explicit OpenConnection(const HcmStats& stats);
+  ~OpenConnection();
+  OpenConnection(const OpenConnection&) = delete;
+
+ private:
+  const HcmStats& stats_;
+  const TimePoint start_ = Now();
 };
 
 }  // namespace sluice

@@ -13,27 +13,6 @@ Response Refuse(Exchange& exchange, int status, std::string_view body, std::stri
   return Reply(status, std::string(body));
 }
 
-// Counts what is open while it lives.
-class OpenConnection {
- public:
-  explicit OpenConnection(const HcmStats& stats) : stats_(stats) {
-    stats_.downstream_cx_total.Add();
-    stats_.downstream_cx_http1_total.Add();
-    stats_.downstream_cx_active.Add();
-    stats_.downstream_cx_http1_active.Add();
-  }
-  ~OpenConnection() {
-    stats_.downstream_cx_active.Sub();
-    stats_.downstream_cx_http1_active.Sub();
-    stats_.downstream_cx_destroy.Add();
-    stats_.downstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start_)));
-  }
-
- private:
-  const HcmStats& stats_;
-  const TimePoint start_ = Now();
-};
-
 }  // namespace
 
 HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats,
@@ -67,6 +46,8 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
   RequestHead& head = *request.head;
   std::optional<Response> refused = Prepare(head, exchange);
   if (settings_.log_new_request) Log(exchange, "DownstreamStart");
+  if (settings_.log_interval > Duration::zero())
+    exchange.scope().Spawn(LogPeriodically(*this, exchange));
   Response response = refused.has_value() ? *std::move(refused)
                                           : co_await Next(*chain_, exchange, 0)(std::move(request));
   Finish(response, head);
@@ -193,14 +174,27 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     stats_.downstream_rq_idle_timeout.Add();
   if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
     stats_.downstream_rq_max_duration_reached.Add();
-  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination))
+  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) {
     stats_.downstream_rq_rx_reset.Add();
+    stats_.downstream_cx_destroy_active_rq.Add();
+    stats_.downstream_cx_destroy_remote_active_rq.Add();
+  }
+  if (exchange.request_head() != nullptr && exchange.time.response_last_sent != TimePoint{} &&
+      exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
+    stats_.downstream_rq_response_before_rq_complete.Add();
+  }
   if (exchange.details() == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
 }
 
 void HttpConnectionManager::Log(Exchange& exchange, std::string_view type) const {
   for (const AccessLoggerPtr& logger : access_logs_) logger->Log(LogContext{exchange, type});
+}
+
+Task<> HttpConnectionManager::LogPeriodically(const HttpConnectionManager& manager,
+                                              Exchange& exchange) {
+  while (co_await Sleep(manager.settings_.log_interval))
+    manager.Log(exchange, "DownstreamPeriodic");
 }
 
 }  // namespace sluice

@@ -32,6 +32,7 @@ struct HcmSettings {
   bool request_id_in_response = false;
   bool log_new_request = false;
   bool log_tunnel = false;
+  Duration log_interval{};  // a line every so often; zero: none
   UpgradeSet upgrades;
   ServerSessionSettings session;
 };
@@ -58,6 +59,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   void StripHost(RequestHead& head, uint16_t listener_port) const;
   void Finish(Response& response, const RequestHead& head) const;
   void Log(Exchange& exchange, std::string_view type) const;
+  static Task<> LogPeriodically(const HttpConnectionManager& manager, Exchange& exchange);
 
   const HcmSettings settings_;
   const HcmStats stats_;

@@ -167,4 +167,16 @@ void Listener::Stop(bool drain) {
   }
 }
 
+void Listener::Drain() {
+  for (auto& local : locals_) {
+    local->worker->Post([local = local.get()] {
+      local->draining = true;
+      for (Connection* connection : local->connections) {
+        connection->draining = true;
+        if (connection->on_drain) connection->on_drain();
+      }
+    });
+  }
+}
+
 }  // namespace sluice

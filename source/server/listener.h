@@ -58,6 +58,9 @@ class Listener {
   /// Main thread: stops accepting, at once on every worker. `drain`: tells the connections as well
   /// to end when they can.
   void Stop(bool drain);
+  /// Main thread: goes on accepting, and tells every connection, also those to come, to end when it
+  /// can.
+  void Drain();
 
   const std::string& name() const { return settings_.name; }
   /// After Bind: with real ports.

@@ -18,6 +18,7 @@
 #include "source/observe/stats_config.h"
 #include "source/server/admin_filter.h"
 #include "source/server/cluster_factory.h"
+#include "source/server/extension_list.h"
 #include "source/server/listener_factory.h"
 #include "source/server/version.h"
 
@@ -150,7 +151,8 @@ void Server::BuildAdmin() {
   settings.options.reuse_port = false;
   std::vector<std::unique_ptr<const NetworkFilter>> filters;
   filters.push_back(
-      MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
+      MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs)),
+                      stats_.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)));
   admin_listener_ =
       std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(),
                                  std::move(filters), stats_, admin_budget_);
@@ -192,9 +194,7 @@ admin::AdminContext Server::MakeAdminContext() {
     return absl::OkStatus();
   };
   admin.set_health = [this](bool healthy) { healthy_ = healthy; };
-  admin.drain_listeners = [this](bool graceful) {
-    for (const auto& listener : listeners_) listener->Stop(graceful);
-  };
+  admin.drain_listeners = [this](const admin::DrainRequest& request) { DrainListeners(request); };
   admin.runtime = &runtime_.runtime();
   admin.modify_runtime = [this](const auto& values) { return runtime_.Modify(values); };
   return admin;
@@ -232,6 +232,7 @@ absl::Status Server::BindAll() {
 }
 
 int Server::Run() {
+  LogExtensions(registry_);
   if (const absl::Status status = BindAll(); !status.ok()) {
     SLUICE_LOG(kCritical, kMain, Std(status.message()));
     return 1;
@@ -277,6 +278,8 @@ Task<> Server::BecomeLive(Server& server) {
     SLUICE_LOG(kInfo, kMain, server.egress_.Notice());
   }
   server.live_ = true;
+  server.server_stats_.initialization_time_ms.Record(
+      static_cast<uint64_t>(Milliseconds(Now() - server.started_)));
   const auto& admin = server.admin_listener_;
   SLUICE_LOG(kInfo, kMain, "serving with ", workers.size(), " workers",
              admin == nullptr ? "" : "; admin on " + admin->addresses().front().ToString());
@@ -311,6 +314,27 @@ void Server::ReopenLogs() {
 void Server::BeginDrain() {
   if (std::exchange(draining_, true)) return;
   main_.scope().Spawn(Drain(*this));
+}
+
+void Server::DrainListeners(const admin::DrainRequest& request) {
+  for (const auto& listener : listeners_) {
+    if (request.inbound_only &&
+        listener->config().traffic_direction() != envoy::config::core::v3::INBOUND) {
+      continue;
+    }
+    if (request.graceful || request.skip_exit) listener->Drain();
+    if (request.skip_exit) continue;
+    server_stats_.listener_stopped.Add();
+    if (request.graceful) {
+      main_.scope().Spawn(StopLater(*listener, std::chrono::seconds(options_.drain_time_s)));
+    } else {
+      listener->Stop(false);
+    }
+  }
+}
+
+Task<> Server::StopLater(Listener& listener, Duration delay) {
+  if (co_await Sleep(delay)) listener.Stop(true);
 }
 
 int64_t Server::OpenConnections() const {
@@ -348,6 +372,11 @@ void Server::RefreshGauges() const {
   server_stats_.total_connections.Set(OpenConnections());
   server_stats_.total_listeners_active.Set(static_cast<int64_t>(listeners_.size()));
   server_stats_.workers_started.Set(live_);
+  server_stats_.hot_restart_generation.Set(1);
+  server_stats_.version.Set(
+      static_cast<int64_t>(bootstrap_.has_stats_server_version_override()
+                               ? bootstrap_.stats_server_version_override().value()
+                               : 0));
   server_stats_.days_until_first_cert_expiring.Set(std::numeric_limits<uint32_t>::max());
   const struct mallinfo2 memory = ::mallinfo2();
   server_stats_.memory_allocated.Set(static_cast<int64_t>(memory.uordblks + memory.hblkhd));

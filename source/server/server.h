@@ -52,6 +52,8 @@ class Server {
   int64_t OpenConnections() const;
   void RefreshGauges() const;
   void ReopenLogs();
+  void DrainListeners(const admin::DrainRequest& request);
+  static Task<> StopLater(Listener& listener, Duration delay);
   admin::AdminContext MakeAdminContext();
   admin::ServerState state() const;
 

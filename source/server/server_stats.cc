@@ -17,12 +17,17 @@ ServerStats::ServerStats(stats::Store& store) {
   days_until_first_cert_expiring = server.gauge("days_until_first_cert_expiring");
   version = server.gauge("version");
   hot_restart_epoch = server.gauge("hot_restart_epoch");
+  hot_restart_generation = server.gauge("hot_restart_generation");
+  initialization_time_ms = server.histogram("initialization_time_ms");
   static_unknown_fields = server.counter("static_unknown_fields");
   dynamic_unknown_fields = server.counter("dynamic_unknown_fields");
   const stats::Scope listeners = store.Root().Sub("listener_manager");
   listener_added = listeners.counter("listener_added");
   listener_create_success = listeners.counter("listener_create_success");
   listener_create_failure = listeners.counter("listener_create_failure");
+  listener_modified = listeners.counter("listener_modified");
+  listener_removed = listeners.counter("listener_removed");
+  listener_stopped = listeners.counter("listener_stopped");
   total_listeners_active = listeners.gauge("total_listeners_active");
   total_listeners_draining = listeners.gauge("total_listeners_draining");
   total_listeners_warming = listeners.gauge("total_listeners_warming");

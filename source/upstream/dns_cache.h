@@ -1,6 +1,6 @@
-// DnsCache: the shared cache of resolved names behind dynamic forward proxying
-// (envoy-semantics 1.4). All resolving happens on the main worker; each worker finds what was
-// published to it in a map of its own, so that a hit takes no lock and writes nothing shared.
+// DnsCache: the shared cache of resolved names behind dynamic forward proxying. All resolving
+// happens on the main worker; each worker finds what was published to it in a map of its own, so
+// that a hit takes no lock and writes nothing shared.
 #pragma once
 
 #include <functional>

@@ -3,7 +3,9 @@ import subprocess
 import unittest
 
 from test.support import config, names
+from test.support.client import Client
 from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
 
 
 class Admin(ProxyTest):
@@ -198,6 +200,50 @@ class Admin(ProxyTest):
         answer = self.proxy.admin("/quitquitquit", "POST")
         self.assertEqual((200, "OK\n"), (answer.status, answer.text))
         self.assertEqual(0, self.proxy.wait_exit())
+
+
+class DrainListeners(ProxyTest):
+    """POST /drain_listeners."""
+
+    def setUp(self):
+        super().setUp()
+        upstream = self.origin()
+        manager = config.http([config.forward("up")])
+        self.start(config.bootstrap(
+            [config.listener(manager), config.listener(manager, name="in", traffic_direction="INBOUND")],
+            [config.cluster("up", upstream.port)]), arguments=["--drain-time-s", "1"])
+
+    def drain(self, query=""):
+        self.assertEqual("OK\n", self.proxy.admin("/drain_listeners" + query, "POST").text)
+
+    def accepts(self, name="main"):
+        try:
+            with Client(self.proxy.port(name)) as client:
+                return client.ask("GET", "/", "h")
+        except OSError:
+            return None
+
+    def test_at_once(self):
+        self.drain()
+        wait_for(lambda: self.accepts() is None, 5, "the listener to close")
+        self.assertEqual(2, self.proxy.stat("listener_manager.listener_stopped"))
+        self.assertEqual("LIVE\n", self.proxy.admin("/ready").text)
+
+    def test_graceful(self):
+        self.drain("?graceful")
+        answer = self.accepts()
+        self.assertEqual((200, "close"), (answer.status, answer.header("connection")))
+        wait_for(lambda: self.accepts() is None, 5, "the listener to close")
+
+    def test_inbound_only(self):
+        self.drain("?inboundonly")
+        wait_for(lambda: self.accepts("in") is None, 5, "the listener to close")
+        self.assertIsNone(self.accepts().header("connection"))
+
+    def test_skip_exit(self):
+        self.drain("?graceful&skip_exit")
+        self.assertEqual("close", self.accepts().header("connection"))
+        self.assertEqual(0, self.proxy.stat("listener_manager.listener_stopped"))
 
 
 class StatsConfig(ProxyTest):

@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-// More interim responses than this before a final one is no honest server (hostile-inputs 47).
+// More interim responses than this before a final one is no honest server.
 constexpr int kMaxInterims = 100;
 
 RequestFraming FramingOf(const Body* body) {

@@ -33,6 +33,13 @@ struct ListenerView {
       nullptr;  // outlives the page; null is left out of /config_dump
 };
 
+/// What POST /drain_listeners asks for.
+struct DrainRequest {
+  bool graceful = false;  // tells connections to end, and closes the listeners after the drain time
+  bool inbound_only = false;  // only listeners whose traffic_direction is INBOUND
+  bool skip_exit = false;     // tells connections to end, and closes no listener
+};
+
 /// A cluster as it runs.
 struct ClusterView {
   const envoy::config::cluster::v3::Cluster* config = nullptr;  // outlives the page
@@ -73,14 +80,13 @@ struct AdminContext {
   /// /healthcheck/fail and /ok: false makes state() kDraining and has connections closed behind
   /// their answers.
   std::function<void(bool healthy)> set_health;
-  /// Graceful: over --drain-time-s; else the listeners close at once. Requests in flight go on, the
-  /// process stays.
-  std::function<void(bool graceful)> drain_listeners;
+  /// Closes listeners; requests in flight go on, the process stays.
+  std::function<void(const DrainRequest&)> drain_listeners;
 
   const config::Runtime* runtime = nullptr;  ///< never null when a page is asked for
   /// Changes values of the admin layer, see RuntimeLoader::Modify.
   std::function<absl::Status(const std::map<std::string, std::string, std::less<>>&)>
-      modify_runtime;
+      modify_runtime = {};
 };
 
 }  // namespace sluice::admin

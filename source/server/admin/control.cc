@@ -19,13 +19,20 @@ AdminReply HealthOkPage(const AdminRequest&, const AdminContext& context) {
 }
 
 AdminReply DrainListenersPage(const AdminRequest& request, const AdminContext& context) {
-  // What Envoy would do differently for these, we cannot do: better nothing than something else.
-  for (const char* unsupported : {"inboundonly", "skip_exit"}) {
-    if (request.Has(unsupported))
-      return {400, std::string(unsupported) + " is not supported yet\n"};
-  }
-  context.drain_listeners(request.Has("graceful"));
+  context.drain_listeners(
+      {request.Has("graceful"), request.Has("inboundonly"), request.Has("skip_exit")});
   return {200, "OK\n"};
+}
+
+AdminReply ContentionPage(const AdminRequest&, const AdminContext&) {
+  return {200,
+          "Mutex contention tracing is not enabled: no mutex is taken on the way of a request.\n"};
+}
+
+// 501, as Envoy answers in a build without them.
+AdminReply NoProfilerPage(const AdminRequest& request, const AdminContext&) {
+  return {501, "The current build does not support " + request.path.substr(1) +
+                   ": look at the process from outside, with perf or heaptrack\n"};
 }
 
 }  // namespace sluice::admin

@@ -10,16 +10,22 @@ namespace {
 
 constexpr Page kPages[] = {
     {"/", "this page", HomePage},
+    {"/allocprofiler", "there is none in this build", NoProfilerPage, true},
     {"/certs", "the certificates in use", CertsPage},
     {"/clusters", "clusters and their hosts", ClustersPage, false, "format: json"},
     {"/config_dump", "the configuration in force, secrets left out", ConfigDumpPage, false,
      "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; "
      "name_regex: resources of these names; "
      "include_eds: also the endpoints"},
+    {"/contention", "what mutexes cost: nothing to tell", ContentionPage},
+    {"/cpuprofiler", "there is none in this build", NoProfilerPage, true},
     {"/drain_listeners", "close the listeners", DrainListenersPage, true,
-     "graceful: only after the drain time"},
+     "graceful: tell connections to end, close after the drain time; inboundonly: listeners whose "
+     "traffic_direction is INBOUND; skip_exit: tell connections to end, close nothing"},
     {"/healthcheck/fail", "report that this proxy is not healthy", HealthFailPage, true},
     {"/healthcheck/ok", "report that this proxy is healthy again", HealthOkPage, true},
+    {"/heap_dump", "there is none in this build", NoProfilerPage},
+    {"/heapprofiler", "there is none in this build", NoProfilerPage, true},
     {"/help", "this list of commands", HelpPage},
     {"/hot_restart_version", "the version of hot restart: there is none", HotRestartVersionPage},
     {"/init_dump", "what the start still waits for", InitDumpPage},
@@ -27,6 +33,8 @@ constexpr Page kPages[] = {
     {"/logging", "show and set the levels of the log", LoggingPage, true,
      "level: of all components; paths: a:debug,b:trace; NAME: the level of one component"},
     {"/memory", "memory in use, in bytes", MemoryPage},
+    {"/memory/tcmalloc", "there is no tcmalloc in this build", NoProfilerPage},
+    {"/peak_heap_dump", "there is none in this build", NoProfilerPage},
     {"/quitquitquit", "end the process", QuitPage, true},
     {"/ready", "200 while the proxy serves, else 503", ReadyPage},
     {"/reopen_logs", "open the log files again", ReopenLogsPage, true},
@@ -43,6 +51,10 @@ constexpr Page kPages[] = {
      "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
      "what the filter does not match; text_readouts: also texts; histogram_buckets: cumulative or "
      "summary"},
+    {"/stats/recentlookups", "statistics that were looked up by name", RecentLookupsPage},
+    {"/stats/recentlookups/clear", "forget the look-ups", RecordLookupsPage, true},
+    {"/stats/recentlookups/disable", "stop recording look-ups", RecordLookupsPage, true},
+    {"/stats/recentlookups/enable", "record look-ups from now on", RecordLookupsPage, true},
 };
 
 int HexValue(char c) {

@@ -66,6 +66,8 @@ std::string CommandList();
 AdminReply StatsPage(const AdminRequest& request, const AdminContext& context);
 AdminReply PrometheusPage(const AdminRequest& request, const AdminContext& context);
 AdminReply ResetCountersPage(const AdminRequest& request, const AdminContext& context);
+AdminReply RecentLookupsPage(const AdminRequest& request, const AdminContext& context);
+AdminReply RecordLookupsPage(const AdminRequest& request, const AdminContext& context);
 // clusters.cc
 AdminReply ClustersPage(const AdminRequest& request, const AdminContext& context);
 // listeners.cc
@@ -90,5 +92,7 @@ AdminReply QuitPage(const AdminRequest& request, const AdminContext& context);
 AdminReply HealthFailPage(const AdminRequest& request, const AdminContext& context);
 AdminReply HealthOkPage(const AdminRequest& request, const AdminContext& context);
 AdminReply DrainListenersPage(const AdminRequest& request, const AdminContext& context);
+AdminReply ContentionPage(const AdminRequest& request, const AdminContext& context);
+AdminReply NoProfilerPage(const AdminRequest& request, const AdminContext& context);
 
 }  // namespace sluice::admin

@@ -44,6 +44,32 @@ AdminReply PrometheusPage(const AdminRequest& request, const AdminContext& conte
   return ReplyOf(context.stats.StatsPrometheus(QueryOf(request)), kText);
 }
 
+// A look-up is what happens when somebody asks for a metric by its name: while a configuration is
+// loaded, and for names that only traffic makes. On the way of a request there should be none.
+AdminReply RecentLookupsPage(const AdminRequest&, const AdminContext& context) {
+  const stats::Store::LookUps found = context.stats.RecentLookUps();
+  std::string text = found.recorded
+                         ? "   Count Lookup\n"
+                         : "Lookup tracking is not enabled. Use /stats/recentlookups/enable to "
+                           "enable.\n";
+  for (const auto& [name, count] : found.counts) {
+    const std::string number = Cat(count);
+    AppendTo(&text, std::string(8 - std::min<size_t>(number.size(), 8), ' '), number, " ", name,
+             "\n");
+  }
+  AppendTo(&text, "\ntotal: ", found.total, "\n");
+  return {200, std::move(text)};
+}
+
+AdminReply RecordLookupsPage(const AdminRequest& request, const AdminContext& context) {
+  if (request.path.ends_with("/clear")) {
+    context.stats.ForgetLookUps();
+  } else {
+    context.stats.RecordLookUps(request.path.ends_with("/enable"));
+  }
+  return {200, "OK\n"};
+}
+
 AdminReply ResetCountersPage(const AdminRequest&, const AdminContext& context) {
   context.stats.ResetCounters();
   return {200, "OK\n"};

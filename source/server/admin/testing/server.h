@@ -94,30 +94,34 @@ struct TestServer {
   config::Runtime runtime;
   absl::Status modified;
 
-  AdminContext context{
-      store,
-      bootstrap,
-      options,
-      "0123abcd/0.1.0/Clean/RELEASE/OpenSSL",
-      2,
-      {},
-      {},
-      [this] { return state; },
-      [this] { return Listeners(); },
-      [this] { return Clusters(); },
-      [this] { done.push_back("refresh"); },
-      [this] { done.push_back("quit"); },
-      [this] {
-        done.push_back("reopen");
-        return reopened;
-      },
-      [this](bool healthy) { done.push_back(healthy ? "healthy" : "unhealthy"); },
-      [this](bool graceful) { done.push_back(graceful ? "drain gracefully" : "drain"); },
-      &runtime,
-      [this](const auto& values) {
-        for (const auto& [key, value] : values) done.push_back(key + "=" + value);
-        return modified;
-      }};
+  AdminContext context{store,
+                       bootstrap,
+                       options,
+                       "0123abcd/0.1.0/Clean/RELEASE/OpenSSL",
+                       2,
+                       {},
+                       {},
+                       [this] { return state; },
+                       [this] { return Listeners(); },
+                       [this] { return Clusters(); },
+                       [this] { done.push_back("refresh"); },
+                       [this] { done.push_back("quit"); },
+                       [this] {
+                         done.push_back("reopen");
+                         return reopened;
+                       },
+                       [this](bool healthy) { done.push_back(healthy ? "healthy" : "unhealthy"); },
+                       [this](const DrainRequest& request) {
+                         done.push_back(std::string("drain") +
+                                        (request.graceful ? " gracefully" : "") +
+                                        (request.inbound_only ? " inbound" : "") +
+                                        (request.skip_exit ? " and stay" : ""));
+                       },
+                       &runtime,
+                       [this](const auto& values) {
+                         for (const auto& [key, value] : values) done.push_back(key + "=" + value);
+                         return modified;
+                       }};
 };
 
 }  // namespace sluice::admin

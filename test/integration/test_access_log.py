@@ -1,0 +1,74 @@
+"""Access logs: types of values, types of lines, filters."""
+import json
+import threading
+import unittest
+
+from test.support import config
+from test.support.origin import ok
+from test.support.proxy import ProxyTest
+from test.support.wait import wait_for
+
+
+def log(path, json_format, **fields):
+    return {**config.file_log(path, log_format={"json_format": json_format}), **fields}
+
+
+class AccessLog(ProxyTest):
+    """A reverse proxy with one or two log files."""
+
+    def run_proxy(self, origin, logs, **fields):
+        self.start(config.bootstrap(config.listener(config.http([config.forward("up")], log=logs, **fields)),
+                                    [config.cluster("up", origin.port)]))
+
+    def entries(self, count):
+        return [json.loads(line) for line in self.proxy.lines(self.log_path, count)]
+
+    def test_values_keep_their_types(self):
+        self.run_proxy(self.origin(), [log(self.log_path, {
+            "z": {"b": "%RESPONSE_CODE%", "a": "code %RESPONSE_CODE%", "list": ["%PROTOCOL%", 1, True, None]},
+            "missing": "%REQ(X-NONE)%", "tls": "%DOWNSTREAM_TLS_VERSION%", "body": "%LOCAL_REPLY_BODY%",
+            "sent": "%BYTES_SENT%", "first": '%COALESCE({"operators":["TRACE_ID",{"command":"REQ","param":"x-a"}]})%'})])
+        self.ask("GET", "/", "h", [("x-a", "one")])
+        line = self.proxy.lines(self.log_path, 1)[0]
+        # Keys in alphabetical order, as Envoy writes them.
+        self.assertEqual('{"body":"","first":"one","missing":null,"sent":5,"tls":null,'
+                         '"z":{"a":"code 200","b":200,"list":["HTTP/1.1",1,true,null]}}', line)
+
+    def test_lines_while_a_request_lasts(self):
+        go_on = threading.Event()
+
+        def answer(request):
+            go_on.wait(10)
+            return ok()
+        self.run_proxy(self.origin(answer), [log(self.log_path, {"type": "%ACCESS_LOG_TYPE%", "code": "%RESPONSE_CODE%"})],
+                       access_log_options={"access_log_flush_interval": "0.05s",
+                                           "flush_access_log_on_new_request": True})
+        with self.client() as client:
+            client.request("GET", "/", "h")
+            lines = self.entries(3)
+            go_on.set()
+            self.assertEqual(200, client.response().status)
+        self.assertEqual([{"type": "DownstreamStart", "code": 0}] + [{"type": "DownstreamPeriodic", "code": 0}] * 2,
+                         lines[:3])
+
+        def ends():
+            return [line for line in self.entries(4) if line["type"] == "DownstreamEnd"]
+        self.assertEqual([{"type": "DownstreamEnd", "code": 200}], wait_for(ends, 5, "the last line"))
+
+    def test_filters(self):
+        kinds = {"type": "%ACCESS_LOG_TYPE%", "path": "%REQ(:PATH)%"}
+        ends = {"log_type_filter": {"types": ["DownstreamEnd"]}}
+        sampled = {"runtime_filter": {"runtime_key": "log.share", "percent_sampled": {"numerator": 0}}}
+        self.run_proxy(self.origin(), [
+            log(self.log_path, kinds, filter={"and_filter": {"filters": [
+                ends, {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": "/log"}}}}]}}),
+            log(self.log_path, kinds, filter=sampled)],
+            access_log_options={"flush_access_log_on_new_request": True})
+        for path in ("/quiet", "/logged", "/quiet", "/logged/too"):
+            self.ask("GET", path, "h")
+        self.assertEqual([{"type": "DownstreamEnd", "path": "/logged"},
+                          {"type": "DownstreamEnd", "path": "/logged/too"}], sorted(self.entries(2), key=str))
+
+
+if __name__ == "__main__":
+    unittest.main()
