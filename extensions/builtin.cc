@@ -9,6 +9,7 @@
 #include "extensions/filters/http/dynamic_forward_proxy/filter.h"
 #include "extensions/filters/http/egress_guard/filter.h"
 #include "extensions/filters/http/header_mutation/filter.h"
+#include "extensions/filters/http/local_ratelimit/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "source/server/cluster_factory.h"
 #include "source/server/http_connection_manager.h"
@@ -24,6 +25,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterDynamicForwardProxyFilter(registry);
   RegisterEgressGuardFilter(registry);
   RegisterHeaderMutation(registry);
+  RegisterLocalRateLimit(registry);
 
   RegisterDynamicForwardProxyCluster(registry);
   RegisterBalancers(registry);

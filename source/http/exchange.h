@@ -16,6 +16,7 @@
 #include "source/base/clock.h"
 #include "source/base/response_flag.h"
 #include "source/base/strings.h"
+#include "source/http/connection_state.h"
 #include "source/http/message.h"
 #include "source/net/address.h"
 
@@ -26,6 +27,7 @@ class Struct;
 namespace sluice {
 
 class EgressGuard;
+struct RouteRateLimits;
 
 /// What a route says to the layers below the router; router/route_table.h derives from it.
 struct RouteBase {
@@ -35,6 +37,8 @@ struct RouteBase {
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
   /// Per-route configuration of the chain's filter i: levels, least specific first.
   std::vector<std::vector<const void*>> filter_configs;
+  /// What rate-limit filters count its requests under (observe/rate_limit.h); null: nothing.
+  std::shared_ptr<const RouteRateLimits> rate_limits;
 };
 
 /// Facts about the client's connection, shared by its exchanges; outlives them.
@@ -45,6 +49,7 @@ struct ConnectionFacts {
   std::string requested_server_name;
   std::string filter_chain_name;
   bool is_tls = false;
+  mutable ConnectionState state;
 };
 
 /// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
