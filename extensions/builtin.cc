@@ -10,6 +10,7 @@
 #include "extensions/filters/http/egress_guard/filter.h"
 #include "extensions/filters/http/header_mutation/filter.h"
 #include "extensions/filters/http/local_ratelimit/filter.h"
+#include "extensions/filters/http/rbac/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "source/server/cluster_factory.h"
 #include "source/server/http_connection_manager.h"
@@ -26,6 +27,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterEgressGuardFilter(registry);
   RegisterHeaderMutation(registry);
   RegisterLocalRateLimit(registry);
+  RegisterRbac(registry);
 
   RegisterDynamicForwardProxyCluster(registry);
   RegisterBalancers(registry);

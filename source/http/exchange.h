@@ -161,6 +161,9 @@ class Exchange {
   /// Dynamic metadata by namespace; null when unset.
   const google::protobuf::Struct* metadata(std::string_view name_space) const;
   void set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value);
+  /// Adds fields that the configuration owns, and that outlive the exchange, as the name space
+  /// does. It costs two stores, unless the name space has fields already: then both are merged.
+  void AddMetadata(std::string_view name_space, const google::protobuf::Struct& fields);
 
   /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
   /// Owned by the configuration.
@@ -196,6 +199,11 @@ class Exchange {
   Headers* response_trailers_ = nullptr;
   std::string local_reply_body_;
   std::unique_ptr<Extras> extras_;
+  struct SharedMetadata {
+    std::string_view name_space;
+    const google::protobuf::Struct* fields = nullptr;  // null: unused
+  };
+  SharedMetadata shared_metadata_[2];
 };
 
 /// What a log line or a header value is made from.
