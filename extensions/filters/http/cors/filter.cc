@@ -46,11 +46,11 @@ CorsPolicy CorsPolicy::Build(const v3::CorsPolicy& config, FactoryContext& conte
   policy.private_network = config.allow_private_network_access().value();
   policy.forward_others = !config.has_forward_not_matching_preflights() ||
                           config.forward_not_matching_preflights().value();
-  envoy::type::v3::FractionalPercent all;
-  all.set_numerator(100);
-  policy.enabled =
-      Fraction(config.has_filter_enabled() ? config.filter_enabled().default_value() : all);
-  policy.shadow = Fraction(config.shadow_enabled().default_value());
+  config::Runtime* const runtime = context.server.runtime;
+  policy.enabled = config.has_filter_enabled()
+                       ? config::RuntimeFraction(config.filter_enabled(), runtime)
+                       : config::RuntimeFraction(nullptr, "", {100, 100});
+  policy.shadow = config::RuntimeFraction(config.shadow_enabled(), runtime);
   return policy;
 }
 

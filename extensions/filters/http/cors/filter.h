@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "api/envoy/extensions/filters/http/cors/v3/cors.pb.h"
-#include "source/extension/fraction.h"
+#include "source/config/runtime.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
 #include "source/observe/match.h"
@@ -21,7 +21,7 @@ struct CorsPolicy {
   bool credentials = false;
   bool private_network = false;
   bool forward_others = true;  // preflights from other origins
-  Fraction enabled, shadow;
+  config::RuntimeFraction enabled, shadow;
 
   /// Reports problems at and below context.path.
   static CorsPolicy Build(const envoy::extensions::filters::http::cors::v3::CorsPolicy& config,

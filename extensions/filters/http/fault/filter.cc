@@ -18,11 +18,9 @@ constexpr std::string_view kMetadata = "envoy.filters.http.fault";
 // A slow response comes in so many parts a second.
 constexpr uint64_t kParts = 16;
 
-FaultRule RuleOf(bool by_header, uint64_t value, const Percent& percent) {
-  FaultRule rule{by_header, value, percent.numerator(), 100};
-  if (percent.denominator() == Percent::TEN_THOUSAND) rule.denominator = 10'000;
-  if (percent.denominator() == Percent::MILLION) rule.denominator = 1'000'000;
-  return rule;
+// The key that a field names, or the usual one.
+std::string_view KeyOf(const std::string& named, std::string_view usual) {
+  return named.empty() ? usual : std::string_view(named);
 }
 
 // A response body at a given pace.
@@ -77,8 +75,8 @@ FaultStats::FaultStats(const stats::Scope& scope)
 
 std::optional<uint64_t> FaultRule::Draw(const RequestHead& head, std::string_view header,
                                         Rng& rng) const {
-  uint64_t wanted = value;
-  uint64_t share = numerator;
+  uint64_t wanted = fixed != 0 ? fixed : value.Get();
+  config::Fraction part = share.Get();
   if (by_header) {
     const auto said = ParseDecimal<uint64_t>(head.headers.Get(header).value_or(""));
     if (!said.has_value()) return std::nullopt;
@@ -86,30 +84,54 @@ std::optional<uint64_t> FaultRule::Draw(const RequestHead& head, std::string_vie
     // The header may ask for fewer faults than the configuration allows, not for more.
     const auto percentage = head.headers.Get(Cat(header, "-percentage"));
     if (percentage.has_value())
-      share = std::min(share, ParseDecimal<uint64_t>(*percentage).value_or(0));
+      part.numerator = std::min(part.numerator, ParseDecimal<uint32_t>(*percentage).value_or(0));
   }
-  if (share == 0 || (share < denominator && !rng.Chance(share, denominator))) return std::nullopt;
+  if (part.numerator == 0) return std::nullopt;
+  if (part.numerator < part.denominator && !rng.Chance(part.numerator, part.denominator))
+    return std::nullopt;
   return wanted;
 }
 
 Fault::Fault(const Proto& config, FactoryContext& context)
     : stats_(context.scope.Sub("fault")),
       cluster_(config.upstream_cluster()),
-      max_active_(config.has_max_active_faults() ? config.max_active_faults().value()
-                                                 : std::numeric_limits<uint64_t>::max()),
+      max_active_(context.server.runtime,
+                  KeyOf(config.max_active_faults_runtime(), "fault.http.max_active_faults"),
+                  config.has_max_active_faults() ? config.max_active_faults().value()
+                                                 : std::numeric_limits<uint32_t>::max()),
       metadata_(config.filter_metadata()) {
+  config::Runtime* const runtime = context.server.runtime;
+  const auto number = [runtime](const std::string& key, std::string_view usual, uint64_t value) {
+    constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
+    return config::RuntimeUInt32(runtime, KeyOf(key, usual),
+                                 static_cast<uint32_t>(std::min(value, kMost)));
+  };
+  const auto share = [runtime](const std::string& key, std::string_view usual,
+                               const Percent& percent) {
+    return config::RuntimeFraction(runtime, KeyOf(key, usual), config::Fraction::Of(percent));
+  };
   if (config.has_delay()) {
     const Duration fixed = config::ToDuration(config.delay().fixed_delay());
-    delay_ = RuleOf(config.delay().has_header_delay(),
-                    static_cast<uint64_t>(std::max<int64_t>(0, Milliseconds(fixed))),
-                    config.delay().percentage());
+    delay_ = FaultRule{config.delay().has_header_delay(), 0,
+                       number(config.delay_duration_runtime(), "fault.http.delay.fixed_duration_ms",
+                              static_cast<uint64_t>(std::max<int64_t>(0, Milliseconds(fixed)))),
+                       share(config.delay_percent_runtime(), "fault.http.delay.fixed_delay_percent",
+                             config.delay().percentage())};
   }
-  if (config.has_abort())
-    abort_ = RuleOf(config.abort().has_header_abort(), config.abort().http_status(),
-                    config.abort().percentage());
+  if (config.has_abort()) {
+    abort_ = FaultRule{config.abort().has_header_abort(), 0,
+                       number(config.abort_http_status_runtime(), "fault.http.abort.http_status",
+                              config.abort().http_status()),
+                       share(config.abort_percent_runtime(), "fault.http.abort.abort_percent",
+                             config.abort().percentage())};
+  }
   if (config.has_response_rate_limit()) {
     const auto& limit = config.response_rate_limit();
-    rate_ = RuleOf(limit.has_header_limit(), limit.fixed_limit().limit_kbps(), limit.percentage());
+    rate_ = FaultRule{limit.has_header_limit(),
+                      limit.fixed_limit().limit_kbps(),
+                      {},
+                      share(config.response_rate_limit_percent_runtime(),
+                            "fault.http.rate_limit.response_percent", limit.percentage())};
   }
   for (int i = 0; i < config.headers_size(); ++i) {
     auto matcher = HeaderMatcher::Build(config.headers(i));
@@ -153,7 +175,7 @@ class Fault::Active {
  public:
   explicit Active(const Fault& fault)
       : fault_(fault),
-        fits_(fault.active_.fetch_add(1, std::memory_order_relaxed) < fault.max_active_) {
+        fits_(fault.active_.fetch_add(1, std::memory_order_relaxed) < fault.max_active_.Get()) {
     if (fits_) fault_.stats_.active_faults.Add();
   }
   ~Active() {

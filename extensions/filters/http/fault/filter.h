@@ -12,6 +12,7 @@
 
 #include "api/envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "source/base/strings.h"
+#include "source/config/runtime.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
 #include "source/observe/match.h"
@@ -29,8 +30,9 @@ struct FaultStats {
 /// One kind of fault: what it is, or that a header says it, and how often.
 struct FaultRule {
   bool by_header = false;
-  uint64_t value = 0;  // milliseconds, status, or KiB a second
-  uint32_t numerator = 0, denominator = 100;
+  uint64_t fixed = 0;           // KiB a second
+  config::RuntimeUInt32 value;  // milliseconds, or status
+  config::RuntimeFraction share;
 
   /// The value for this request; nullopt: no fault. `header` has the value and
   /// `<header>-percentage` may make it rarer.
@@ -63,7 +65,7 @@ class Fault {
   const std::string cluster_;  // empty: any
   std::vector<HeaderMatcher> headers_;
   StringSet nodes_;  // empty: any
-  const uint64_t max_active_;
+  const config::RuntimeUInt32 max_active_;
   const google::protobuf::Struct metadata_;
   mutable std::atomic<uint64_t> active_{0};  // of all workers; only requests with a fault touch it
 };

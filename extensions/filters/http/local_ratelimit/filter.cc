@@ -43,8 +43,8 @@ LocalRateLimit::LocalRateLimit(const Proto& config, FactoryContext& context)
                  .Sub("http_local_rate_limit")),
       settings_(LimiterSettings::Build(config, context.path, context.server.diagnostics)),
       limiter_(SharedLimiter(config, settings_, context.server.workers)),
-      enabled_(config.filter_enabled().default_value()),
-      enforced_(config.filter_enforced().default_value()),
+      enabled_(config.filter_enabled(), context.server.runtime),
+      enforced_(config.filter_enforced(), context.server.runtime),
       when_not_enforced_(HeaderEdits::Build(
           config.request_headers_to_add_when_not_enforced(), {}, context.path,
           "request_headers_to_add_when_not_enforced", "", context.server.diagnostics)),

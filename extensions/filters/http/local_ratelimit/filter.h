@@ -6,7 +6,7 @@
 
 #include "api/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "extensions/filters/http/local_ratelimit/limiter.h"
-#include "source/extension/fraction.h"
+#include "source/config/runtime.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
 #include "source/observe/header_edits.h"
@@ -45,8 +45,8 @@ class LocalRateLimit {
   const LocalRateLimitStats stats_;
   const LimiterSettings settings_;
   const std::unique_ptr<Limiter> limiter_;  // null: each connection has its own
-  const Fraction enabled_;
-  const Fraction enforced_;
+  const config::RuntimeFraction enabled_;
+  const config::RuntimeFraction enforced_;
   const HeaderEdits when_not_enforced_;
   const HeaderEdits when_refused_;
   const RateLimits own_limits_;
