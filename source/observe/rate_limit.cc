@@ -79,6 +79,30 @@ void FillMetadata(const Config& config, std::string* key, std::string* name, Met
 
 }  // namespace
 
+// The actions that ask whether a request matches.
+absl::StatusOr<RateLimits::Action> RateLimits::BuildMatch(const Proto& config) {
+  Action action;
+  const auto fill = [&action](const auto& match, std::string_view usual_key) {
+    action.key = OrElse(match.descriptor_key(), usual_key);
+    action.value = match.descriptor_value();
+    action.expect_match = !match.has_expect_match() || match.expect_match().value();
+  };
+  if (config.has_header_value_match()) {
+    action.kind = Kind::kHeadersMatch;
+    fill(config.header_value_match(), "header_match");
+    auto headers = BuildHeaders(config.header_value_match().headers());
+    if (!headers.ok()) return headers.status();
+    action.headers = *std::move(headers);
+    return action;
+  }
+  action.kind = Kind::kQueriesMatch;
+  fill(config.query_parameter_value_match(), "query_match");
+  auto queries = BuildQueries(config.query_parameter_value_match().query_parameters());
+  if (!queries.ok()) return queries.status();
+  action.queries = *std::move(queries);
+  return action;
+}
+
 absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config) {
   Action action;
   switch (config.action_specifier_case()) {
@@ -114,28 +138,6 @@ absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config) 
       action.key = OrElse(config.generic_key().descriptor_key(), "generic_key");
       action.value = config.generic_key().descriptor_value();
       break;
-    case Proto::kHeaderValueMatch: {
-      const auto& match = config.header_value_match();
-      action.kind = Kind::kHeadersMatch;
-      action.key = OrElse(match.descriptor_key(), "header_match");
-      action.value = match.descriptor_value();
-      action.expect_match = !match.has_expect_match() || match.expect_match().value();
-      auto headers = BuildHeaders(match.headers());
-      if (!headers.ok()) return headers.status();
-      action.headers = *std::move(headers);
-      break;
-    }
-    case Proto::kQueryParameterValueMatch: {
-      const auto& match = config.query_parameter_value_match();
-      action.kind = Kind::kQueriesMatch;
-      action.key = OrElse(match.descriptor_key(), "query_match");
-      action.value = match.descriptor_value();
-      action.expect_match = !match.has_expect_match() || match.expect_match().value();
-      auto queries = BuildQueries(match.query_parameters());
-      if (!queries.ok()) return queries.status();
-      action.queries = *std::move(queries);
-      break;
-    }
     case Proto::kDynamicMetadata:
       action.kind = Kind::kMetadata;
       FillMetadata(config.dynamic_metadata(), &action.key, &action.name, &action.metadata_path,
@@ -147,6 +149,9 @@ absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config) 
                    &action.value);
       action.skip_if_absent = config.metadata().skip_if_absent();
       break;
+    case Proto::kHeaderValueMatch:
+    case Proto::kQueryParameterValueMatch:
+      return BuildMatch(config);
     case Proto::ACTION_SPECIFIER_NOT_SET:
       return Invalid("an action is required");
   }

@@ -80,6 +80,7 @@ class RateLimits {
   enum class Found : uint8_t { kEntry, kSkipped, kNothing };
 
   static absl::StatusOr<Action> BuildAction(const envoy::config::route::v3::RateLimit::Action&);
+  static absl::StatusOr<Action> BuildMatch(const envoy::config::route::v3::RateLimit::Action&);
   static Found Evaluate(const Action& action, RequestHead& head, const Exchange& exchange,
                         RateLimitDescriptor* out);
 
