@@ -77,6 +77,11 @@ void FillMetadata(const Config& config, std::string* key, std::string* name, Met
   *otherwise = config.default_value();
 }
 
+void FillMasks(const Proto::MaskedRemoteAddress& config, uint32_t* v4_bits, uint32_t* v6_bits) {
+  if (config.has_v4_prefix_mask_len()) *v4_bits = config.v4_prefix_mask_len().value();
+  if (config.has_v6_prefix_mask_len()) *v6_bits = config.v6_prefix_mask_len().value();
+}
+
 }  // namespace
 
 // The actions that ask whether a request matches.
@@ -126,14 +131,11 @@ absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config) 
       action.kind = Kind::kRemoteAddress;
       action.key = "remote_address";
       break;
-    case Proto::kMaskedRemoteAddress: {
-      const auto& masked = config.masked_remote_address();
+    case Proto::kMaskedRemoteAddress:
       action.kind = Kind::kMaskedAddress;
       action.key = "masked_remote_address";
-      if (masked.has_v4_prefix_mask_len()) action.v4_bits = masked.v4_prefix_mask_len().value();
-      if (masked.has_v6_prefix_mask_len()) action.v6_bits = masked.v6_prefix_mask_len().value();
+      FillMasks(config.masked_remote_address(), &action.v4_bits, &action.v6_bits);
       break;
-    }
     case Proto::kGenericKey:
       action.key = OrElse(config.generic_key().descriptor_key(), "generic_key");
       action.value = config.generic_key().descriptor_value();
