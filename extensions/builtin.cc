@@ -13,6 +13,7 @@
 #include "extensions/filters/http/egress_guard/filter.h"
 #include "extensions/filters/http/fault/filter.h"
 #include "extensions/filters/http/header_mutation/filter.h"
+#include "extensions/filters/http/health_check/filter.h"
 #include "extensions/filters/http/local_ratelimit/filter.h"
 #include "extensions/filters/http/proxy_auth/filter.h"
 #include "extensions/filters/http/rbac/filter.h"
@@ -40,6 +41,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterCors(registry);
   RegisterFault(registry);
   RegisterBuffer(registry);
+  RegisterHealthCheck(registry);
 
   RegisterDynamicForwardProxyCluster(registry);
   RegisterBalancers(registry);

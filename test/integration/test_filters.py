@@ -226,5 +226,27 @@ class Fault(ProxyTest):
         self.proxy.wait_stat("http.ingress.fault.active_faults", 0)
 
 
+class HealthCheck(ProxyTest):
+    def test_fail_and_ok(self):
+        check = config.typed("envoy.filters.http.health_check", HTTP + "health_check.v3.HealthCheck", pass_through_mode=False,
+                             headers=[{"name": ":path", "string_match": {"exact": "/healthz"}}])
+        self.start(config.bootstrap(config.listener(config.http([config.direct(204)], filters=[check], log=self.log_path))))
+        self.assertEqual(200, self.ask("GET", "/healthz", "h").status)
+        self.assertEqual(200, self.proxy.admin("/healthcheck/fail", "POST").status)
+        failing = "x-envoy-immediate-health-check-fail"
+        answer = self.ask("GET", "/healthz", "h")
+        self.assertEqual((503, "true"), (answer.status, answer.header(failing)))
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((204, "true"), (answer.status, answer.header(failing)))
+        entry = self.logs(3)[1]
+        self.assertEqual(("LH", "health_check_failed"), (entry["flags"], entry["details"]))
+        self.assertEqual(200, self.proxy.admin("/healthcheck/ok", "POST").status)
+        self.assertEqual(200, self.ask("GET", "/healthz", "h").status)
+        self.assertIsNone(self.ask("GET", "/", "h").header(failing))
+        stats = self.proxy.stats("health_check")
+        self.assertEqual((3, 2, 1), tuple(stats["http.ingress.health_check." + name]
+                                          for name in ("request_total", "ok", "failed")))
+
+
 if __name__ == "__main__":
     unittest.main()
