@@ -35,6 +35,7 @@ _PKG_CONFIG = {
 _PLAIN = {
     "boost": ["-lpthread"],
     "catch2": [],
+    "crypt": ["-lcrypt"],
 }
 
 def _system_impl(ctx):

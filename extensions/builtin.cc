@@ -6,9 +6,18 @@
 #include "extensions/access_loggers/stream/stream.h"
 #include "extensions/bootstrap/egress_guard/egress_guard.h"
 #include "extensions/clusters/dynamic_forward_proxy/cluster.h"
+#include "extensions/filters/http/basic_auth/filter.h"
+#include "extensions/filters/http/buffer/filter.h"
+#include "extensions/filters/http/cors/filter.h"
 #include "extensions/filters/http/dynamic_forward_proxy/filter.h"
 #include "extensions/filters/http/egress_guard/filter.h"
+#include "extensions/filters/http/fault/filter.h"
 #include "extensions/filters/http/header_mutation/filter.h"
+#include "extensions/filters/http/health_check/filter.h"
+#include "extensions/filters/http/local_ratelimit/filter.h"
+#include "extensions/filters/http/proxy_auth/filter.h"
+#include "extensions/filters/http/rbac/filter.h"
+#include "extensions/filters/network/rbac/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "source/server/cluster_factory.h"
 #include "source/server/http_connection_manager.h"
@@ -19,11 +28,20 @@ namespace sluice {
 void RegisterBuiltinExtensions(Registry& registry) {
   RegisterHttpConnectionManager(registry);
   RegisterTcpProxy(registry);
+  RegisterNetworkRbac(registry);
 
   RegisterRouter(registry);
   RegisterDynamicForwardProxyFilter(registry);
   RegisterEgressGuardFilter(registry);
   RegisterHeaderMutation(registry);
+  RegisterLocalRateLimit(registry);
+  RegisterRbac(registry);
+  RegisterBasicAuth(registry);
+  RegisterProxyAuth(registry);
+  RegisterCors(registry);
+  RegisterFault(registry);
+  RegisterBuffer(registry);
+  RegisterHealthCheck(registry);
 
   RegisterDynamicForwardProxyCluster(registry);
   RegisterBalancers(registry);

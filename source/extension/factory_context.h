@@ -2,6 +2,7 @@
 // configuration is loaded.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,7 @@ struct ServerContext {
   Duration drain_time = std::chrono::seconds(600);
   Egress* egress = nullptr;  // null: nothing is guarded, which is for tests without a server
   config::Runtime* runtime = nullptr;  // for the handles of config/runtime.h; null: the defaults
+  const std::atomic<bool>* healthy = nullptr;  // what /healthcheck/ok and /fail said; null: true
 };
 
 struct FactoryContext {

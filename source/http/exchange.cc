@@ -40,6 +40,9 @@ void Exchange::set_filter_state(std::string_view name,
 }
 
 const google::protobuf::Struct* Exchange::metadata(std::string_view name_space) const {
+  for (const SharedMetadata& shared : shared_metadata_) {
+    if (shared.fields != nullptr && shared.name_space == name_space) return shared.fields;
+  }
   if (extras_ == nullptr) return nullptr;
   const auto found = extras_->metadata.find(name_space);
   return found == extras_->metadata.end() ? nullptr : found->second.get();
@@ -47,7 +50,25 @@ const google::protobuf::Struct* Exchange::metadata(std::string_view name_space) 
 
 void Exchange::set_metadata(std::string_view name_space,
                             std::shared_ptr<google::protobuf::Struct> value) {
+  for (SharedMetadata& shared : shared_metadata_) {
+    if (shared.name_space == name_space) shared = {};
+  }
   extras().metadata[name_space] = std::move(value);
+}
+
+void Exchange::AddMetadata(std::string_view name_space, const google::protobuf::Struct& fields) {
+  const google::protobuf::Struct* before = metadata(name_space);
+  if (before == nullptr) {
+    for (SharedMetadata& shared : shared_metadata_) {
+      if (shared.fields != nullptr) continue;
+      shared = {name_space, &fields};
+      return;
+    }
+  }
+  auto merged = before == nullptr ? std::make_shared<google::protobuf::Struct>()
+                                  : std::make_shared<google::protobuf::Struct>(*before);
+  for (const auto& [key, value] : fields.fields()) (*merged->mutable_fields())[key] = value;
+  set_metadata(name_space, std::move(merged));
 }
 
 }  // namespace sluice

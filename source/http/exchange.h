@@ -16,6 +16,7 @@
 #include "source/base/clock.h"
 #include "source/base/response_flag.h"
 #include "source/base/strings.h"
+#include "source/http/connection_state.h"
 #include "source/http/message.h"
 #include "source/net/address.h"
 
@@ -26,6 +27,7 @@ class Struct;
 namespace sluice {
 
 class EgressGuard;
+struct RouteRateLimits;
 
 /// What a route says to the layers below the router; router/route_table.h derives from it.
 struct RouteBase {
@@ -35,6 +37,8 @@ struct RouteBase {
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
   /// Per-route configuration of the chain's filter i: levels, least specific first.
   std::vector<std::vector<const void*>> filter_configs;
+  /// What rate-limit filters count its requests under (observe/rate_limit.h); null: nothing.
+  std::shared_ptr<const RouteRateLimits> rate_limits;
 };
 
 /// Facts about the client's connection, shared by its exchanges; outlives them.
@@ -45,6 +49,7 @@ struct ConnectionFacts {
   std::string requested_server_name;
   std::string filter_chain_name;
   bool is_tls = false;
+  mutable ConnectionState state;
 };
 
 /// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
@@ -156,6 +161,9 @@ class Exchange {
   /// Dynamic metadata by namespace; null when unset.
   const google::protobuf::Struct* metadata(std::string_view name_space) const;
   void set_metadata(std::string_view name_space, std::shared_ptr<google::protobuf::Struct> value);
+  /// Adds fields that the configuration owns, and that outlive the exchange, as the name space
+  /// does. It costs two stores, unless the name space has fields already: then both are merged.
+  void AddMetadata(std::string_view name_space, const google::protobuf::Struct& fields);
 
   /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
   /// Owned by the configuration.
@@ -191,6 +199,11 @@ class Exchange {
   Headers* response_trailers_ = nullptr;
   std::string local_reply_body_;
   std::unique_ptr<Extras> extras_;
+  struct SharedMetadata {
+    std::string_view name_space;
+    const google::protobuf::Struct* fields = nullptr;  // null: unused
+  };
+  SharedMetadata shared_metadata_[2];
 };
 
 /// What a log line or a header value is made from.

@@ -16,6 +16,18 @@ Response Reply(int status, std::string body) {
   return response;
 }
 
+Response Refusal(Exchange& exchange, int status, std::string_view body, std::string_view details) {
+  exchange.set_details(details);
+  exchange.set_local_reply_body(body);
+  Response response{std::make_unique<ResponseHead>(status), StaticBody(body), nullptr};
+  if (!body.empty()) response.head->headers.Add(HeaderId::kContentType, "text/plain");
+  return response;
+}
+
+Task<Response> Answered(Response response) {
+  co_return response;
+}
+
 Response ErrorReply(const absl::Status& error, Exchange& exchange) {
   Reason reason = ReasonOf(error);
   // A cancelled exchange knows better why: a time limit, or a client that went away.

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "source/async/task.h"
 #include "source/base/reason.h"
 #include "source/http/message.h"
 
@@ -12,6 +13,13 @@ class Exchange;
 
 /// A plain text answer; an empty `body` gives an answer without content-type.
 Response Reply(int status, std::string body = {});
+
+/// The answer of a filter that takes a request no further: with `details` for the log, and `body`,
+/// which outlives every request.
+Response Refusal(Exchange& exchange, int status, std::string_view body, std::string_view details);
+
+/// A response that is there already, for a filter that is no coroutine.
+Task<Response> Answered(Response response);
 
 /// The answer to a failure: status, body, and on `exchange` the response flag and
 /// %RESPONSE_CODE_DETAILS% of the error's reason.

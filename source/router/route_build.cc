@@ -1,5 +1,6 @@
 // Compiling a route configuration into a RouteTable. Main thread, while a configuration is loaded.
 #include "source/base/strings.h"
+#include "source/observe/rate_limit.h"
 #include "source/router/filter_levels.h"
 #include "source/router/route_action.h"
 #include "source/router/route_table.h"
@@ -77,6 +78,8 @@ class RouteTableBuilder {
         diagnostics_.Error(ElementPath(ChildPath(path, "domains"), i), Std(added.message()));
     }
     levels_.push_back(BuildLevel(config, path));
+    host_rate_limits_ = std::make_shared<const RateLimits>(
+        RateLimits::Build(config.rate_limits(), ChildPath(path, "rate_limits"), diagnostics_));
     for (int i = 0; i < config.routes_size(); ++i) {
       host.entries.push_back(
           BuildEntry(config.routes(i), config, ElementPath(ChildPath(path, "routes"), i)));
@@ -99,6 +102,7 @@ class RouteTableBuilder {
     switch (config.action_case()) {
       case v3::Route::kRoute:
         BuildForward(config.route(), ChildPath(path, "route"), diagnostics_, &route);
+        route.rate_limits = BuildRateLimits(config.route(), ChildPath(path, "route"));
         AddClusters(config.route(), ChildPath(path, "route"), route, &entry);
         break;
       case v3::Route::kRedirect:
@@ -120,6 +124,15 @@ class RouteTableBuilder {
     }
     levels_.pop_back();
     return entry;
+  }
+
+  std::shared_ptr<const RouteRateLimits> BuildRateLimits(const v3::RouteAction& config,
+                                                         const std::string& path) {
+    RateLimits own =
+        RateLimits::Build(config.rate_limits(), ChildPath(path, "rate_limits"), diagnostics_);
+    if (own.empty() && host_rate_limits_->empty()) return nullptr;
+    return std::make_shared<const RouteRateLimits>(RouteRateLimits{
+        std::move(own), host_rate_limits_, config.include_vh_rate_limits().value()});
   }
 
   void AddClusters(const v3::RouteAction& config, const std::string& path, const Route& route,
@@ -190,7 +203,8 @@ class RouteTableBuilder {
   config::Diagnostics& diagnostics_;
   size_t max_direct_body_ = kDefaultMaxDirectBody;
   std::shared_ptr<RouteTable> table_;
-  std::vector<RouteLevel> levels_;  // open ones, least specific first
+  std::shared_ptr<const RateLimits> host_rate_limits_;  // of the virtual host that is being built
+  std::vector<RouteLevel> levels_;                      // open ones, least specific first
 };
 
 std::shared_ptr<const RouteTable> RouteTable::Build(const v3::RouteConfiguration& config,

@@ -71,7 +71,8 @@ Server::Server(const config::Options& options,
                dns_caches_, clusters_,
                registry,    SocketDialer(),
                diagnostics, std::chrono::seconds(options.drain_time_s),
-               &egress_,    &runtime_.runtime()},
+               &egress_,    &runtime_.runtime(),
+               &healthy_},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i)

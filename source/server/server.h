@@ -2,6 +2,7 @@
 // thread, but for what it hands to the workers.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -81,7 +82,7 @@ class Server {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unique_ptr<Listener> admin_listener_;
   bool live_ = false;
-  bool healthy_ = true;
+  std::atomic<bool> healthy_{true};  // written by the main thread, read by the workers
   bool draining_ = false;
 };
 

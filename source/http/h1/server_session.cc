@@ -231,7 +231,10 @@ ResponseFraming ServerSession::Decide(const H1Exchange& exchange, const Response
   } else {
     framing.kind = old ? ResponseFraming::kUntilClose : ResponseFraming::kChunked;
   }
-  const bool refused_connect = request != nullptr && request->is_connect();
+  // Behind a CONNECT may stand bytes for the tunnel. A client that is to log in first has sent
+  // none, and asks again on this connection.
+  const bool refused_connect =
+      request != nullptr && request->is_connect() && !(status == 407 && buffer_.empty());
   if (framing.kind == ResponseFraming::kUntilClose || refused_connect || !MayStay(exchange)) {
     framing.connection = ResponseFraming::kClose;
   } else if (old) {

@@ -2,21 +2,13 @@
 #include "extensions/filters/http/dynamic_forward_proxy/filter.h"
 
 #include "api/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.pb.h"
+#include "source/extension/saved_address.h"
 #include "source/http/reply.h"
 #include "source/upstream/cluster_manager.h"
 #include "source/upstream/dns_cache_manager.h"
 
 namespace sluice {
 namespace {
-
-class SavedAddress final : public FilterStateObject {
- public:
-  explicit SavedAddress(const Address& address) : text_(address.ToString()) {}
-  std::string ToString() const override { return text_; }
-
- private:
-  const std::string text_;
-};
 
 // An absent header leaves the authority as it is; an empty one makes it empty, which the cluster
 // refuses.
@@ -45,7 +37,7 @@ Task<Response> DynamicForwardProxyFilter::ResolveFirst(Request request, Exchange
                                                        Next next, const Cluster& cluster) const {
   auto endpoint = co_await cluster.Pick(SendOptions{}, exchange);
   if (!endpoint.ok()) co_return ErrorReply(endpoint.status(), exchange);
-  exchange.set_filter_state("envoy.stream.upstream_address",
+  exchange.set_filter_state(kUpstreamAddressState,
                             std::make_shared<SavedAddress>((*endpoint)->address()));
   co_return co_await next(std::move(request));
 }

@@ -1,0 +1,50 @@
+// Health check (envoy.filters.http.health_check): answers the health checks of load balancers in
+// front of the proxy. Immutable but for the status that it remembers; shared by all workers.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "api/envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
+#include "source/extension/registry.h"
+#include "source/http/filter.h"
+#include "source/observe/match.h"
+
+namespace sluice {
+
+/// http.<prefix>.health_check.*
+struct HealthCheckStats {
+  explicit HealthCheckStats(const stats::Scope& scope);
+
+  Counter request_total, ok, failed, cached_response;
+};
+
+class HealthCheckFilter final : public Filter {
+ public:
+  using Proto = envoy::extensions::filters::http::health_check::v3::HealthCheck;
+
+  /// Problems are reported at and below context.path.
+  HealthCheckFilter(const Proto& config, FactoryContext& context);
+
+  Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
+
+ private:
+  bool IsCheck(const RequestHead& head) const;
+  Response Fail(Exchange& exchange) const;
+  Task<Response> AskUpstream(Request request, Next next) const;
+
+  const HealthCheckStats stats_;
+  const std::atomic<bool>* const healthy_;  // of the process; null: always
+  std::vector<HeaderMatcher> headers_;
+  const bool pass_through_;
+  const Duration cache_time_;
+  // What the upstream said last, and until when it holds: two numbers that need not agree to the
+  // millisecond.
+  mutable std::atomic<int> status_{0};
+  mutable std::atomic<int64_t> good_until_{0};  // in ticks of the steady clock
+};
+
+/// Makes the filter known.
+void RegisterHealthCheck(Registry& registry);
+
+}  // namespace sluice
