@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "source/base/overload_state.h"
 #include "source/config/diagnostics.h"
 #include "source/config/runtime.h"
 #include "source/observe/access_log.h"
@@ -32,6 +33,7 @@ struct ServerContext {
   Duration drain_time = std::chrono::seconds(600);
   Egress* egress = nullptr;  // null: nothing is guarded, which is for tests without a server
   config::Runtime* runtime = nullptr;  // for the handles of config/runtime.h; null: the defaults
+  const OverloadState* overload = &OverloadState::Calm();
 };
 
 struct FactoryContext {

@@ -234,6 +234,9 @@ ResponseFraming ServerSession::Decide(const H1Exchange& exchange, const Response
   const bool refused_connect = request != nullptr && request->is_connect();
   if (framing.kind == ResponseFraming::kUntilClose || refused_connect || !MayStay(exchange)) {
     framing.connection = ResponseFraming::kClose;
+  } else if (settings_.overload->Applies(OverloadState::kDisableKeepalive, worker_.rng())) {
+    settings_.overload_closes.Add();
+    framing.connection = ResponseFraming::kClose;
   } else if (old) {
     framing.connection = ResponseFraming::kSayKeepAlive;
   }
