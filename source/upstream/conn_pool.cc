@@ -123,14 +123,13 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
   auto turn = co_await WaitForTurn(exchange, priority, fresh);
   if (!turn.ok()) co_return turn.status();
   if (turn->session != nullptr) co_return Acquired{SessionLease(std::move(turn->session)), true};
-  ++connections_;  // From now on: a crowd that comes while this one connects waits its turn.
   auto stream = co_await Connect(exchange);
   if (!stream.ok()) {
-    --connections_;
     turn->unit = BreakerUnit();
     WakeOne();
     co_return stream.status();
   }
+  ++connections_;
   const uint64_t id = NextConnectionId(worker_);
   co_return Acquired{SessionLease(std::make_shared<PooledSession>(self, *std::move(stream),
                                                                   std::move(turn->unit), id)),

@@ -85,7 +85,8 @@ class Target:
             return Client(int(port), timeout, host.strip("[]"))
         if self._open is None:
             routes = [config.connect(), config.forward(action={"timeout": "3s"})]
-            self._open = self.start(config.forward_proxy(None, routes=routes, use_remote_address=True))
+            limits = config.breakers(max_connections=20000, max_pending_requests=20000, max_requests=20000)
+            self._open = self.start(config.forward_proxy(None, routes=routes, use_remote_address=True, cluster_fields=limits))
         return Client(self._open.port(), timeout)
 
     @property

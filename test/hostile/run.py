@@ -25,6 +25,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.address and not arguments.address.rpartition(":")[2].isdigit():
         parser.error("an address is HOST:PORT")
+    os.environ.setdefault("SLUICE_FULL", "1")
     counts = {}
     for number in arguments.rows or sorted(ROWS):
         if number not in ROWS:

@@ -26,10 +26,11 @@ def action(name, resource=INJECTED, value=0.9):
     return {"name": "envoy.overload_actions." + name, "triggers": [{"name": resource, "threshold": {"value": value}}]}
 
 
-def closed(client):
-    """Whether the proxy ends the connection, gently or not."""
+def turned_away(port):
+    """Whether a new connection is ended at once, gently or not."""
     try:
-        return client.socket.recv(1) == b""
+        with Client(port) as client:
+            return client.socket.recv(1) == b""
     except (ConnectionResetError, BrokenPipeError):
         return True
 
@@ -116,8 +117,7 @@ class Overload(ProxyTest):
         self.press(1)
         self.active("reject_incoming_connections")
         for _ in range(3):
-            with self.client() as client:
-                self.assertTrue(closed(client))
+            self.assertTrue(turned_away(self.proxy.port()))
         self.assertEqual(200, old.ask("GET", "/", "h").status)
         self.assertEqual(3, self.proxy.stat("listener.main.downstream_cx_overload_reject"))
         self.press(0)
@@ -151,8 +151,7 @@ class Overload(ProxyTest):
         for client in held:
             self.assertEqual(200, client.ask("GET", "/", "h").status)
         for _ in range(2):
-            with self.client() as client:
-                self.assertTrue(closed(client))
+            self.assertTrue(turned_away(self.proxy.port()))
         self.assertEqual(2, self.proxy.stat("listener.main.downstream_global_cx_overflow"))
         with Client(self.proxy.port("free")) as other:
             self.assertEqual(200, other.ask("GET", "/", "h").status)
