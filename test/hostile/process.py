@@ -1,6 +1,7 @@
-"""Rows 56 to 59: the process, its signals, its files, its clock and its memory."""
+"""Rows 56 to 60: the process, its signals, its files, its clock, its memory and its threads."""
 import contextlib
 import os
+import random
 import resource
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 
 from test.hostile.exhaustion import serves
 from test.hostile.rows import NotApplicable, row
+from test.storm.storm import Storm
 from test.support import config
 from test.support.client import Client
 from test.support.origin import HttpOrigin, RawOrigin, ok
@@ -293,3 +295,13 @@ def starved(run):
         run.check(proxy.running(), "it ended: %s" % proxy.log()[-500:])
     proxy.wait_stat("http.ingress.downstream_cx_active", 0, 20)
     run.check(serves(proxy), "an honest client is not served afterwards")
+
+
+@row(60, "everything at once")
+def storm(run):
+    if run.target.address is not None:
+        raise NotApplicable("needs a configuration of its own")
+    seed = int(os.environ.get("SLUICE_SEED", "0")) or random.randrange(1 << 32)
+    blown = Storm(seed, 20 if os.environ.get("SLUICE_FULL") else 5)
+    run.check(blown.run(), "SLUICE_SEED=%d: %s" % (seed, "; ".join(blown.problems)))
+    run.check(min(blown.counts.values()) > 3, "%s" % blown.counts)
