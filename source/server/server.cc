@@ -275,7 +275,6 @@ int Server::Run() {
                                  : kStatsInterval));
     }
     main_.scope().Spawn(runtime_.Watch());
-    main_.scope().Spawn(FlushStats(stats_));
     if (overload_.configured()) main_.scope().Spawn(OverloadManager::Run(overload_));
     main_.scope().Spawn(BecomeLive(*this));
   });
