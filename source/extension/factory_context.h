@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "source/base/overload_state.h"
 #include "source/config/diagnostics.h"
 #include "source/config/runtime.h"
 #include "source/observe/access_log.h"
@@ -34,6 +35,7 @@ struct ServerContext {
   Egress* egress = nullptr;  // null: nothing is guarded, which is for tests without a server
   config::Runtime* runtime = nullptr;  // for the handles of config/runtime.h; null: the defaults
   const std::atomic<bool>* healthy = nullptr;  // what /healthcheck/ok and /fail said; null: true
+  const OverloadState* overload = &OverloadState::Calm();
 };
 
 struct FactoryContext {

@@ -171,6 +171,7 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   session.idle_timeouts = stats.downstream_cx_idle_timeout;
   session.duration_timeouts = stats.downstream_cx_max_duration_reached;
   session.request_limits = stats.downstream_cx_max_requests_reached;
+  session.overload_closes = stats.downstream_cx_overload_disable_keepalive;
   return session;
 }
 
@@ -204,6 +205,7 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
                                    !upgrade.has_enabled() || upgrade.enabled().value());
   }
   settings.session = BuildSession(config, stats);
+  settings.session.overload = context.server.overload;
   BuiltChain built = BuildChain(config, context);
   auto routes = BuildRoutes(config, built, context);
   auto logs = BuildAccessLogs(config.access_log(), context, "access_log");

@@ -20,6 +20,7 @@ namespace sluice {
   X(Counter, downstream_cx_idle_timeout)                    \
   X(Counter, downstream_cx_max_duration_reached)            \
   X(Counter, downstream_cx_max_requests_reached)            \
+  X(Counter, downstream_cx_overload_disable_keepalive)      \
   X(Counter, downstream_cx_protocol_error)                  \
   X(Counter, downstream_cx_rx_bytes_total)                  \
   X(Counter, downstream_cx_ssl_total)                       \
@@ -33,6 +34,7 @@ namespace sluice {
   X(Counter, downstream_rq_idle_timeout)                    \
   X(Counter, downstream_rq_max_duration_reached)            \
   X(Counter, downstream_rq_non_relative_path)               \
+  X(Counter, downstream_rq_overload_close)                  \
   X(Counter, downstream_rq_redirected_with_normalized_path) \
   X(Counter, downstream_rq_response_before_rq_complete)     \
   X(Counter, downstream_rq_rx_reset)                        \

@@ -51,7 +51,6 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
   Response response = refused.has_value() ? *std::move(refused)
                                           : co_await Next(*chain_, exchange, 0)(std::move(request));
   Finish(response, head);
-  stats_.downstream_rq_active.Sub();
   co_return response;
 }
 
@@ -59,6 +58,12 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
 std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
                                                        Exchange& exchange) const {
   const ConnectionFacts& connection = exchange.connection();
+  if (settings_.session.overload->Applies(OverloadState::kStopAcceptingRequests,
+                                          exchange.worker().rng())) {
+    stats_.downstream_rq_overload_close.Add();
+    exchange.Note(ResponseFlag::kOverloadManager);
+    return Refuse(exchange, 503, "envoy overloaded", "overload");
+  }
   if (auto refused = CheckTarget(head, exchange)) return refused;
   if (head.version == HttpVersion::kHttp10 && head.authority.empty())
     head.authority = settings_.default_host_http_10;
@@ -166,6 +171,7 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
+  if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();  // it came that far
   stats_.downstream_rq_completed.Add();
   if (exchange.response_head() != nullptr) stats_.CountStatus(exchange.response_head()->status);
   stats_.downstream_rq_time.Record(

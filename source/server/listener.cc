@@ -11,8 +11,8 @@
 namespace sluice {
 namespace {
 
-// How long a worker does not accept after the system refused it a descriptor: long enough not to
-// spin, short enough not to be felt.
+// How long a worker does not accept after the system refused it a descriptor, or while the process
+// is overloaded: long enough not to spin, short enough not to be felt.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
 uint64_t NextConnectionId(const Worker& worker) {
@@ -26,6 +26,7 @@ Listener::Stats::Stats(const stats::Scope& scope)
     : cx_total(scope.counter("downstream_cx_total")),
       cx_destroy(scope.counter("downstream_cx_destroy")),
       global_cx_overflow(scope.counter("downstream_global_cx_overflow")),
+      overload_reject(scope.counter("downstream_cx_overload_reject")),
       accept_failures(scope.counter("downstream_cx_accept_failures")),
       cx_active(scope.gauge("downstream_cx_active")),
       cx_length_ms(scope.histogram("downstream_cx_length_ms")) {}
@@ -96,6 +97,11 @@ void Listener::Start(const std::vector<Worker*>& workers) {
 
 Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& socket) {
   while (co_await socket.WaitReadable()) {
+    if (listener.settings_.overload->Saturated(OverloadState::kStopAcceptingConnections)) {
+      // They wait in the system's queue, and are turned away there once it is full.
+      if (!co_await Sleep(kAcceptPause)) co_return;
+      continue;
+    }
     for (uint32_t i = 0; i < listener.settings_.accepts_per_event && !local.stopped; ++i) {
       auto stream = socket.Accept();
       if (!stream.ok()) {
@@ -112,12 +118,24 @@ Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& sock
   }
 }
 
+// Whether there is room for one more connection; counts why not.
+bool Listener::MayServe(Worker& worker) {
+  if (settings_.overload->Applies(OverloadState::kRejectConnections, worker.rng())) {
+    stats_->overload_reject.Add();
+    return false;
+  }
+  if (settings_.counts_globally && !budget_.Take()) {
+    stats_->global_cx_overflow.Add();
+    return false;
+  }
+  return true;
+}
+
 void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   stats_->cx_total.Add();
-  if (!budget_.Take()) {
-    stats_->global_cx_overflow.Add();
+  if (!MayServe(*local.worker)) {
     stats_->cx_destroy.Add();
-    return;  // The stream's end is its close.
+    return stream->Close(true);
   }
   auto connection = std::make_unique<Connection>(*local.worker, std::move(stream));
   connection->facts.id = NextConnectionId(*local.worker);
@@ -146,7 +164,7 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   listener.stats_->cx_active.Sub();
   listener.stats_->cx_destroy.Add();
   listener.stats_->cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
-  listener.budget_.Give();
+  if (listener.settings_.counts_globally) listener.budget_.Give();
   // The canceller lives in the connection, and the scope lets go of it when this coroutine has
   // ended: hand the connection to the worker, to be freed after that.
   connection->worker.Post([dead = std::shared_ptr<Connection>(std::move(connection))] {});

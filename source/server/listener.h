@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/envoy/config/listener/v3/listener.pb.h"
+#include "source/base/overload_state.h"
 #include "source/extension/network_filter.h"
 #include "source/net/address.h"
 #include "source/net/listen_socket.h"
@@ -23,6 +24,8 @@ struct ListenerSettings {
   std::string stat_prefix;
   uint32_t accepts_per_event = 64;  // then open connections get their turn
   size_t buffer_limit = 1024 * 1024;
+  bool counts_globally = true;  // against the ConnectionBudget
+  const OverloadState* overload = &OverloadState::Calm();
 };
 
 /// Limits the connections of the whole process, so that descriptors for upstream connections and
@@ -32,9 +35,13 @@ class ConnectionBudget {
   explicit ConnectionBudget(int64_t limit) : limit_(limit) {}
   bool Take() { return used_.fetch_add(1, std::memory_order_relaxed) < limit_ || (Give(), false); }
   void Give() { used_.fetch_sub(1, std::memory_order_relaxed); }
+  int64_t used() const { return used_.load(std::memory_order_relaxed); }
+  int64_t limit() const { return limit_; }
+  /// Main thread, before the first connection.
+  void SetLimit(int64_t limit) { limit_ = limit; }
 
  private:
-  const int64_t limit_;
+  int64_t limit_;
   std::atomic<int64_t> used_{0};
 };
 
@@ -72,13 +79,14 @@ class Listener {
  private:
   struct Stats {
     explicit Stats(const stats::Scope& scope);
-    Counter cx_total, cx_destroy, global_cx_overflow, accept_failures;
+    Counter cx_total, cx_destroy, global_cx_overflow, overload_reject, accept_failures;
     Gauge cx_active;
     Histogram cx_length_ms;
   };
   struct PerWorker;  // what one worker holds
 
   static Task<> Accept(Listener& listener, PerWorker& local, ListenSocket& socket);
+  bool MayServe(Worker& worker);
   static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
   void Welcome(PerWorker& local, StreamPtr stream);
 

@@ -91,6 +91,8 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   if (config.has_max_connections_to_accept_per_socket_event()) {
     settings.accepts_per_event = config.max_connections_to_accept_per_socket_event().value();
   }
+  settings.counts_globally = !config.ignore_global_conn_limit();
+  if (!config.bypass_overload_manager()) settings.overload = server.overload;
   std::string chain_path;
   const v3::FilterChain* chain = OnlyChain(config, path, server, &chain_path);
   if (chain == nullptr) return nullptr;

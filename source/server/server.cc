@@ -66,13 +66,20 @@ Server::Server(const config::Options& options,
       dns_caches_(main_, concurrency_, stats_),
       clusters_(concurrency_, stats_.Root().Sub("cluster_manager")),
       egress_(stats_.Root()),
-      context_{main_,       concurrency_,
-               stats_,      access_logs_,
-               dns_caches_, clusters_,
-               registry,    SocketDialer(),
-               diagnostics, std::chrono::seconds(options.drain_time_s),
-               &egress_,    &runtime_.runtime(),
-               &healthy_},
+      overload_(stats_),
+      context_{main_,
+               concurrency_,
+               stats_,
+               access_logs_,
+               dns_caches_,
+               clusters_,
+               registry,
+               SocketDialer(),
+               diagnostics,
+               std::chrono::seconds(options.drain_time_s),
+               &egress_,
+               &runtime_.runtime(),
+               &overload_.state()},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i)
@@ -91,12 +98,30 @@ bool Server::Build() {
         dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
     if (!status.ok()) diagnostics_.Error("typed_dns_resolver_config", Std(status.message()));
   }
+  BuildOverloadManager();
   BuildExtensions();
   BuildClusters();
   BuildListeners();
   BuildAdmin();
   runtime_.WarnOfUnread(diagnostics_);
   return diagnostics_.ok();
+}
+
+void Server::BuildOverloadManager() {
+  if (!bootstrap_.has_overload_manager()) return;
+  MonitorContext monitor;
+  monitor.connections = [this] { return budget_.used(); };
+  monitor.limit_connections = [this](int64_t limit) {
+    // Never more than there are descriptors for.
+    if (limit > budget_.limit()) {
+      SLUICE_LOG(kWarning, kMain, "of the ", limit,
+                 " downstream connections that the overload manager allows, the limit of "
+                 "descriptors (ulimit -n) leaves ",
+                 budget_.limit());
+    }
+    budget_.SetLimit(std::min(limit, budget_.limit()));
+  };
+  overload_.Configure(bootstrap_.overload_manager(), "overload_manager", monitor, diagnostics_);
 }
 
 void Server::BuildExtensions() {
@@ -251,6 +276,7 @@ int Server::Run() {
                                  : kStatsInterval));
     }
     main_.scope().Spawn(runtime_.Watch());
+    if (overload_.configured()) main_.scope().Spawn(OverloadManager::Run(overload_));
     main_.scope().Spawn(BecomeLive(*this));
   });
   main_.Run();

@@ -15,6 +15,7 @@
 #include "source/observe/access_log.h"
 #include "source/server/admin/admin.h"
 #include "source/server/listener.h"
+#include "source/server/overload/overload_manager.h"
 #include "source/server/runtime_loader.h"
 #include "source/server/server_stats.h"
 #include "source/upstream/cluster_manager.h"
@@ -38,6 +39,7 @@ class Server {
   int Run();
 
  private:
+  void BuildOverloadManager();
   void BuildExtensions();
   void BuildClusters();
   void BuildListeners();
@@ -75,6 +77,7 @@ class Server {
   DnsCacheManager dns_caches_;
   ClusterManager clusters_;
   Egress egress_;
+  OverloadManager overload_;
   std::vector<BootstrapExtensionPtr> extensions_;
   ServerContext context_;
   ConnectionBudget budget_;

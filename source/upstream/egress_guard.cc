@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 
 #include <algorithm>
+#include <random>
 
 #include "source/base/reason.h"
 #include "source/base/strings.h"
@@ -117,7 +118,8 @@ std::string EgressRule::ToString() const {
 EgressStats::EgressStats(const stats::Scope& scope)
     : allowed(scope.counter("allowed")),
       denied(scope.counter("denied")),
-      reported(scope.counter("reported")) {
+      reported(scope.counter("reported")),
+      loops(scope.counter("loops")) {
   const stats::Scope reasons = scope.Sub("denied");
   for (size_t i = EgressRule::kDenyRange; i < by_kind_.size(); ++i)
     by_kind_[i] = reasons.counter(kKindNames[i]);
@@ -138,6 +140,7 @@ absl::StatusOr<std::shared_ptr<const EgressGuard>> EgressGuard::Build(const Prot
                                                                       const OwnListeners& own) {
   std::shared_ptr<EgressGuard> guard(new EgressGuard(own));
   guard->mode_ = config.mode();
+  guard->allow_loops_ = config.allow_loops();
   for (const absl::Status& status :
        {ReadRanges(config.allow_ranges(), "allow_ranges", guard->allow_ranges_),
         ReadRanges(config.deny_ranges(), "deny_ranges", guard->deny_ranges_),
@@ -227,8 +230,19 @@ absl::Status EgressGuard::Decision::status() const {
   return MakeError(Reason::kEgressDenied, rule.ToString());
 }
 
+namespace {
+
+uint64_t RandomBits() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
 Egress::Egress(const stats::Scope& root)
-    : stats_(root.Sub("egress_guard")), guard_(*EgressGuard::Build({}, own_)) {}
+    : stats_(root.Sub("egress_guard")),
+      loop_mark_(RandomBits()),
+      guard_(*EgressGuard::Build({}, own_)) {}
 
 absl::Status Egress::SetGuard(std::shared_ptr<const EgressGuard> guard) {
   if (std::exchange(is_configured_, true))

@@ -16,6 +16,7 @@
 #include "source/observe/match.h"
 #include "source/observe/stats.h"
 #include "source/upstream/address_filter.h"
+#include "source/upstream/loop_mark.h"
 
 namespace sluice {
 
@@ -60,7 +61,7 @@ class EgressStats {
   explicit EgressStats(const stats::Scope& scope);
   void CountDenied(const EgressRule& rule) const;
 
-  const Counter allowed, denied, reported;
+  const Counter allowed, denied, reported, loops;
 
  private:
   std::array<Counter, 8> by_kind_;
@@ -98,6 +99,8 @@ class EgressGuard : public std::enable_shared_from_this<EgressGuard> {
 
   /// True if what is denied is refused; false where it is dialled all the same.
   bool enforces() const { return mode_ == Proto::ENFORCE; }
+  /// False where requests are marked, and those that come back are refused.
+  bool allows_loops() const { return allow_loops_; }
   /// "enforcing", "reporting only", "disabled".
   std::string_view mode_name() const;
 
@@ -107,6 +110,7 @@ class EgressGuard : public std::enable_shared_from_this<EgressGuard> {
 
   const OwnListeners& own_;
   Proto::Mode mode_ = Proto::ENFORCE;
+  bool allow_loops_ = false;
   std::vector<CidrRange> allow_ranges_, deny_ranges_;
   std::vector<StringMatcher> allow_hosts_, deny_hosts_;
   std::vector<std::pair<int32_t, int32_t>> ports_;  // start, end (excluded)
@@ -119,6 +123,8 @@ class Egress {
 
   OwnListeners& own() { return own_; }
   const EgressStats& stats() const { return stats_; }
+  /// What this process marks its requests with.
+  const LoopMark& loop_mark() const { return loop_mark_; }
   /// The policy where a route or a chain has none of its own.
   const EgressGuard& guard() const { return *guard_; }
   /// Main thread, once, before the clusters are built. FailedPrecondition the second time.
@@ -130,6 +136,7 @@ class Egress {
  private:
   OwnListeners own_;
   const EgressStats stats_;
+  const LoopMark loop_mark_;
   std::shared_ptr<const EgressGuard> guard_;
   bool is_configured_ = false;
 };

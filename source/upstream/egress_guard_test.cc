@@ -6,6 +6,7 @@
 #include <google/protobuf/text_format.h>
 
 #include "source/base/reason.h"
+#include "source/http/arena.h"
 
 namespace sluice {
 namespace {
@@ -218,6 +219,27 @@ TEST_CASE("the process has one policy, and says which") {
   CHECK(store.Value("egress_guard.denied") == 2);
   CHECK(store.Value("egress_guard.denied.metadata") == 1);
   CHECK(store.Value("egress_guard.denied.port") == 1);
+}
+
+TEST_CASE("a request is known by its mark, among the marks of others") {
+  const LoopMark mark(0x0123456789abcdef);
+  const LoopMark other(0xfedcba9876543210);
+  Arena arena;
+  Headers headers(arena);
+  CHECK(mark.text() == "0123456789abcdef");
+  CHECK_FALSE(mark.IsIn(headers));
+  mark.AddTo(headers);
+  CHECK(mark.IsIn(headers));
+  CHECK_FALSE(other.IsIn(headers));
+  other.AddTo(headers);
+  CHECK(headers.Get("cdn-loop") == "0123456789abcdef, fedcba9876543210");
+  CHECK(mark.IsIn(headers));
+  // Somebody in between began a field of their own.
+  Headers several(arena);
+  several.AddCopy("CDN-Loop", "foo.example; a=b");
+  several.AddCopy("cdn-loop", "fedcba9876543210");
+  CHECK(other.IsIn(several));
+  CHECK_FALSE(mark.IsIn(several));
 }
 
 }  // namespace

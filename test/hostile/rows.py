@@ -4,6 +4,7 @@ A row is a function that gets a Row, makes attempts and reports what does not ho
 exactly what it received, and is followed by an honest request: it must be served, and the origin must see nothing else.
 """
 import contextlib
+import os
 import socket
 import tempfile
 
@@ -44,6 +45,7 @@ class Target:
         self.origin_host = origin_host
         self._stack = contextlib.ExitStack()
         self._open = None
+        self._files = None
 
     def __enter__(self):
         return self
@@ -55,6 +57,12 @@ class Target:
         """Closes `resource` at the end of the run."""
         self._stack.callback(resource.close)
         return resource
+
+    def path(self, name):
+        """A path for a file of this run."""
+        if self._files is None:
+            self._files = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice.hostile."))
+        return os.path.join(self._files, name)
 
     def start(self, content, **keywords):
         """A proxy of our own with the bootstrap `content`."""
@@ -77,7 +85,8 @@ class Target:
             return Client(int(port), timeout, host.strip("[]"))
         if self._open is None:
             routes = [config.connect(), config.forward(action={"timeout": "3s"})]
-            self._open = self.start(config.forward_proxy(None, routes=routes, use_remote_address=True))
+            limits = config.breakers(max_connections=20000, max_pending_requests=20000, max_requests=20000)
+            self._open = self.start(config.forward_proxy(None, routes=routes, use_remote_address=True, cluster_fields=limits))
         return Client(self._open.port(), timeout)
 
     @property

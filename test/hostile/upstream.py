@@ -7,7 +7,10 @@ import time
 
 from test.hostile.framing import failed, reply
 from test.hostile.rows import row
+from test.support import config
+from test.support.client import Client
 from test.support.origin import HttpOrigin, RawOrigin, closed_port, ok
+from test.support.proxy import SLOW
 
 
 def refusing(outcome):
@@ -176,3 +179,69 @@ def wrong_length(run):
         answer = client.ask("GET", "/", run.target.authority(origin))
         run.check(answer.status in (204, 502, 503) and answer.header("content-length") is None or answer.status != 204,
                   "204 with a length: %r" % answer)
+
+
+@row(49, "a response before the request has ended")
+def early_answer(run):
+    # The origin answers when it has the head and says no more; the client sends half of its body and waits for the answer, or goes on.
+    for label, close, rest in (("the client stops", False, False), ("the client goes on", False, True), ("the origin closes", True, True)):
+        seen, numbers = [], itertools.count()
+
+        def serve(wire, close=close, seen=seen, numbers=numbers):
+            number = next(numbers)
+            while True:
+                if not wire.buffer and wire.at_eof():
+                    return
+                request = wire.head()
+                seen.append((number, request.target))
+                wire.send(ok(request.target.encode()))
+                if close and request.target == "/first":
+                    return
+        origin = run.target.keep(RawOrigin(serve, address=run.target.listen_address))
+        authority = run.target.authority(origin)
+        # What is still owed would be a request of its own, if it met an origin that takes it for one.
+        body = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+        with run.target.client(run.target.patience) as client:
+            client.send("POST /first HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n" % (authority, 2 * len(body)), body[:5])
+            answer = client.response()
+            run.check((answer.status, answer.body) == (200, b"/first"), "%s: %r" % (label, answer))
+            if rest:
+                with contextlib.suppress(OSError):
+                    client.send(body[5:], body, "GET /next HTTP/1.1\r\nHost: %s\r\n\r\n" % authority)
+                with contextlib.suppress(OSError, EOFError):
+                    following = client.response()
+                    run.check((following.status, following.body) == (200, b"/next"), "%s: the next answer is %r" % (label, following))
+        for number in range(5):
+            with run.target.client() as client:
+                answer = client.ask("GET", "/%d" % number, authority)
+            run.check(answer.body == b"/%d" % number, "%s: later %r" % (label, answer))
+        reused = [path for number, path in seen if path not in ("/first", "/next") and number == seen[0][0]]
+        # A connection that got all of the body is whole again; one to which some is owed is not.
+        run.check(all(path in ("/first", "/next", "/0", "/1", "/2", "/3", "/4") for _, path in seen), "%s: the origin saw %s" % (label, seen))
+        run.check(rest and not close or not reused, "%s: the connection is used again for %s" % (label, reused))
+
+
+@row(50, "no origin is left")
+def all_down(run):
+    ports, holders = zip(*[closed_port() for _ in range(3)])
+    with contextlib.ExitStack() as stack:
+        for holder in holders:
+            stack.enter_context(holder)
+        policy = {"retry_policy": {"retry_on": "connect-failure", "num_retries": 2}}
+        content = config.bootstrap(config.listener(config.http([config.forward("origin", action=policy)])), [config.cluster("origin", *ports)])
+        proxy = run.target.start(content)
+        slowest, statuses = 0.0, set()
+        for _ in range(100):
+            began = time.monotonic()
+            with Client(proxy.port()) as client:
+                statuses.add(client.ask("GET", "/", "h").status)
+            slowest = max(slowest, time.monotonic() - began)
+        run.check(statuses == {503}, "%s" % statuses)
+        run.check(slowest < 1 * SLOW, "an answer took %.2f s" % slowest)
+    # One comes back: retries find it at once, whichever endpoint is picked first.
+    origin = run.target.keep(HttpOrigin(ok(b"back"), port=ports[1]))
+    statuses = []
+    for _ in range(30):
+        with Client(proxy.port()) as client:
+            statuses.append(client.ask("GET", "/", "h").status)
+    run.check(statuses == [200] * 30 and len(origin.requests) == 30, "after it is back: %s" % statuses)

@@ -3,6 +3,7 @@ import json
 import unittest
 
 from test.support import config, names
+from test.support.client import Client
 from test.support.origin import on_one_port
 from test.support.proxy import IS_ENVOY, ProxyTest
 
@@ -158,6 +159,44 @@ class EgressGuard(ProxyTest):
         content["bootstrap_extensions"] = [config.egress_guard(deny_ranges=[config.cidr("10.0.0.0", 40)])]
         with self.assertRaisesRegex(AssertionError, r"deny_ranges\[0\]: the prefix length 40 is too long"):
             self.start(content)
+
+    def other_proxy(self, mend=lambda head: head):
+        """Another proxy, which sends all that it gets to ours, and hands the answer back; `mend` changes the head on its way."""
+        def pass_on(request):
+            self.passed.append(request)
+            with Client(self.proxy.port()) as client:
+                client.send(mend(request.raw))
+                return client.response().raw
+        self.passed = []
+        return self.origin(pass_on)
+
+    def test_a_request_that_comes_back_is_refused(self):
+        other = self.other_proxy()
+        self.egress(guard={"allow_ranges": config.LOOPBACK})
+        answer = self.ask("GET", "/", "in.t:%d" % other.port, [("CDN-Loop", "foo.example; a=b")])
+        self.assertEqual((508, "loop detected"), (answer.status, answer.text()))
+        self.assertEqual(1, len(self.passed))
+        self.assertRegex(self.passed[0].header("cdn-loop"), "^foo.example; a=b, [0-9a-f]{16}$")
+        self.assertEqual(1, self.proxy.stat("egress_guard.loops"))
+        self.assertEqual({("loop_detected", "ED", 508), ("via_upstream", "-", 508)},
+                         {(entry["details"], entry["flags"], entry["code"]) for entry in self.logs(2)})
+
+    def test_another_process_is_no_loop(self):
+        origin = self.origin()
+        self.egress(guard={"allow_ranges": config.LOOPBACK})
+        marks = set()
+        for _ in range(2):
+            self.proxy = self.start(config.forward_proxy(self.server))
+            answer = self.ask("GET", "/", "in.t:%d" % origin.port, [("CDN-Loop", "0123456789abcdef")])
+            self.assertEqual(200, answer.status)
+            marks.add(origin.requests[-1].header("cdn-loop"))
+        self.assertEqual(2, len(marks))
+
+    def test_loops_may_be_allowed(self):
+        origin = self.origin()
+        self.egress(guard={"allow_ranges": config.LOOPBACK, "allow_loops": True})
+        self.assertEqual(200, self.ask("GET", "/", "in.t:%d" % origin.port).status)
+        self.assertIsNone(origin.requests[0].header("cdn-loop"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The hostile rows, each as one test: see test/hostile."""
 import unittest
 
-from test.hostile import egress, framing, upstream  # noqa: F401  (they register their rows)
+from test.hostile import control, egress, exhaustion, framing, process, upstream  # noqa: F401  (they register their rows)
 from test.hostile.rows import ROWS, Target, run
 from test.support.proxy import IS_ENVOY
 

@@ -1,4 +1,5 @@
 """HTTP/1.1 as clients and origins speak it: framing, reuse of connections, what ends them."""
+import threading
 import unittest
 
 from test.support import config
@@ -242,6 +243,25 @@ class Http1(ProxyTest):
             self.proxy.wait_stat("cluster.origin.upstream_rq_active", 1)
         self.proxy.wait_stat("cluster.origin.upstream_rq_active", 0)
         self.assertEqual("DC", self.log()["flags"])
+
+    def test_active_until_the_response_is_written(self):
+        """downstream_rq_active counts a request as long as its response is on its way."""
+        def serve(wire):
+            wire.message()
+            wire.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
+            go.wait(10)
+            wire.send("def")
+        go = threading.Event()
+        origin = self.raw_origin(serve)
+        self.start(config.bootstrap(config.listener(config.http([config.forward("origin")])), [config.cluster("origin", origin.port)]))
+        client = self.client()
+        client.request("GET", "/", "h")
+        client.head()
+        self.assertEqual(b"abc", client.read(3))
+        self.proxy.wait_stat("http.ingress.downstream_rq_active", 1)
+        go.set()
+        self.assertEqual(b"def", client.read(3))
+        self.proxy.wait_stat("http.ingress.downstream_rq_active", 0)
 
     def test_x_forwarded_for(self):
         self.gateway(use_remote_address=True)

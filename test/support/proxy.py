@@ -43,7 +43,7 @@ class Proxy:
     one that allows it, unless `open_loopback` is false.
     """
 
-    def __init__(self, config, arguments=(), open_files=None, files=None, concurrency=2, open_loopback=True):
+    def __init__(self, config, arguments=(), open_files=None, files=None, concurrency=2, open_loopback=True, environment=None):
         self.files = files or tempfile.mkdtemp(prefix="sluice.")
         self.log_path = os.path.join(self.files, "proxy.log")
         self.config_path = os.path.join(self.files, "config.yaml")
@@ -69,7 +69,8 @@ class Proxy:
         with open(self.log_path, "wb") as log:
             # Started in its own session: a signal to the tests is not one to the proxy.
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=limit, start_new_session=True)
+                                            preexec_fn=limit, start_new_session=True,
+                                            env={**os.environ, **(environment or {})})
         self._ports = None
         try:
             wait_for(self._is_ready, 20 * SLOW, "/ready")

@@ -237,6 +237,9 @@ ResponseFraming ServerSession::Decide(const H1Exchange& exchange, const Response
       request != nullptr && request->is_connect() && !(status == 407 && buffer_.empty());
   if (framing.kind == ResponseFraming::kUntilClose || refused_connect || !MayStay(exchange)) {
     framing.connection = ResponseFraming::kClose;
+  } else if (settings_.overload->Applies(OverloadState::kDisableKeepalive, worker_.rng())) {
+    settings_.overload_closes.Add();
+    framing.connection = ResponseFraming::kClose;
   } else if (old) {
     framing.connection = ResponseFraming::kSayKeepAlive;
   }

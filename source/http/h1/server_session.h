@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "source/base/metric.h"
+#include "source/base/overload_state.h"
 #include "source/http/exchange.h"
 #include "source/http/h1/head_parser.h"
 #include "source/http/h1/head_writer.h"
@@ -43,11 +44,12 @@ struct ServerSessionSettings {
   Duration delayed_close_timeout = std::chrono::seconds(1);
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   bool proxy_100_continue = false;
+  const OverloadState* overload = &OverloadState::Calm();
   /// downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total
   Counter received, sent;
   /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached,
-  /// downstream_cx_max_requests_reached
-  Counter idle_timeouts, duration_timeouts, request_limits;
+  /// downstream_cx_max_requests_reached, downstream_cx_overload_disable_keepalive
+  Counter idle_timeouts, duration_timeouts, request_limits, overload_closes;
 };
 
 class H1Exchange;

@@ -6,6 +6,7 @@
 #include "source/http/reply.h"
 #include "source/upstream/cluster_manager.h"
 #include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/egress_guard.h"
 
 namespace sluice {
 namespace {
@@ -18,15 +19,37 @@ void Rewrite(const HostRewrite& rewrite, RequestHead& head) {
   if (const auto value = head.headers.Get(rewrite.header)) head.authority = *value;
 }
 
+Task<Response> RefuseLoop(Exchange& exchange) {
+  exchange.Note(ResponseFlag::kEgressDenied);
+  exchange.set_details("loop_detected");
+  exchange.set_local_reply_body("loop detected");
+  co_return Reply(508, "loop detected");
+}
+
 }  // namespace
+
+// Whether the request has passed here before; marks it for the next time. A tunnel hands nothing
+// on, and needs no mark: every turn of a loop would be the client's own.
+bool DynamicForwardProxyFilter::IsLoop(RequestHead& head, const Exchange& exchange) const {
+  if (egress_ == nullptr || head.is_connect()) return false;
+  const EgressGuard& guard =
+      exchange.egress_guard != nullptr ? *exchange.egress_guard : egress_->guard();
+  if (guard.allows_loops()) return false;
+  if (egress_->loop_mark().IsIn(head.headers)) {
+    egress_->stats().loops.Add();
+    return true;
+  }
+  egress_->loop_mark().AddTo(head.headers);
+  return false;
+}
 
 Task<Response> DynamicForwardProxyFilter::Handle(Request request, Exchange& exchange,
                                                  Next next) const {
   const HostRewrite* rewrite = next.RouteConfig<HostRewrite>();
-  if (exchange.route() == nullptr || (rewrite == nullptr && !save_upstream_address_))
-    return next(std::move(request));
+  if (exchange.route() == nullptr) return next(std::move(request));
   const Cluster* cluster = clusters_.Find(exchange.route()->cluster_name, exchange.worker());
   if (cluster == nullptr || !cluster->is_dynamic()) return next(std::move(request));
+  if (IsLoop(*request.head, exchange)) return RefuseLoop(exchange);
   if (rewrite != nullptr) Rewrite(*rewrite, *request.head);
   if (!save_upstream_address_) return next(std::move(request));
   return ResolveFirst(std::move(request), exchange, next, *cluster);
@@ -52,7 +75,7 @@ absl::StatusOr<FilterPtr> Create(const dfp::FilterConfig& config, FactoryContext
     const auto cache = context.server.dns_caches.GetCache(config.dns_cache_config());
     if (!cache.ok()) return cache.status();
   }
-  return std::make_unique<DynamicForwardProxyFilter>(context.server.clusters,
+  return std::make_unique<DynamicForwardProxyFilter>(context.server.clusters, context.server.egress,
                                                      config.save_upstream_address());
 }
 

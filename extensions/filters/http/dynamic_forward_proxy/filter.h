@@ -14,16 +14,20 @@ struct HostRewrite {
 
 class DynamicForwardProxyFilter final : public Filter {
  public:
-  DynamicForwardProxyFilter(const ClusterManager& clusters, bool save_upstream_address)
-      : clusters_(clusters), save_upstream_address_(save_upstream_address) {}
+  /// `egress`: what marks requests and knows those that come back; null: nothing does.
+  DynamicForwardProxyFilter(const ClusterManager& clusters, const Egress* egress,
+                            bool save_upstream_address)
+      : clusters_(clusters), egress_(egress), save_upstream_address_(save_upstream_address) {}
 
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 
  private:
+  bool IsLoop(RequestHead& head, const Exchange& exchange) const;
   Task<Response> ResolveFirst(Request request, Exchange& exchange, Next next,
                               const Cluster& cluster) const;
 
   const ClusterManager& clusters_;
+  const Egress* const egress_;
   const bool save_upstream_address_;
 };
 
