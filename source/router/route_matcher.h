@@ -9,7 +9,9 @@
 #include "api/envoy/config/route/v3/route_components.pb.h"
 #include "source/config/diagnostics.h"
 #include "source/observe/match.h"
+#include "source/router/cookie.h"
 #include "source/router/route.h"
+#include "source/router/uri_template.h"
 
 namespace sluice {
 
@@ -25,17 +27,22 @@ class RouteMatcher {
   /// How the path is matched, for prefix_rewrite.
   Route::Matched matched() const;
   size_t prefix_length() const { return text_.size(); }
+  /// The template of a path_match_policy; null for other matchers.
+  const std::shared_ptr<const UriTemplate>& uri_template() const { return template_; }
 
  private:
-  enum class Kind : uint8_t { kPrefix, kPath, kSeparatedPrefix, kRegex, kConnect };
+  enum class Kind : uint8_t { kPrefix, kPath, kSeparatedPrefix, kRegex, kTemplate, kConnect };
   bool MatchesPath(std::string_view path) const;
 
   Kind kind_ = Kind::kPrefix;
   bool ignore_case_ = false;
+  bool only_grpc_ = false;
   std::string text_;
   std::shared_ptr<const RE2> regex_;
+  std::shared_ptr<const UriTemplate> template_;
   std::vector<HeaderMatcher> headers_;
   std::vector<QueryMatcher> queries_;
+  std::vector<CookieMatcher> cookies_;
 };
 
 }  // namespace sluice

@@ -47,12 +47,14 @@ class RouteTable {
   static std::shared_ptr<const RouteTable> Build(
       const envoy::config::route::v3::RouteConfiguration& config, const RouteBuildContext& context);
 
-  /// The route of a request, with its weighted cluster already drawn; null when none matches. `rng`
-  /// is the worker's. Allocates nothing unless a header matcher meets several fields of one name.
-  /// Lives as long as the table.
-  const Route* Select(const RequestHead& head, Rng& rng) const;
+  /// The route of a request, with its weighted cluster already drawn; null when none matches.
+  /// `head` is the exchange's, or is about to be. Allocates nothing unless a header matcher meets
+  /// several fields of one name. Lives as long as the table.
+  const Route* Select(const RequestHead& head, Exchange& exchange) const;
 
   const std::string& name() const { return name_; }
+  /// internal_only_headers, in lower case.
+  const std::vector<std::string>& internal_only_headers() const { return internal_headers_; }
   /// The names of all virtual hosts, for /config_dump and tests.
   std::vector<std::string> VirtualHosts() const;
 
@@ -62,15 +64,24 @@ class RouteTable {
     RouteMatcher matcher;
     std::vector<Route> choices;     // one, or one for each weighted cluster
     std::vector<uint64_t> weights;  // running sums; empty for one choice
+    std::string weight_header;      // not empty: holds the number that chooses, not chance
+    bool weights_by_hash = false;   // the hash policies' hash chooses
+    const Route& Choose(const RequestHead& head, Exchange& exchange) const;
   };
   struct VirtualHost {
+    enum class Tls : uint8_t { kNone, kExternal, kAll };
     std::string name;
+    Tls require_tls = Tls::kNone;
+    Route to_https;  // for what comes in clear where it must not
     std::vector<Entry> entries;
   };
 
   RouteTable() = default;
 
   std::string name_;
+  std::string host_header_;  // vhost_header, in lower case; empty: the authority
+  bool ignore_path_parameters_ = false;
+  std::vector<std::string> internal_headers_;
   DomainTable domains_;
   std::vector<VirtualHost> hosts_;
   std::vector<std::shared_ptr<const void>> filter_configs_;  // keeps what the routes point at

@@ -60,8 +60,8 @@ std::string Select(const RouteTable& table, const char* method, const char* auth
   head.authority = authority;
   head.path = path;
   head.headers.AddCopy("x-there", "1");
-  Rng rng(1);
-  const Route* route = table.Select(head, rng);
+  testing::TestExchange exchange;
+  const Route* route = table.Select(head, exchange);
   return route == nullptr ? "none" : route->name;
 }
 
@@ -136,8 +136,8 @@ const Route& Only(const Loaded& loaded) {
   head.method = "GET";
   head.authority = "h";
   head.path = "/";
-  Rng rng(1);
-  const Route* route = loaded.table->Select(head, rng);
+  testing::TestExchange exchange;
+  const Route* route = loaded.table->Select(head, exchange);
   REQUIRE(route != nullptr);
   return *route;
 }
@@ -219,10 +219,10 @@ TEST_CASE("weighted clusters are drawn by weight", "[routes]") {
   RequestHead head;
   head.method = "GET";
   head.path = "/";
-  Rng rng(3);
+  testing::TestExchange exchange;
   int c = 0, d = 0, e = 0;
   for (int i = 0; i < 4000; ++i) {
-    const Route* route = loaded->table->Select(head, rng);
+    const Route* route = loaded->table->Select(head, exchange);
     ++(route->cluster_name == "c" ? c : route->cluster_name == "d" ? d : e);
     CHECK(route->request_edits.size() == (route->cluster_name == "d" ? 1 : 0));
   }

@@ -191,6 +191,11 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   if (settings.strip_any_host_port && settings.strip_matching_host_port) {
     context.Error("strip_any_host_port", "cannot be combined with strip_matching_host_port");
   }
+  if (config.has_local_reply_config()) {
+    settings.local_replies =
+        LocalReplies::Build(config.local_reply_config(), context.path + ".local_reply_config",
+                            context.server.diagnostics);
+  }
   settings.strip_trailing_host_dot = config.strip_trailing_host_dot();
   settings.request_id_in_response = config.always_set_request_id_in_response();
   settings.log_new_request = config.access_log_options().flush_access_log_on_new_request();

@@ -16,6 +16,7 @@
 #include "source/router/upgrade.h"
 #include "source/server/edge.h"
 #include "source/server/hcm_stats.h"
+#include "source/server/local_reply.h"
 
 namespace sluice {
 
@@ -33,6 +34,7 @@ struct HcmSettings {
   bool log_new_request = false;
   bool log_tunnel = false;
   UpgradeSet upgrades;
+  std::shared_ptr<const LocalReplies> local_replies;  // null: they stay as they are
   ServerSessionSettings session;
 };
 
@@ -55,6 +57,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
  private:
   std::optional<Response> Prepare(RequestHead& head, Exchange& exchange) const;
   std::optional<Response> CheckTarget(RequestHead& head, Exchange& exchange) const;
+  void TakeInternalHeaders(RequestHead& head) const;
   void StripHost(RequestHead& head, uint16_t listener_port) const;
   void Finish(Response& response, const RequestHead& head) const;
   void Log(Exchange& exchange, std::string_view type) const;

@@ -44,9 +44,11 @@ namespace sluice {
   X(Counter, upstream_rq_pending_failure_eject)     \
   X(Counter, upstream_rq_pending_overflow)          \
   X(Counter, upstream_rq_pending_total)             \
+  X(Counter, upstream_rq_per_try_idle_timeout)      \
   X(Counter, upstream_rq_per_try_timeout)           \
   X(Counter, upstream_rq_retry)                     \
   X(Counter, upstream_rq_retry_backoff_exponential) \
+  X(Counter, upstream_rq_retry_backoff_ratelimited) \
   X(Counter, upstream_rq_retry_limit_exceeded)      \
   X(Counter, upstream_rq_retry_overflow)            \
   X(Counter, upstream_rq_retry_success)             \
