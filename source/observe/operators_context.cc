@@ -44,9 +44,8 @@ Rendered RouteName(const Operator&, const LogContext& context, std::string* out)
   return route == nullptr ? Rendered::kMissing : AppendText(route->name, out);
 }
 
-// There are no virtual clusters, so none ever matches.
-Rendered Never(const Operator&, const LogContext&, std::string*) {
-  return Rendered::kMissing;
+Rendered VirtualCluster(const Operator&, const LogContext& context, std::string* out) {
+  return AppendText(context.exchange.upstream.virtual_cluster, out);
 }
 
 Rendered Constant(const Operator& op, const LogContext&, std::string* out) {
@@ -257,7 +256,7 @@ absl::Span<const OperatorType> ContextOperators() {
       {"REQUESTED_SERVER_NAME", nullptr, Connection<&ConnectionFacts::requested_server_name>, true},
       {"FILTER_CHAIN_NAME", nullptr, Connection<&ConnectionFacts::filter_chain_name>, true},
       {"ROUTE_NAME", nullptr, RouteName, true},
-      {"VIRTUAL_CLUSTER_NAME", nullptr, Never, true},
+      {"VIRTUAL_CLUSTER_NAME", nullptr, VirtualCluster, true},
       {"ACCESS_LOG_TYPE", nullptr, LogType, true},
       {"HOSTNAME", CompileHostname, Constant, true},
       {"ENVIRONMENT", CompileEnvironment, Constant, true},

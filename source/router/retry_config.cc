@@ -12,21 +12,6 @@ using config::Diagnostics;
 using config::ElementPath;
 using config::ToDuration;
 
-std::vector<HeaderMatcher> BuildMatchers(
-    const google::protobuf::RepeatedPtrField<v3::HeaderMatcher>& configs, const std::string& path,
-    Diagnostics& diagnostics) {
-  std::vector<HeaderMatcher> matchers;
-  for (int i = 0; i < configs.size(); ++i) {
-    auto matcher = HeaderMatcher::Build(configs[i]);
-    if (matcher.ok()) {
-      matchers.push_back(*std::move(matcher));
-    } else {
-      diagnostics.Error(ElementPath(path, i), Std(matcher.status().message()));
-    }
-  }
-  return matchers;
-}
-
 void BuildBackOff(const v3::RetryPolicy& config, const std::string& path, Diagnostics& diagnostics,
                   RetryPolicy* policy) {
   if (config.has_retry_back_off()) {
@@ -74,6 +59,21 @@ void BuildHosts(const v3::RetryPolicy& config, const std::string& path, Diagnost
 }
 
 }  // namespace
+
+std::vector<HeaderMatcher> BuildMatchers(
+    const google::protobuf::RepeatedPtrField<v3::HeaderMatcher>& configs, const std::string& path,
+    Diagnostics& diagnostics) {
+  std::vector<HeaderMatcher> matchers;
+  for (int i = 0; i < configs.size(); ++i) {
+    auto matcher = HeaderMatcher::Build(configs[i]);
+    if (matcher.ok()) {
+      matchers.push_back(*std::move(matcher));
+    } else {
+      diagnostics.Error(ElementPath(path, i), Std(matcher.status().message()));
+    }
+  }
+  return matchers;
+}
 
 std::shared_ptr<const RetryPolicy> BuildRetry(const v3::RetryPolicy& config,
                                               const std::string& path, Diagnostics& diagnostics) {

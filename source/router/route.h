@@ -15,6 +15,7 @@
 #include "source/router/hash_policy.h"
 #include "source/router/mirror_policy.h"
 #include "source/router/path_rewrite.h"
+#include "source/router/request_stats.h"
 #include "source/router/retry.h"
 #include "source/router/upgrade.h"
 
@@ -69,7 +70,11 @@ struct Route final : RouteBase {
   UpgradeSet upgrades;
   bool terminates_connect =
       false;  // upgrade CONNECT with a connect_config: the tunnel ends at the endpoint
-  std::shared_ptr<const RetryPolicy> retry;                  // null: none
+  std::shared_ptr<const RetryPolicy> retry;                 // null: none
+  std::shared_ptr<const VirtualClusters> virtual_clusters;  // null: none
+  std::shared_ptr<const RequestStats> stats;                // of its stat_prefix; null: none
+  std::optional<Duration> max_grpc_timeout;  // set: a gRPC request's own timeout counts, up to it
+  Duration grpc_timeout_offset{};
   std::shared_ptr<const HashPolicies> hash;                  // null: none
   std::shared_ptr<const std::vector<MirrorPolicy>> mirrors;  // null: none
 

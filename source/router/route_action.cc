@@ -144,6 +144,9 @@ void BuildForward(const v3::RouteAction& config, const std::string& path, Diagno
   route->high_priority = config.priority() == envoy::config::core::v3::HIGH;
   if (config.has_timeout()) route->timeout = ToDuration(config.timeout());
   route->timeout_text = Cat(Milliseconds(route->timeout));
+  if (config.has_max_grpc_timeout())
+    route->max_grpc_timeout = ToDuration(config.max_grpc_timeout());
+  route->grpc_timeout_offset = ToDuration(config.grpc_timeout_offset());
   if (config.has_idle_timeout()) route->idle_timeout = ToDuration(config.idle_timeout());
   if (config.max_stream_duration().has_max_stream_duration()) {
     route->max_stream_duration = ToDuration(config.max_stream_duration().max_stream_duration());

@@ -27,6 +27,10 @@ std::shared_ptr<const RetryPolicy> BuildRetry(const envoy::config::route::v3::Re
                                               const std::string& path,
                                               config::Diagnostics& diagnostics);
 
+std::vector<HeaderMatcher> BuildMatchers(
+    const google::protobuf::RepeatedPtrField<envoy::config::route::v3::HeaderMatcher>& configs,
+    const std::string& path, config::Diagnostics& diagnostics);
+
 using MirrorConfigs =
     google::protobuf::RepeatedPtrField<envoy::config::route::v3::RouteAction::RequestMirrorPolicy>;
 /// Null when there are none. `path` is that of the list.

@@ -89,6 +89,7 @@ class RouteTableBuilder {
             ? nullptr
             : BuildRetry(config.retry_policy(), ChildPath(path, "retry_policy"), diagnostics_);
     host_mirrors_ = BuildMirrorsOf(config, path);
+    virtual_clusters_ = BuildVirtualClusters(config, path);
     levels_.push_back(BuildLevel(config, path));
     for (int i = 0; i < config.routes_size(); ++i) {
       host.entries.push_back(
@@ -108,6 +109,13 @@ class RouteTableBuilder {
     route.virtual_host = host.name();
     route.matched = entry.matcher.matched();
     route.matched_prefix = entry.matcher.prefix_length();
+    route.virtual_clusters = virtual_clusters_;
+    if (config.has_metadata())
+      route.metadata = std::make_shared<const envoy::config::core::v3::Metadata>(config.metadata());
+    if (!config.stat_prefix().empty() && context_.stats != nullptr) {
+      route.stats = std::make_shared<const RequestStats>(
+          VirtualHostScope(host).Sub("route").Sub(config.stat_prefix(), stats::tag::kRoute));
+    }
     route.request_attempt_count = host.include_request_attempt_count();
     route.response_attempt_count = host.include_attempt_count_in_response();
     route.timeout_retry_header = host.include_is_timeout_retry_header();
@@ -239,6 +247,30 @@ class RouteTableBuilder {
     route->rewrite.emplace().uri_template = *std::move(parsed);
   }
 
+  stats::Scope VirtualHostScope(const v3::VirtualHost& host) const {
+    return context_.stats->Sub("vhost").Sub(host.name(), stats::tag::kVirtualHost);
+  }
+
+  std::shared_ptr<const VirtualClusters> BuildVirtualClusters(const v3::VirtualHost& config,
+                                                              const std::string& path) {
+    if (config.virtual_clusters().empty() || context_.stats == nullptr) return nullptr;
+    const stats::Scope scope = VirtualHostScope(config).Sub("vcluster");
+    const auto stats_of = [&](std::string_view name) {
+      return std::make_shared<const RequestStats>(scope.Sub(name, stats::tag::kVirtualCluster));
+    };
+    auto clusters = std::make_shared<VirtualClusters>();
+    for (int i = 0; i < config.virtual_clusters_size(); ++i) {
+      const auto& one = config.virtual_clusters(i);
+      const std::string element = ElementPath(ChildPath(path, "virtual_clusters"), i);
+      if (one.headers().empty()) diagnostics_.Error(element, "needs at least one of headers");
+      clusters->push_back(
+          {one.name(), BuildMatchers(one.headers(), ChildPath(element, "headers"), diagnostics_),
+           stats_of(one.name())});
+    }
+    clusters->push_back({"", {}, stats_of("other")});
+    return clusters;
+  }
+
   // Where require_tls sends what comes in clear.
   Route HttpsRedirect(const v3::VirtualHost& config) {
     Route route;
@@ -276,6 +308,7 @@ class RouteTableBuilder {
   std::shared_ptr<RouteTable> table_;
   std::shared_ptr<const std::vector<MirrorPolicy>> mirrors_;       // of the whole configuration
   std::shared_ptr<const std::vector<MirrorPolicy>> host_mirrors_;  // of the open virtual host
+  std::shared_ptr<const VirtualClusters> virtual_clusters_;        // of the open virtual host
   std::shared_ptr<const RetryPolicy> host_retry_;                  // of the open virtual host
   std::vector<RouteLevel> levels_;  // open ones, least specific first
 };

@@ -3,6 +3,7 @@
 
 #include "api/envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
 #include "source/base/strings.h"
+#include "source/router/upstream_request.h"
 
 namespace sluice {
 namespace {
@@ -37,12 +38,6 @@ std::shared_ptr<const UriTemplate> BuildTemplate(
   diagnostics.Error(config::ChildPath(path, "typed_config.path_template"),
                     Std(parsed.status().message()));
   return nullptr;
-}
-
-bool IsGrpc(const RequestHead& head) {
-  constexpr std::string_view kType = "application/grpc";
-  const std::string_view type = head.headers.Get(HeaderId::kContentType).value_or("");
-  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ struct RouteBuildContext {
   std::function<absl::StatusOr<std::shared_ptr<const void>>(
       size_t index, const google::protobuf::Any& config, std::string_view path)>
       make_filter_config;
+  const stats::Scope* stats = nullptr;  // the root, for vhost.*; null: a table without figures
   /// Whether there is a cluster of that name; empty: do not check.
   std::function<bool(std::string_view name)> cluster_exists;
   config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults

@@ -53,7 +53,7 @@ Reason RoutedBody::ran_out() const {
 }
 
 RoutedBody::~RoutedBody() {
-  if (body_ != nullptr) RecordTime(exchange_, cluster_, start_);
+  if (body_ != nullptr) RecordTime(exchange_, cluster_, counters_, start_);
 }
 
 Task<absl::StatusOr<Chunk>> RoutedBody::Read() {
@@ -80,12 +80,14 @@ Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
   co_return chunk;
 }
 
-void RecordTime(const Exchange& exchange, const Cluster& cluster, TimePoint start) {
+void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
+                TimePoint start) {
   const TimePoint end = exchange.time.upstream_last_received;
   if (end < start) return;
   const TimePoint begin = std::max(start, exchange.time.request_received);
-  cluster.stats().upstream_rq_time.Record(
-      static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0)));
+  const auto taken = static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0));
+  cluster.stats().upstream_rq_time.Record(taken);
+  counters.RecordTime(taken);
 }
 
 void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {

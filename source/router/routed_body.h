@@ -6,6 +6,7 @@
 #include "source/base/pooled.h"
 #include "source/base/reason.h"
 #include "source/http/exchange.h"
+#include "source/router/request_stats.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice {
@@ -110,8 +111,9 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
     limits_ = std::make_unique<AttemptLimits>(exchange_);
     return *limits_;
   }
-  void Carry(BodyPtr body) {
+  void Carry(BodyPtr body, const RequestCounters& counters) {
     body_ = std::move(body);
+    counters_ = counters;
     SetInterrupts(false);
     if (limits_ != nullptr) limits_->head.Disarm();
   }
@@ -137,11 +139,13 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
   const Cluster& cluster_;
   const RouterStats& stats_;
   const TimePoint start_;
+  RequestCounters counters_;
   BodyPtr body_;
 };
 
 /// Records upstream_rq_time of an answer that was received whole.
-void RecordTime(const Exchange& exchange, const Cluster& cluster, TimePoint start);
+void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
+                TimePoint start);
 
 /// Counts what a cluster answered, or what was answered in its place.
 void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange);

@@ -92,6 +92,18 @@ int64_t UnixSeconds() {
       .count();
 }
 
+// What the request is counted under beside its cluster.
+RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange) {
+  RequestCounters counters;
+  counters.route = route.stats.get();
+  if (route.virtual_clusters != nullptr) {
+    const VirtualCluster& found = FindVirtualCluster(*route.virtual_clusters, head);
+    exchange.upstream.virtual_cluster = found.name;
+    counters.virtual_cluster = found.stats.get();
+  }
+  return counters;
+}
+
 const RetryPolicy kNoRetries;
 
 }  // namespace
@@ -130,6 +142,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
                         .timeouts = TimeoutsOf(*route, wishes, head),
                         .options = OptionsFor(*route, settings_.suppress_envoy_headers),
                         .start = Now(),
+                        .counters = CountersFor(*route, head, exchange),
                         .no_content_on_timeout = wishes.no_content_on_timeout,
                         .set_cookies = {}};
   if (route->hash != nullptr && cluster->uses_hash()) {
@@ -157,6 +170,8 @@ RequestTimeouts Router::TimeoutsOf(const Route& route, const RequestWishes& wish
   if (wishes.per_try_timeout.has_value()) timeouts.per_try = *wishes.per_try_timeout;
   if (WantsTunnel(head)) return timeouts;
   timeouts.global = wishes.timeout.value_or(route.timeout);
+  if (route.max_grpc_timeout.has_value() && IsGrpc(head))
+    timeouts.global = GrpcTimeout(route, head);
   if (settings_.respect_expected_rq_timeout) {
     const auto value = head.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs);
     const auto expected = value.has_value() ? ParseDecimal<uint32_t>(*value) : std::nullopt;
@@ -211,6 +226,7 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
 }
 
 Task<absl::StatusOr<Response>> Router::SendOnce(Request& request, const Forwarding& forwarding) {
+  forwarding.counters.Count(&RequestStats::upstream_rq_total);
   if (forwarding.route.terminates_connect && request.head->is_connect())
     return Terminate(forwarding.exchange, forwarding.cluster, forwarding.options);
   return forwarding.cluster.Send(request, forwarding.exchange, forwarding.options);
@@ -296,11 +312,15 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
       forwarding.may_retry && (outcome.ok() ? IsRetriable(policy, *outcome->head)
                                             : IsRetriable(policy, outcome.status(), sent));
   if (!retriable) {
-    if (attempts > 1 && outcome.ok()) stats.upstream_rq_retry_success.Add();
+    if (attempts > 1 && outcome.ok()) {
+      stats.upstream_rq_retry_success.Add();
+      forwarding.counters.Count(&RequestStats::upstream_rq_retry_success);
+    }
     return std::nullopt;
   }
   if (attempts > policy.max_retries) {
     stats.upstream_rq_retry_limit_exceeded.Add();
+    forwarding.counters.Count(&RequestStats::upstream_rq_retry_limit_exceeded);
     exchange.Note(ResponseFlag::kUpstreamRetryLimitExceeded);
     return std::nullopt;
   }
@@ -313,9 +333,11 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
                            Resource::kRetries, exchange.worker().index());
   if (!*unit) {
     stats.upstream_rq_retry_overflow.Add();
+    forwarding.counters.Count(&RequestStats::upstream_rq_retry_overflow);
     return std::nullopt;
   }
   stats.upstream_rq_retry.Add();
+  forwarding.counters.Count(&RequestStats::upstream_rq_retry);
   stats.retry_codes.Count(outcome.ok() ? outcome->head->status
                                        : MeaningOf(ReasonOf(outcome.status())).status);
   Rng& rng = exchange.worker().rng();
@@ -337,6 +359,7 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   Response response = *std::move(outcome);
   Headers& headers = response.head->headers;
   CountAnswer(forwarding.cluster, response.head->status, exchange);
+  forwarding.counters.CountAnswer(response.head->status);
   exchange.set_details("via_upstream");
   const bool ours = route.terminates_connect && response.tunnel != nullptr;
   if (!settings_.suppress_envoy_headers && !ours)
@@ -346,10 +369,10 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   EditResponse(route, response, exchange);
   if (response.tunnel != nullptr) return response;
   if (response.body == nullptr) {
-    RecordTime(exchange, forwarding.cluster, forwarding.start);
+    RecordTime(exchange, forwarding.cluster, forwarding.counters, forwarding.start);
     return response;
   }
-  body->Carry(std::move(response.body));
+  body->Carry(std::move(response.body), forwarding.counters);
   response.body = std::move(body);
   return response;
 }
@@ -357,7 +380,10 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
 Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) const {
   Exchange& exchange = forwarding.exchange;
   const Reason reason = ReasonOf(error);
-  if (reason == Reason::kUpstreamTimeout) CountTimeout(forwarding.cluster.stats(), reason);
+  if (reason == Reason::kUpstreamTimeout) {
+    CountTimeout(forwarding.cluster.stats(), reason);
+    forwarding.counters.Count(&RequestStats::upstream_rq_timeout);
+  }
   Response response = ErrorReply(error, exchange);
   if (forwarding.no_content_on_timeout &&
       (reason == Reason::kUpstreamTimeout || IsTimeout(error))) {
@@ -371,8 +397,10 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     exchange.set_local_reply_body(text);
     response.body = TextBody(text);
   }
-  if (MeaningOf(reason).status != 0)
+  if (MeaningOf(reason).status != 0) {
     CountAnswer(forwarding.cluster, response.head->status, exchange);
+    forwarding.counters.CountAnswer(response.head->status);
+  }
   if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
   EditResponse(forwarding.route, response, exchange);
   return response;

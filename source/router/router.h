@@ -64,6 +64,7 @@ class Router final : public Filter {
     RequestTimeouts timeouts;
     SendOptions options;
     TimePoint start;
+    RequestCounters counters;
     bool may_retry = true;
     bool no_content_on_timeout = false;
     std::vector<std::string> set_cookies;  // of the response

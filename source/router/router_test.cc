@@ -331,7 +331,7 @@ TEST_CASE("the route's timeout ends an answer that has begun", "[router]") {
   const RouterStats stats(setting.store.Root().Sub("http").Sub("p"));
   RoutedBody body(exchange, setting.cluster, stats, Now());
   body.timer().Start(milliseconds(10), true);
-  body.Carry(std::make_unique<SilentBody>());
+  body.Carry(std::make_unique<SilentBody>(), {});
   absl::Status status;
   exchange.worker().scope().Spawn(ReadRouted(setting, body, &status), exchange.canceller());
   exchange.worker().Run();

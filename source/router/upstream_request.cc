@@ -137,6 +137,25 @@ bool IsReadable(std::string_view name, std::string_view value) {
   return ParseDecimal<uint32_t>(value).has_value();
 }
 
+Duration GrpcUnit(char letter) {
+  switch (letter) {
+    case 'H':
+      return std::chrono::hours(1);
+    case 'M':
+      return std::chrono::minutes(1);
+    case 'S':
+      return std::chrono::seconds(1);
+    case 'm':
+      return std::chrono::milliseconds(1);
+    case 'u':
+      return std::chrono::microseconds(1);
+    case 'n':
+      return std::chrono::nanoseconds(1);
+    default:
+      return {};
+  }
+}
+
 bool IsTrusted(const RequestHead& head) {
   return head.headers.Get(HeaderId::kXEnvoyInternal) == "true";
 }
@@ -155,6 +174,26 @@ RequestWishes TakeWishes(RequestHead& head) {
   });
   if (!IsTrusted(head)) return {};
   return wishes;
+}
+
+bool IsGrpc(const RequestHead& head) {
+  constexpr std::string_view kType = "application/grpc";
+  const std::string_view type = head.headers.Get(HeaderId::kContentType).value_or("");
+  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
+}
+
+Duration GrpcTimeout(const Route& route, const RequestHead& head) {
+  const std::string_view text = head.headers.Get("grpc-timeout").value_or("");
+  // At most eight digits and a unit.
+  const auto number = text.size() < 2 || text.size() > 9
+                          ? std::nullopt
+                          : ParseDecimal<int64_t>(text.substr(0, text.size() - 1));
+  Duration asked{};
+  if (number.has_value()) asked = std::min<int64_t>(*number, 2'000'000) * GrpcUnit(text.back());
+  const Duration most = *route.max_grpc_timeout;
+  if (asked > route.grpc_timeout_offset) asked -= route.grpc_timeout_offset;
+  if (most > Duration::zero() && (asked <= Duration::zero() || asked > most)) return most;
+  return asked;
 }
 
 std::string_view UnreadableWish(const std::vector<std::string>& names, const RequestHead& head) {

@@ -36,6 +36,12 @@ struct RequestTimeouts {
   Duration per_try{};
 };
 
+/// True for a gRPC request, by its content-type.
+bool IsGrpc(const RequestHead& head);
+/// The timeout that a gRPC request asks for, as far as the route's max_grpc_timeout allows; zero:
+/// none.
+Duration GrpcTimeout(const Route& route, const RequestHead& head);
+
 /// The first of `names` whose value in the head cannot be read, where a client may say such things
 /// at all; empty when there is none (Router.strict_check_headers).
 std::string_view UnreadableWish(const std::vector<std::string>& names, const RequestHead& head);

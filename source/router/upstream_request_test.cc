@@ -118,6 +118,25 @@ TEST_CASE("the time that an attempt may take", "[prepare]") {
   }
 }
 
+TEST_CASE("what a gRPC request asks for", "[wishes]") {
+  struct Row {
+    const char* text;
+    int most;
+    int result;  // in milliseconds
+  };
+  const Row rows[] = {{"250m", 0, 250}, {"2S", 1000, 1000}, {"", 0, 0},
+                      {"", 70, 70},     {"1M", 0, 60000},   {"x", 30, 30},
+                      {"5000u", 0, 5},  {"10x", 0, 0},      {"1H", 0, 3600000}};
+  for (const Row& row : rows) {
+    CAPTURE(row.text);
+    Route route;
+    route.max_grpc_timeout = milliseconds(row.most);
+    RequestHead head;
+    if (*row.text != 0) head.headers.AddCopy("grpc-timeout", row.text);
+    CHECK(GrpcTimeout(route, head) == milliseconds(row.result));
+  }
+}
+
 TEST_CASE("headers that cannot be read are named", "[wishes]") {
   const std::vector<std::string> names = {"x-envoy-max-retries", "x-envoy-retry-on"};
   RequestHead head;

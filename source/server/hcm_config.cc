@@ -83,6 +83,8 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
     return entry.create_route(any, inner);
   };
   routes.runtime = context.server.runtime;
+  const stats::Scope root = context.server.stats.Root();
+  routes.stats = &root;
   routes.cluster_exists = [&](std::string_view name) { return context.server.clusters.Has(name); };
   return RouteTable::Build(config.route_config(), routes);
 }
