@@ -170,9 +170,7 @@ Task<> RunCopy(std::shared_ptr<CopyExchange> exchange, const Cluster& cluster, B
   worker.Post([kept = std::move(exchange)] {});
 }
 
-bool IsChosen(const MirrorPolicy& mirror, Rng& rng) {
-  return mirror.numerator >= mirror.denominator || rng.Below(mirror.denominator) < mirror.numerator;
-}
+
 
 }  // namespace
 
@@ -190,7 +188,7 @@ BodyPtr SendCopies(
   Worker& worker = exchange.worker();
   std::vector<BodyPipePtr> pipes;
   for (const MirrorPolicy& mirror : mirrors) {
-    if (!IsChosen(mirror, worker.rng())) continue;
+    if (mirror.share.has_value() && !mirror.share->Draw(worker.rng())) continue;
     const std::string_view name = mirror.cluster_header.empty()
                                       ? std::string_view(mirror.cluster)
                                       : head.headers.Get(mirror.cluster_header).value_or("");

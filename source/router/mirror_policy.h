@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "source/config/runtime.h"
 #include "source/observe/header_edits.h"
 
 namespace sluice {
@@ -11,8 +13,7 @@ namespace sluice {
 struct MirrorPolicy {
   std::string cluster;
   std::string cluster_header;  // in lower case; not empty: this request header names the cluster
-  uint64_t numerator = 1;      // which share of the requests ...
-  uint64_t denominator = 1;    // ... is copied
+  std::optional<config::RuntimeFraction> share;  // of the requests; unset: all
   bool marks_host = true;      // "-shadow" is appended to the host's name
   std::string host;            // host_rewrite_literal; empty: none
   std::shared_ptr<const HeaderEdits> edits;  // of the copy; null: none

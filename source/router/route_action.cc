@@ -85,12 +85,6 @@ void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagn
   route->append_x_forwarded_host = config.append_x_forwarded_host();
 }
 
-uint64_t DenominatorOf(const envoy::type::v3::FractionalPercent& percent) {
-  using Percent = envoy::type::v3::FractionalPercent;
-  if (percent.denominator() == Percent::TEN_THOUSAND) return 10'000;
-  return percent.denominator() == Percent::MILLION ? 1'000'000 : 100;
-}
-
 int StatusOf(v3::RedirectAction::RedirectResponseCode code) {
   switch (code) {
     case v3::RedirectAction::FOUND:
@@ -161,7 +155,8 @@ void BuildForward(const v3::RouteAction& config, const std::string& path, Diagno
 
 std::shared_ptr<const std::vector<MirrorPolicy>> BuildMirrors(const MirrorConfigs& configs,
                                                               const std::string& path,
-                                                              Diagnostics& diagnostics) {
+                                                              Diagnostics& diagnostics,
+                                                              config::Runtime* runtime) {
   if (configs.empty()) return nullptr;
   auto mirrors = std::make_shared<std::vector<MirrorPolicy>>();
   for (int i = 0; i < configs.size(); ++i) {
@@ -172,10 +167,7 @@ std::shared_ptr<const std::vector<MirrorPolicy>> BuildMirrors(const MirrorConfig
     mirror.cluster_header = ToLower(config.cluster_header());
     if (mirror.cluster.empty() == mirror.cluster_header.empty())
       diagnostics.Error(element, "exactly one of cluster, cluster_header is needed");
-    if (config.has_runtime_fraction()) {
-      mirror.numerator = config.runtime_fraction().default_value().numerator();
-      mirror.denominator = DenominatorOf(config.runtime_fraction().default_value());
-    }
+    if (config.has_runtime_fraction()) mirror.share.emplace(config.runtime_fraction(), runtime);
     mirror.marks_host = !config.disable_shadow_host_suffix_append();
     mirror.host = config.host_rewrite_literal();
     HeaderEdits edits =

@@ -36,7 +36,8 @@ using MirrorConfigs =
 /// Null when there are none. `path` is that of the list.
 std::shared_ptr<const std::vector<MirrorPolicy>> BuildMirrors(const MirrorConfigs& configs,
                                                               const std::string& path,
-                                                              config::Diagnostics& diagnostics);
+                                                              config::Diagnostics& diagnostics,
+                                                              config::Runtime* runtime);
 
 Redirect BuildRedirect(const envoy::config::route::v3::RedirectAction& config,
                        const std::string& path, config::Diagnostics& diagnostics);

@@ -102,7 +102,8 @@ class RouteTableBuilder {
   RouteTable::Entry BuildEntry(const v3::Route& config, const v3::VirtualHost& host,
                                const std::string& path) {
     RouteTable::Entry entry;
-    entry.matcher = RouteMatcher::Build(config.match(), ChildPath(path, "match"), diagnostics_);
+    entry.matcher = RouteMatcher::Build(config.match(), ChildPath(path, "match"), diagnostics_,
+                                        context_.runtime);
     levels_.push_back(BuildLevel(config, path));
     Route route;
     route.name = config.name();
@@ -189,7 +190,11 @@ class RouteTableBuilder {
       AddChoice(std::move(choice), entry);
       levels_.pop_back();
       sum += weighted.weight().value();
-      entry->weights.push_back(sum);
+      // A cluster that a header names has no key of its own.
+      const std::string key = config.runtime_key_prefix().empty() || weighted.name().empty()
+                                  ? ""
+                                  : Cat(config.runtime_key_prefix(), ".", weighted.name());
+      entry->weights.emplace_back(context_.runtime, key, weighted.weight().value());
     }
     if (sum == 0) diagnostics_.Error(ChildPath(path, "clusters"), "the weights add up to zero");
     if (sum > UINT32_MAX)
@@ -219,7 +224,7 @@ class RouteTableBuilder {
       const std::string& name = config.request_mirror_policies(i).cluster();
       if (!name.empty()) CheckCluster(name, ChildPath(ElementPath(list, i), "cluster"));
     }
-    return BuildMirrors(config.request_mirror_policies(), list, diagnostics_);
+    return BuildMirrors(config.request_mirror_policies(), list, diagnostics_, context_.runtime);
   }
 
   // What a forwarding route takes over where it says nothing, and what it has of its matcher.

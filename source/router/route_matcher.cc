@@ -43,7 +43,7 @@ std::shared_ptr<const UriTemplate> BuildTemplate(
 }  // namespace
 
 RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path,
-                                 config::Diagnostics& diagnostics) {
+                                 config::Diagnostics& diagnostics, config::Runtime* runtime) {
   RouteMatcher matcher;
   matcher.ignore_case_ = config.has_case_sensitive() && !config.case_sensitive().value();
   switch (config.path_specifier_case()) {
@@ -88,6 +88,7 @@ RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path,
   BuildAll(config.query_parameters(), path, "query_parameters", diagnostics, &matcher.queries_);
   BuildAll(config.cookies(), path, "cookies", diagnostics, &matcher.cookies_);
   matcher.only_grpc_ = config.has_grpc();
+  if (config.has_runtime_fraction()) matcher.share_.emplace(config.runtime_fraction(), runtime);
   return matcher;
 }
 
@@ -111,7 +112,8 @@ bool RouteMatcher::MatchesPath(std::string_view path) const {
   return false;
 }
 
-bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only) const {
+bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only,
+                           RequestRandom& random) const {
   // A CONNECT has no path that a path matcher could look at.
   if (head.is_connect() ? kind_ != Kind::kConnect : !MatchesPath(path_only)) return false;
   for (const HeaderMatcher& matcher : headers_) {
@@ -123,7 +125,8 @@ bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only) 
   for (const CookieMatcher& matcher : cookies_) {
     if (!matcher.Matches(head)) return false;
   }
-  return !only_grpc_ || IsGrpc(head);
+  if (only_grpc_ && !IsGrpc(head)) return false;
+  return !share_.has_value() || share_->Holds(random.Get());
 }
 
 Route::Matched RouteMatcher::matched() const {

@@ -1,8 +1,6 @@
 // Finding the route of a request. Any worker, without locks.
 #include "source/router/route_table.h"
 
-#include <algorithm>
-
 namespace sluice {
 
 const Route* RouteTable::Select(const RequestHead& head, Exchange& exchange) const {
@@ -18,24 +16,35 @@ const Route* RouteTable::Select(const RequestHead& head, Exchange& exchange) con
   }
   std::string_view path = head.PathOnly();
   if (ignore_path_parameters_) path = path.substr(0, path.find(';'));
+  RequestRandom random(exchange.worker().rng());
   for (const Entry& entry : host.entries) {
-    if (entry.matcher.Matches(head, path))
-      return entry.weights.empty() ? &entry.choices.front() : &entry.Choose(head, exchange);
+    if (entry.matcher.Matches(head, path, random))
+      return entry.weights.empty() ? &entry.choices.front()
+                                   : &entry.Choose(head, exchange, random);
   }
   return nullptr;
 }
 
-const Route& RouteTable::Entry::Choose(const RequestHead& head, Exchange& exchange) const {
+const Route& RouteTable::Entry::Choose(const RequestHead& head, Exchange& exchange,
+                                       RequestRandom& random) const {
   std::optional<uint64_t> number;
   if (!weight_header.empty()) {
     if (const auto value = head.headers.Get(weight_header)) number = ParseDecimal<uint64_t>(*value);
   } else if (weights_by_hash && choices.front().hash != nullptr) {
     number = choices.front().hash->Hash(head, exchange, nullptr);
   }
-  const uint64_t sum = weights.back();
-  const uint64_t drawn = number.has_value() ? *number % sum : exchange.worker().rng().Below(sum);
-  const auto place = std::upper_bound(weights.begin(), weights.end(), drawn);
-  return choices[static_cast<size_t>(place - weights.begin())];
+  uint64_t sum = 0;
+  for (const config::RuntimeUInt32& weight : weights) sum += weight.Get();
+  // The runtime may have taken everything from everybody.
+  if (sum == 0) return choices.front();
+  uint64_t drawn = (number.has_value() ? *number : random.Get()) % sum;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    // A weight that has just changed may let the number run past the last one.
+    const uint64_t weight = weights[i].Get();
+    if (drawn < weight) return choices[i];
+    drawn -= weight;
+  }
+  return choices.back();
 }
 
 std::vector<std::string> RouteTable::VirtualHosts() const {

@@ -20,7 +20,7 @@ struct Loaded {
 
 // A chain of filters a, b (disabled) and router; clusters c, d and e. A per-route message is kept
 // as a string.
-std::unique_ptr<Loaded> Load(const std::string& text) {
+std::unique_ptr<Loaded> Load(const std::string& text, config::Runtime* runtime = nullptr) {
   auto loaded = std::make_unique<Loaded>();
   v3::RouteConfiguration config;
   REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &config));
@@ -35,14 +35,15 @@ std::unique_ptr<Loaded> Load(const std::string& text) {
       },
       .cluster_exists =
           [](std::string_view name) { return name == "c" || name == "d" || name == "e"; },
+      .runtime = runtime,
   };
   loaded->table = RouteTable::Build(config, context);
   CHECK((loaded->table != nullptr) == loaded->diagnostics.ok());
   return loaded;
 }
 
-std::unique_ptr<Loaded> LoadGood(const std::string& text) {
-  auto loaded = Load(text);
+std::unique_ptr<Loaded> LoadGood(const std::string& text, config::Runtime* runtime = nullptr) {
+  auto loaded = Load(text, runtime);
   INFO(loaded->diagnostics.ToString());
   REQUIRE(loaded->table != nullptr);
   return loaded;
@@ -95,6 +96,8 @@ TEST_CASE("the first route whose matcher agrees wins", "[routes]") {
        true},
       {"prefix: '/' cookies { name: 'c' string_match { exact: '1' } }", "/", false},
       {"prefix: '/' grpc {}", "/", false},
+      {"prefix: '/' runtime_fraction { default_value { numerator: 0 } }", "/", false},
+      {"prefix: '/' runtime_fraction { default_value { numerator: 100 } }", "/", true},
       {"prefix: '/' headers { name: 'x-there' } headers { name: 'x-gone' }", "/", false},
       {"prefix: '/' query_parameters { name: 'q' string_match { exact: '1' } }", "/?q=1", true},
       {"prefix: '/' query_parameters { name: 'q' string_match { exact: '1' } }", "/?q=2", false},
@@ -121,6 +124,49 @@ TEST_CASE("a CONNECT matches its target with the port", "[routes]") {
   const auto ignoring = LoadGood(Cat(
       "ignore_port_in_host_matching: true virtual_hosts { name: 'v' domains: 'h' ", routes, " }"));
   CHECK(Select(*ignoring->table, "CONNECT", "h:443", "") == "r");
+}
+
+TEST_CASE("all shares of a request are held against one number", "[routes]") {
+  const std::string half =
+      "match { prefix: '/' runtime_fraction { default_value { numerator: 50 } } } route { cluster: "
+      "'c' } }";
+  const auto loaded =
+      LoadGood(Host(Cat("routes { name: 'first' ", half, "routes { name: 'second' ", half,
+                        "routes { name: 'rest' match { prefix: '/' } route { cluster: 'c' } }")));
+  testing::TestExchange exchange;
+  RequestHead head;
+  head.method = "GET";
+  head.authority = "h";
+  head.path = "/";
+  int first = 0, second = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string& name = loaded->table->Select(head, exchange)->name;
+    first += name == "first";
+    second += name == "second";
+  }
+  CHECK(first > 800);
+  CHECK(first < 1200);
+  CHECK(second == 0);
+}
+
+TEST_CASE("the runtime may move weights", "[routes]") {
+  config::Runtime runtime;
+  const auto loaded = LoadGood(
+      Host("routes { match { prefix: '/' } route { weighted_clusters { runtime_key_prefix: 'w' "
+           "clusters { name: 'c' weight { value: 1 } } clusters { name: 'd' weight { value: 0 } } "
+           "} } }"),
+      &runtime);
+  testing::TestExchange exchange;
+  RequestHead head;
+  head.method = "GET";
+  head.authority = "h";
+  head.path = "/";
+  CHECK(loaded->table->Select(head, exchange)->cluster_name == "c");
+  config::RuntimeLayer layer{"test", {}};
+  layer.values["w.c"] = {.text = "0", .number = 0, .integer = 0, .flag = {}, .fraction = {}};
+  layer.values["w.d"] = {.text = "5", .number = 5, .integer = 5, .flag = {}, .fraction = {}};
+  runtime.Publish({layer});
+  CHECK(loaded->table->Select(head, exchange)->cluster_name == "d");
 }
 
 TEST_CASE("no route of the chosen virtual host is no route", "[routes]") {
