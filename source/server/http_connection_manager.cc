@@ -89,6 +89,7 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
   if (head.version == HttpVersion::kHttp10 && head.authority.empty())
     head.authority = settings_.default_host_http_10;
   StripHost(head, connection.local.port());
+  if (!settings_.early_edits.empty()) settings_.early_edits.Apply(head.headers, exchange);
   exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local,
                                         connection.is_tls, exchange.worker().rng(), head));
   TakeInternalHeaders(head);

@@ -24,6 +24,7 @@ struct HcmSettings {
   enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
   std::string server_name = "envoy";  // Envoy's default, on which scripts depend
   ServerHeader server_header = ServerHeader::kOverwrite;
+  HeaderEdits early_edits;  // early_header_mutation_extensions
   EdgeSettings edge;
   PathSettings path;
   std::string default_host_http_10;  // of HTTP/1.0 requests without a Host
