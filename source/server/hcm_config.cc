@@ -134,7 +134,7 @@ HeaderEdits BuildEarlyEdits(const Proto& config, FactoryContext& context) {
     }
   }
   return HeaderEdits::Build(all, context.path + ".early_header_mutation_extensions",
-                            context.server.diagnostics);
+                            context.server.diagnostics, context.server.runtime);
 }
 
 void CheckRequestId(const Proto& config, FactoryContext& context) {

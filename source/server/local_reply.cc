@@ -20,13 +20,14 @@ LocalReplies::BodyFormat LocalReplies::BuildFormat(
 
 std::shared_ptr<const LocalReplies> LocalReplies::Build(const Config& config,
                                                         const std::string& path,
-                                                        config::Diagnostics& diagnostics) {
+                                                        config::Diagnostics& diagnostics,
+                                                        config::Runtime* runtime) {
   auto made = std::make_shared<LocalReplies>();
   for (int i = 0; i < config.mappers_size(); ++i) {
     const auto& mapper = config.mappers(i);
     const std::string element = config::ElementPath(config::ChildPath(path, "mappers"), i);
     auto filter =
-        BuildAccessLogFilter(mapper.filter(), config::ChildPath(element, "filter"), diagnostics);
+        BuildAccessLogFilter(mapper.filter(), config::ChildPath(element, "filter"), diagnostics, runtime);
     if (filter == nullptr) continue;  // Its problem is reported.
     Mapper& out = made->mappers_.emplace_back();
     out.filter = std::move(filter);

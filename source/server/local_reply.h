@@ -10,6 +10,7 @@
 
 #include "api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "source/config/diagnostics.h"
+#include "source/config/runtime.h"
 #include "source/http/exchange.h"
 #include "source/observe/access_log.h"
 #include "source/observe/formatter.h"
@@ -23,7 +24,8 @@ class LocalReplies {
 
   /// Problems are reported at and below `path`.
   static std::shared_ptr<const LocalReplies> Build(const Config& config, const std::string& path,
-                                                   config::Diagnostics& diagnostics);
+                                                   config::Diagnostics& diagnostics,
+                                                   config::Runtime* runtime);
 
   /// Changes a local reply whose body is `body`; exchange.local_reply_body() becomes the new one
   /// before it is formatted (%LOCAL_REPLY_BODY%).
