@@ -134,7 +134,7 @@ HeaderEdits BuildEarlyEdits(const Proto& config, FactoryContext& context) {
     }
   }
   return HeaderEdits::Build(all, context.path + ".early_header_mutation_extensions",
-                            context.server.diagnostics, context.server.runtime);
+                            context.server.diagnostics);
 }
 
 void CheckRequestId(const Proto& config, FactoryContext& context) {
@@ -227,7 +227,7 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   if (config.has_local_reply_config()) {
     settings.local_replies =
         LocalReplies::Build(config.local_reply_config(), context.path + ".local_reply_config",
-                            context.server.diagnostics);
+                            context.server.diagnostics, context.server.runtime);
   }
   settings.strip_trailing_host_dot = config.strip_trailing_host_dot();
   settings.request_id_in_response = config.always_set_request_id_in_response();

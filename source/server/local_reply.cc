@@ -26,8 +26,8 @@ std::shared_ptr<const LocalReplies> LocalReplies::Build(const Config& config,
   for (int i = 0; i < config.mappers_size(); ++i) {
     const auto& mapper = config.mappers(i);
     const std::string element = config::ElementPath(config::ChildPath(path, "mappers"), i);
-    auto filter =
-        BuildAccessLogFilter(mapper.filter(), config::ChildPath(element, "filter"), diagnostics, runtime);
+    auto filter = BuildAccessLogFilter(mapper.filter(), config::ChildPath(element, "filter"),
+                                       diagnostics, runtime);
     if (filter == nullptr) continue;  // Its problem is reported.
     Mapper& out = made->mappers_.emplace_back();
     out.filter = std::move(filter);
