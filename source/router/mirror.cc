@@ -170,8 +170,6 @@ Task<> RunCopy(std::shared_ptr<CopyExchange> exchange, const Cluster& cluster, B
   worker.Post([kept = std::move(exchange)] {});
 }
 
-
-
 }  // namespace
 
 std::string ShadowHost(std::string_view host) {

@@ -19,8 +19,7 @@ const Route* RouteTable::Select(const RequestHead& head, Exchange& exchange) con
   RequestRandom random(exchange.worker().rng());
   for (const Entry& entry : host.entries) {
     if (entry.matcher.Matches(head, path, random))
-      return entry.weights.empty() ? &entry.choices.front()
-                                   : &entry.Choose(head, exchange, random);
+      return entry.weights.empty() ? &entry.choices.front() : &entry.Choose(head, exchange, random);
   }
   return nullptr;
 }

@@ -63,10 +63,10 @@ class RouteTable {
   friend class RouteTableBuilder;
   struct Entry {
     RouteMatcher matcher;
-    std::vector<Route> choices;     // one, or one for each weighted cluster
+    std::vector<Route> choices;                  // one, or one for each weighted cluster
     std::vector<config::RuntimeUInt32> weights;  // of the choices; empty for one
-    std::string weight_header;      // not empty: holds the number that chooses, not chance
-    bool weights_by_hash = false;   // the hash policies' hash chooses
+    std::string weight_header;     // not empty: holds the number that chooses, not chance
+    bool weights_by_hash = false;  // the hash policies' hash chooses
     const Route& Choose(const RequestHead& head, Exchange& exchange, RequestRandom& random) const;
   };
   struct VirtualHost {
