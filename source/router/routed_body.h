@@ -111,6 +111,8 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
     limits_ = std::make_unique<AttemptLimits>(exchange_);
     return *limits_;
   }
+  /// The attempt is over.
+  void DropLimits() { limits_ = nullptr; }
   void Carry(BodyPtr body, const RequestCounters& counters) {
     body_ = std::move(body);
     counters_ = counters;

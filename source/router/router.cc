@@ -65,6 +65,7 @@ void FormatBody(const DirectResponse& direct, Response& response, Exchange& exch
   std::string text;
   exchange.set_response_head(response.head.get());
   direct.format->Format(LogContext{exchange}, &text);
+  if (direct.format->is_json()) text += '\n';  // As Envoy ends it.
   exchange.set_response_head(nullptr);
   response.head->headers.Set(HeaderId::kContentType, direct.content_type);
   response.body = TextBody(std::move(text));
@@ -285,6 +286,7 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
     const bool after_timeout = IsTimeout(outcome.status());
     // Lets the answer that is not wanted, and its connection, go.
     outcome = absl::UnknownError("");
+    body->DropLimits();
     const bool waited = co_await Sleep(*wait);
     if (!waited || body->timer().fired()) {
       outcome = MakeError(Reason::kCancelled);

@@ -62,20 +62,22 @@ void LocalReplies::Rewrite(Response& response, std::string_view body, Exchange& 
     if (mapper.format.has_value()) format = &*mapper.format;
     break;
   }
-  if (format != nullptr || changed) {
-    std::string text(exchange.local_reply_body());
-    if (format != nullptr) {
-      text.clear();
-      format->formatter.Format(LogContext{exchange}, &text);
-      // Envoy ends a JSON body with a newline.
-      if (format->formatter.is_json()) text += '\n';
-    }
-    response.head->headers.Remove(HeaderId::kContentType);
-    if (!text.empty())
-      response.head->headers.AddCopy(HeaderId::kContentType,
-                                     format == nullptr ? "text/plain" : format->content_type);
-    response.body = TextBody(std::move(text));
+  std::string text(exchange.local_reply_body());
+  if (format != nullptr) {
+    text.clear();
+    format->formatter.Format(LogContext{exchange}, &text);
+    if (format->formatter.is_json()) text += '\n';  // As Envoy ends it.
   }
+  if (format != nullptr || changed) {
+    response.head->headers.Remove(HeaderId::kContentType);
+    if (!text.empty()) {
+      response.head->headers.AddCopy(HeaderId::kContentType, format == nullptr
+                                                                 ? std::string_view("text/plain")
+                                                                 : format->content_type);
+    }
+  }
+  // The one that was is read already.
+  response.body = TextBody(std::move(text));
   exchange.set_response_head(nullptr);
 }
 
