@@ -13,6 +13,7 @@
 #include "source/observe/formatter.h"
 #include "source/observe/header_edits.h"
 #include "source/router/hash_policy.h"
+#include "source/router/internal_redirect.h"
 #include "source/router/mirror_policy.h"
 #include "source/router/path_rewrite.h"
 #include "source/router/request_stats.h"
@@ -80,6 +81,8 @@ struct Route final : RouteBase {
 
   std::shared_ptr<const Redirect> redirect;      // kRedirect
   std::shared_ptr<const DirectResponse> direct;  // kDirectResponse
+
+  std::shared_ptr<const InternalRedirectPolicy> internal_redirects;  // null: none are followed
 
   /// Edits in the order in which they are to be applied; none is empty.
   std::vector<std::shared_ptr<const HeaderEdits>> request_edits;

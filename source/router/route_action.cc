@@ -85,6 +85,27 @@ void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagn
   route->append_x_forwarded_host = config.append_x_forwarded_host();
 }
 
+std::shared_ptr<const InternalRedirectPolicy> BuildInternalRedirects(
+    const v3::InternalRedirectPolicy& config, const std::string& path, Diagnostics& diagnostics) {
+  auto policy = std::make_shared<InternalRedirectPolicy>();
+  if (config.has_max_internal_redirects())
+    policy->max_redirects = config.max_internal_redirects().value();
+  // Envoy leaves out what is no redirect without a word.
+  if (!config.redirect_response_codes().empty()) policy->codes.clear();
+  for (int i = 0; i < config.redirect_response_codes_size(); ++i) {
+    const uint32_t code = config.redirect_response_codes(i);
+    if (code == 301 || code == 302 || code == 303 || code == 307 || code == 308) {
+      policy->codes.push_back(code);
+    } else {
+      diagnostics.Error(ElementPath(ChildPath(path, "redirect_response_codes"), i),
+                        "is none of 301, 302, 303, 307, 308");
+    }
+  }
+  for (const std::string& name : config.response_headers_to_copy())
+    policy->copied_headers.push_back(ToLower(name));
+  return policy;
+}
+
 int StatusOf(v3::RedirectAction::RedirectResponseCode code) {
   switch (code) {
     case v3::RedirectAction::FOUND:
@@ -149,6 +170,11 @@ void BuildForward(const v3::RouteAction& config, const std::string& path, Diagno
     route->retry = BuildRetry(config.retry_policy(), ChildPath(path, "retry_policy"), diagnostics);
   route->hash =
       HashPolicies::Build(config.hash_policy(), ChildPath(path, "hash_policy"), diagnostics);
+  if (config.has_internal_redirect_policy()) {
+    route->internal_redirects =
+        BuildInternalRedirects(config.internal_redirect_policy(),
+                               ChildPath(path, "internal_redirect_policy"), diagnostics);
+  }
   BuildRewrites(config, path, diagnostics, route);
   BuildUpgrades(config, path, diagnostics, route);
 }

@@ -152,6 +152,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   }
   ChosenPolicy policy{route->retry != nullptr ? route->retry.get() : &kNoRetries, nullptr};
   const bool attempts = route->retry != nullptr || wishes.changes_policy() ||
+                        route->internal_redirects != nullptr ||
                         cluster->settings().max_stream_duration > Duration::zero();
   if (wishes.changes_policy())
     policy.own = std::make_unique<RetryPolicy>(WithWishes(policy.shared, wishes));
@@ -282,7 +283,12 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
     if (recording != nullptr) request.body = recording->Play();
     absl::StatusOr<Response> outcome = co_await Attempt(request, forwarding, policy, *body);
     const auto wait = WillRetry(policy, outcome, recording.get(), forwarding, &unit);
-    if (!wait.has_value()) co_return Finish(std::move(outcome), std::move(body), forwarding);
+    if (!wait.has_value()) {
+      if (outcome.ok() && forwarding.route.internal_redirects != nullptr &&
+          Redirects(*outcome->head, recording, forwarding, *request.head))
+        exchange.set_details("internal_redirect");
+      co_return Finish(std::move(outcome), std::move(body), forwarding);
+    }
     const bool after_timeout = IsTimeout(outcome.status());
     // Lets the answer that is not wanted, and its connection, go.
     outcome = absl::UnknownError("");
@@ -353,6 +359,48 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
   return RetryBackOff(policy, attempts, rng);
 }
 
+bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,
+                       const Forwarding& forwarding, RequestHead& head) const {
+  const InternalRedirects* before = FindRedirects(forwarding.exchange);
+  const bool complete = recording == nullptr || recording->IsComplete();
+  const std::string_view method = head.method, scheme = head.scheme, authority = head.authority,
+                         path = head.path;
+  const RedirectVerdict verdict =
+      FollowRedirect(*forwarding.route.internal_redirects, response,
+                     before == nullptr ? 0 : before->count, complete, head);
+  const ClusterStats& stats = forwarding.cluster.stats();
+  switch (verdict) {
+    case RedirectVerdict::kNone:
+      return false;
+    case RedirectVerdict::kFollow: {
+      stats.upstream_internal_redirect_succeeded_total.Add();
+      InternalRedirects& redirects = RedirectsOf(forwarding.exchange);
+      ++redirects.count;
+      redirects.pending = true;
+      redirects.method = method;
+      redirects.scheme = scheme;
+      redirects.authority = authority;
+      redirects.path = path;
+      // After 303 the new request is a GET.
+      redirects.body = response.status == 303 ? nullptr : recording;
+      return true;
+    }
+    case RedirectVerdict::kBadLocation:
+      stats_.passthrough_internal_redirect_bad_location.Add();
+      break;
+    case RedirectVerdict::kUnsafeScheme:
+      stats_.passthrough_internal_redirect_unsafe_scheme.Add();
+      break;
+    case RedirectVerdict::kTooMany:
+      stats_.passthrough_internal_redirect_too_many_redirects.Add();
+      break;
+    case RedirectVerdict::kIncomplete:
+      break;
+  }
+  stats.upstream_internal_redirect_failed_total.Add();
+  return false;
+}
+
 Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
                         const Forwarding& forwarding) const {
   if (!outcome.ok()) return Fail(outcome.status(), forwarding);
@@ -362,7 +410,7 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   Headers& headers = response.head->headers;
   CountAnswer(forwarding.cluster, response.head->status, exchange);
   forwarding.counters.CountAnswer(response.head->status);
-  exchange.set_details("via_upstream");
+  if (exchange.details() != "internal_redirect") exchange.set_details("via_upstream");
   const bool ours = route.terminates_connect && response.tunnel != nullptr;
   if (!settings_.suppress_envoy_headers && !ours)
     SetServiceTime(headers, exchange, forwarding.start);

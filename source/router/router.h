@@ -28,13 +28,16 @@ struct RouterSettings {
 };
 
 // X(kind, name)
-#define SLUICE_ROUTER_STATS(X)                           \
-  X(Counter, no_cluster)                                 \
-  X(Counter, no_route)                                   \
-  X(Counter, rq_direct_response)                         \
-  X(Counter, rq_redirect)                                \
-  X(Counter, rq_reset_after_downstream_response_started) \
-  X(Counter, rq_retry_skipped_request_not_complete)      \
+#define SLUICE_ROUTER_STATS(X)                                 \
+  X(Counter, no_cluster)                                       \
+  X(Counter, no_route)                                         \
+  X(Counter, passthrough_internal_redirect_bad_location)       \
+  X(Counter, passthrough_internal_redirect_too_many_redirects) \
+  X(Counter, passthrough_internal_redirect_unsafe_scheme)      \
+  X(Counter, rq_direct_response)                               \
+  X(Counter, rq_redirect)                                      \
+  X(Counter, rq_reset_after_downstream_response_started)       \
+  X(Counter, rq_retry_skipped_request_not_complete)            \
   X(Counter, rq_total)
 
 struct RouterStats {
@@ -96,6 +99,9 @@ class Router final : public Filter {
                                     const absl::StatusOr<Response>& outcome,
                                     const RequestRecording* recording, const Forwarding& forwarding,
                                     BreakerUnit* unit) const;
+  /// Whether the answer is a redirect that the connection manager is to follow.
+  bool Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,
+                 const Forwarding& forwarding, RequestHead& head) const;
   Response Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
                   const Forwarding& forwarding) const;
   Response Fail(const absl::Status& error, const Forwarding& forwarding) const;

@@ -71,6 +71,16 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
   if (settings_.log_new_request) Log(exchange, "DownstreamStart");
   Response response = refused.has_value() ? *std::move(refused)
                                           : co_await Next(*chain_, exchange, 0)(std::move(request));
+  while (InternalRedirects* redirects = FindRedirects(exchange)) {
+    if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
+    response = Response();
+    exchange.set_details("");
+    refused = FindRoute(head, exchange);
+    BodyPtr body = redirects->body == nullptr ? nullptr : redirects->body->Play();
+    response = refused.has_value()
+                   ? *std::move(refused)
+                   : co_await Next(*chain_, exchange, 0)(Request{&head, std::move(body)});
+  }
   if (response.head->is_local && settings_.local_replies != nullptr) {
     // What the filters made of it is one text, and small.
     auto body = co_await ReadAll(response.body.get(), kMaxLocalReply);
@@ -93,6 +103,24 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
   exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local,
                                         connection.is_tls, exchange.worker().rng(), head));
   TakeInternalHeaders(head);
+  return FindRoute(head, exchange);
+}
+
+// Whether the redirect can be followed; else the request is again what it was.
+bool HttpConnectionManager::HasRoute(const InternalRedirects& redirects, RequestHead& head,
+                                     Exchange& exchange) const {
+  if (routes_->Select(head, exchange) != nullptr) return true;
+  stats_.passthrough_internal_redirect_no_route.Add();
+  exchange.set_details("via_upstream");
+  head.method = redirects.method;
+  head.scheme = redirects.scheme;
+  head.authority = redirects.authority;
+  head.path = redirects.path;
+  return false;
+}
+
+std::optional<Response> HttpConnectionManager::FindRoute(RequestHead& head,
+                                                         Exchange& exchange) const {
   const Route* route = routes_->Select(head, exchange);
   exchange.set_route(route);
   if (!UpgradeAllowed(route, settings_.upgrades, head)) {

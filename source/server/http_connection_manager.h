@@ -57,6 +57,8 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
 
  private:
   std::optional<Response> Prepare(RequestHead& head, Exchange& exchange) const;
+  bool HasRoute(const InternalRedirects& redirects, RequestHead& head, Exchange& exchange) const;
+  std::optional<Response> FindRoute(RequestHead& head, Exchange& exchange) const;
   std::optional<Response> CheckTarget(RequestHead& head, Exchange& exchange) const;
   void TakeInternalHeaders(RequestHead& head) const;
   void StripHost(RequestHead& head, uint16_t listener_port) const;
