@@ -19,7 +19,9 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
   BodyPtr Play();
 
   /// True when all of it is recorded.
-  bool IsComplete() const { return ended_ && CanPlay(); }
+  bool IsComplete() const {
+    return CanPlay() && (ended_ || (length_.has_value() && recorded_.size() == *length_));
+  }
 
   /// False when the limit was passed, the source has failed, or an earlier player still waits for
   /// the source.
