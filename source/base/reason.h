@@ -31,8 +31,9 @@ enum class Reason : uint8_t {
   kUpstreamProtocol,      // not HTTP, or framed wrongly
   kUpstreamTimeout,       // route timeout
   kPerTryTimeout,
-  kUpstreamIdleTimeout,
-  kOverflow,  // a circuit breaker is open
+  kPerTryIdleTimeout,
+  kUpstreamMaxStreamDuration,  // of the cluster
+  kOverflow,                   // a circuit breaker is open
   kNoHealthyUpstream,
   kDnsFailure,  // details carry the resolver's words
   kDnsCacheOverflow,

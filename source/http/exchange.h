@@ -20,6 +20,9 @@
 #include "source/http/message.h"
 #include "source/net/address.h"
 
+namespace envoy::config::core::v3 {
+class Metadata;
+}
 namespace google::protobuf {
 class Struct;
 }
@@ -32,6 +35,8 @@ struct RouteRateLimits;
 /// What a route says to the layers below the router; router/route_table.h derives from it.
 struct RouteBase {
   virtual ~RouteBase() = default;
+  /// Route.metadata; null: none.
+  std::shared_ptr<const envoy::config::core::v3::Metadata> metadata;
   std::string name;
   std::string cluster_name;          // empty: direct response or redirect
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
@@ -56,8 +61,9 @@ struct ConnectionFacts {
 /// known; the last attempt wins.
 struct UpstreamFacts {
   std::string cluster_name;
-  std::string host_name;  // endpoint's name, "example.com:80"
-  Address remote;         // the address that was really dialled
+  std::string_view virtual_cluster;  // of the virtual host; empty: none. The route keeps it.
+  std::string host_name;             // endpoint's name, "example.com:80"
+  Address remote;                    // the address that was really dialled
   Address local;
   std::string transport_failure;
   uint64_t connection_id = 0;

@@ -51,6 +51,7 @@ struct ResponseHead final : Pooled<ResponseHead> {
   int status;
   HttpVersion version = HttpVersion::kHttp11;
   uint32_t wire_bytes = 0;
+  bool is_local = false;  // the proxy's own answer: local_reply_config may change it
   Headers headers;
 
   /// A header or ":status".

@@ -7,6 +7,7 @@ namespace sluice {
 
 Response Reply(int status, std::string body) {
   Response response{std::make_unique<ResponseHead>(status), nullptr, nullptr};
+  response.head->is_local = true;
   if (body.empty()) {
     response.body = StaticBody("");
     return response;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <regex>
 
+#include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
 #include "source/observe/testing/exchange.h"
 
@@ -337,6 +338,29 @@ TEST_CASE("errors name the position and the operator") {
   }
   CHECK_THAT(std::string(Formatter::FromJson(deep).status().message()),
              Catch::Contains("nested deeper than 32 levels"));
+}
+
+TEST_CASE("metadata of the request and of its route") {
+  TestExchange exchange;
+  RouteBase route;
+  auto metadata = std::make_shared<envoy::config::core::v3::Metadata>();
+  (*metadata->mutable_filter_metadata())["ns"] = ParseStruct(R"({"a":{"b":"route"}})");
+  exchange.set_metadata(
+      "ns", std::make_shared<google::protobuf::Struct>(ParseStruct(R"({"a":{"b":"dynamic"}})")));
+  const Case none[] = {{"%METADATA(ROUTE:ns:a:b)%", "-"},
+                       {"%METADATA(DYNAMIC:ns:a:b)%", "dynamic"}};
+  for (const Case& c : none) CHECK(Text(exchange, c.format) == c.text);
+  route.metadata = metadata;
+  exchange.set_route(&route);
+  const Case cases[] = {
+      {"%METADATA(ROUTE:ns:a:b)%", "route"},
+      {"%METADATA(ROUTE:ns)%", "{\"a\":{\"b\":\"route\"}}"},
+      {"%METADATA(ROUTE:other:a)%", "-"},
+      {"%METADATA(ROUTE:ns:a:c)%", "-"},
+      {"%METADATA(CLUSTER:ns:a)%",
+       "error: position 0: %METADATA%: takes DYNAMIC:NAMESPACE:KEY... or ROUTE:NAMESPACE:KEY..."},
+  };
+  for (const Case& c : cases) CHECK(Text(exchange, c.format) == c.text);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <map>
 #include <random>
 
+#include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
 #include "source/observe/json.h"
 #include "source/observe/operators.h"
@@ -44,9 +45,8 @@ Rendered RouteName(const Operator&, const LogContext& context, std::string* out)
   return route == nullptr ? Rendered::kMissing : AppendText(route->name, out);
 }
 
-// There are no virtual clusters, so none ever matches.
-Rendered Never(const Operator&, const LogContext&, std::string*) {
-  return Rendered::kMissing;
+Rendered VirtualCluster(const Operator&, const LogContext& context, std::string* out) {
+  return AppendText(context.exchange.upstream.virtual_cluster, out);
 }
 
 Rendered Constant(const Operator& op, const LogContext&, std::string* out) {
@@ -165,9 +165,10 @@ absl::Status CompileMetadata(const std::string_view* argument, Operator* op) {
   return absl::OkStatus();
 }
 
-Rendered DynamicMetadata(const Operator& op, const LogContext& context, std::string* out) {
+// What stands below the operator's path in `object`; null: nothing.
+Rendered AppendMetadata(const Operator& op, const google::protobuf::Struct* object,
+                        std::string* out) {
   using google::protobuf::Value;
-  const google::protobuf::Struct* object = context.exchange.metadata(op.text);
   const Value* value = nullptr;
   for (const std::string& key : op.path) {
     if (value != nullptr) {
@@ -199,6 +200,31 @@ Rendered DynamicMetadata(const Operator& op, const LogContext& context, std::str
 // KEY, KEY:PLAIN or KEY:TYPED. The last two differ in text only: TYPED (the default) is JSON, so a
 // string has quotes.
 constexpr int kPlain = 1;
+
+Rendered DynamicMetadata(const Operator& op, const LogContext& context, std::string* out) {
+  return AppendMetadata(op, context.exchange.metadata(op.text), out);
+}
+
+// METADATA(TYPE:NAMESPACE:KEY:...): of the request or of its route.
+absl::Status CompileTypedMetadata(const std::string_view* argument, Operator* op) {
+  const std::string_view text = argument == nullptr ? "" : *argument;
+  const size_t colon = std::min(text.find(':'), text.size());
+  const std::string_view type = text.substr(0, colon);
+  if (type != "DYNAMIC" && type != "ROUTE")
+    return Invalid("takes DYNAMIC:NAMESPACE:KEY... or ROUTE:NAMESPACE:KEY...");
+  const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
+  op->option = type == "ROUTE";
+  return CompileMetadata(&rest, op);
+}
+
+Rendered TypedMetadata(const Operator& op, const LogContext& context, std::string* out) {
+  if (op.option == 0) return DynamicMetadata(op, context, out);
+  const RouteBase* route = context.exchange.route();
+  if (route == nullptr || route->metadata == nullptr) return Rendered::kMissing;
+  const auto& spaces = route->metadata->filter_metadata();
+  const auto found = spaces.find(op.text);
+  return AppendMetadata(op, found == spaces.end() ? nullptr : &found->second, out);
+}
 
 absl::Status CompileFilterState(const std::string_view* argument, Operator* op) {
   if (argument == nullptr || argument->empty()) {
@@ -257,12 +283,13 @@ absl::Span<const OperatorType> ContextOperators() {
       {"REQUESTED_SERVER_NAME", nullptr, Connection<&ConnectionFacts::requested_server_name>, true},
       {"FILTER_CHAIN_NAME", nullptr, Connection<&ConnectionFacts::filter_chain_name>, true},
       {"ROUTE_NAME", nullptr, RouteName, true},
-      {"VIRTUAL_CLUSTER_NAME", nullptr, Never, true},
+      {"VIRTUAL_CLUSTER_NAME", nullptr, VirtualCluster, true},
       {"ACCESS_LOG_TYPE", nullptr, LogType, true},
       {"HOSTNAME", CompileHostname, Constant, true},
       {"ENVIRONMENT", CompileEnvironment, Constant, true},
       {"UNIQUE_ID", nullptr, UniqueId, true},
       {"DYNAMIC_METADATA", CompileMetadata, DynamicMetadata, true},
+      {"METADATA", CompileTypedMetadata, TypedMetadata, true},
       {"FILTER_STATE", CompileFilterState, FilterState, true},
   };
   return kOperators;

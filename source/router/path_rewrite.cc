@@ -31,6 +31,8 @@ std::string Rooted(std::string path) {
 
 std::string RewritePath(const PathRewrite& rewrite, std::string_view path, size_t matched) {
   const SplitPath split = Split(path);
+  if (rewrite.uri_template != nullptr)
+    return Rooted(Cat(rewrite.uri_template->Rewrite(split.path), split.query));
   if (rewrite.regex != nullptr) {
     std::string out(split.path);
     RE2::GlobalReplace(&out, *rewrite.regex, rewrite.substitution);

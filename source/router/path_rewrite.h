@@ -9,6 +9,7 @@
 #include <re2/re2.h>
 
 #include "source/http/message.h"
+#include "source/router/uri_template.h"
 
 namespace sluice {
 
@@ -18,6 +19,7 @@ struct PathRewrite {
   std::shared_ptr<const RE2>
       regex;                 // all its matches in the path, without the query, are replaced ...
   std::string substitution;  // ... by this; \1 is the first group
+  std::shared_ptr<const UriTemplateRewrite> uri_template;  // path_rewrite_policy
 };
 
 /// The new path and query. `matched` is the length of what the route matched at the start of the

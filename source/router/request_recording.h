@@ -18,6 +18,11 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
   /// A body that was played before gives kCancelled from now on.
   BodyPtr Play();
 
+  /// True when all of it is recorded.
+  bool IsComplete() const {
+    return CanPlay() && (ended_ || (length_.has_value() && recorded_.size() == *length_));
+  }
+
   /// False when the limit was passed, the source has failed, or an earlier player still waits for
   /// the source.
   bool CanPlay() const { return !too_long_ && !failed_ && !reading_; }

@@ -44,7 +44,8 @@ TEST_CASE("answers that are tried again", "[retry]") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.on, row.status);
-    CHECK(IsRetriable(On(row.on), row.status) == row.again);
+    ResponseHead head(row.status);
+    CHECK(IsRetriable(On(row.on), head) == row.again);
   }
 }
 
@@ -75,7 +76,77 @@ TEST_CASE("failures that are tried again", "[retry]") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.on, static_cast<int>(row.reason));
-    CHECK(IsRetriable(On(row.on), MakeError(row.reason)) == row.again);
+    CHECK(IsRetriable(On(row.on), MakeError(row.reason), true) == row.again);
+  }
+}
+
+TEST_CASE("failures before anything was sent", "[retry]") {
+  const RetryPolicy policy = On("reset-before-request");
+  CHECK(IsRetriable(policy, MakeError(Reason::kConnectionTerminated), false));
+  CHECK_FALSE(IsRetriable(policy, MakeError(Reason::kConnectionTerminated), true));
+  CHECK(IsRetriable(policy, MakeError(Reason::kConnectRefused), true));
+}
+
+TEST_CASE("headers of an answer that decide", "[retry]") {
+  struct Row {
+    const char* on;
+    const char* name;
+    const char* value;
+    bool again;
+  };
+  const Row rows[] = {
+      {"5xx", "x-envoy-overloaded", "true", false},
+      {"5xx", "x-envoy-ratelimited", "true", false},
+      {"envoy-ratelimited", "x-envoy-ratelimited", "true", true},
+      {"envoy-ratelimited", "x-other", "true", false},
+      {"retriable-headers", "x-again", "yes", true},
+      {"retriable-headers", "x-again", "no", false},
+      {"reset", "x-again", "yes", false},
+      {"unavailable", "grpc-status", "14", true},
+      {"unavailable", "grpc-status", "13", false},
+      {"internal,cancelled", "grpc-status", "1", true},
+      {"deadline-exceeded", "grpc-status", "4", true},
+      {"resource-exhausted", "grpc-status", "8", true},
+      {"resource-exhausted", "grpc-status", "x", false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.on, row.name, row.value);
+    RetryPolicy policy = On(row.on);
+    envoy::config::route::v3::HeaderMatcher config;
+    config.set_name("x-again");
+    config.mutable_string_match()->set_exact("yes");
+    policy.headers.push_back(*HeaderMatcher::Build(config));
+    ResponseHead head(503);
+    head.headers.AddCopy(row.name, row.value);
+    CHECK(IsRetriable(policy, head) == row.again);
+  }
+}
+
+TEST_CASE("an answer may say when to come again", "[retry]") {
+  using std::chrono::seconds;
+  RetryPolicy policy;
+  policy.reset_headers = {{"retry-after", false}, {"x-reset", true}};
+  policy.max_reset = seconds(60);
+  struct Row {
+    const char* name;
+    const char* value;
+    std::optional<Duration> least;
+  };
+  const Row rows[] = {
+      {"retry-after", "10", seconds(10)},  {"x-reset", "1020", seconds(20)},
+      {"retry-after", "61", std::nullopt}, {"retry-after", "soon", std::nullopt},
+      {"x-reset", "999", std::nullopt},    {"x-other", "10", std::nullopt},
+  };
+  Rng rng(1);
+  for (const Row& row : rows) {
+    CAPTURE(row.name, row.value);
+    ResponseHead head(503);
+    head.headers.AddCopy(row.name, row.value);
+    const auto wait = RateLimitedBackOff(policy, head.headers, 1000, rng);
+    REQUIRE(wait.has_value() == row.least.has_value());
+    if (!wait.has_value()) continue;
+    CHECK(*wait >= *row.least);
+    CHECK(*wait <= *row.least * 3 / 2);
   }
 }
 

@@ -2,11 +2,10 @@
 #include "source/router/route_action.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "source/base/strings.h"
+#include "source/config/data_source.h"
+#include "source/observe/access_log_config.h"
 #include "source/observe/match.h"
 
 namespace sluice {
@@ -16,53 +15,6 @@ namespace v3 = envoy::config::route::v3;
 using config::ChildPath;
 using config::Diagnostics;
 using config::ElementPath;
-
-PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config,
-                              const std::string& path, Diagnostics& diagnostics) {
-  PathRewrite rewrite;
-  rewrite.substitution = config.substitution();
-  auto regex = CompileRegex(config.pattern().regex());
-  if (!regex.ok()) {
-    diagnostics.Error(ChildPath(ChildPath(path, "pattern"), "regex"),
-                      Std(regex.status().message()));
-    return rewrite;
-  }
-  rewrite.regex = *std::move(regex);
-  std::string problem;
-  if (!rewrite.regex->CheckRewriteString(rewrite.substitution, &problem)) {
-    diagnostics.Error(ChildPath(path, "substitution"), problem);
-  }
-  return rewrite;
-}
-
-std::shared_ptr<const RetryPolicy> BuildRetry(const v3::RetryPolicy& config,
-                                              const std::string& path, Diagnostics& diagnostics) {
-  auto policy = std::make_shared<RetryPolicy>();
-  std::string unknown;
-  policy->on = ParseRetryOn(config.retry_on(), &unknown);
-  if (!unknown.empty()) {
-    diagnostics.Error(
-        ChildPath(path, "retry_on"),
-        Cat("unknown or unsupported condition ", config::Quoted(unknown)),
-        config::Nearest(unknown, {"5xx", "gateway-error", "reset", "connect-failure",
-                                  "retriable-4xx", "retriable-status-codes", "refused-stream"}));
-  }
-  if (config.has_num_retries()) policy->max_retries = config.num_retries().value();
-  if (config.has_per_try_timeout()) policy->per_try_timeout = ToDuration(config.per_try_timeout());
-  policy->status_codes.assign(config.retriable_status_codes().begin(),
-                              config.retriable_status_codes().end());
-  if (config.has_retry_back_off()) {
-    const auto& back_off = config.retry_back_off();
-    policy->base_interval = ToDuration(back_off.base_interval());
-    policy->max_interval = back_off.has_max_interval() ? ToDuration(back_off.max_interval())
-                                                       : 10 * policy->base_interval;
-    if (policy->max_interval < policy->base_interval) {
-      diagnostics.Error(ChildPath(ChildPath(path, "retry_back_off"), "max_interval"),
-                        "is shorter than base_interval");
-    }
-  }
-  return policy;
-}
 
 void BuildUpgrades(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
                    Route* route) {
@@ -84,15 +36,40 @@ void BuildUpgrades(const v3::RouteAction& config, const std::string& path, Diagn
   }
 }
 
+// A text with operators; nothing when it is empty or wrong.
+std::optional<Formatter> BuildText(const std::string& text, bool omit_empty,
+                                   const std::string& path, Diagnostics& diagnostics) {
+  if (text.empty()) return std::nullopt;
+  auto formatter = Formatter::FromText(
+      text, {.omit_empty_values = omit_empty, .escaping = Formatter::Escaping::kHeaderValue});
+  if (formatter.ok()) return *std::move(formatter);
+  diagnostics.Error(path, Std(formatter.status().message()));
+  return std::nullopt;
+}
+
+void BuildFormats(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
+                  Route* route) {
+  auto formats = std::make_shared<RouteFormats>();
+  formats->path =
+      BuildText(config.path_rewrite(), true, ChildPath(path, "path_rewrite"), diagnostics);
+  formats->host =
+      BuildText(config.host_rewrite(), false, ChildPath(path, "host_rewrite"), diagnostics);
+  const int rewrites = !config.prefix_rewrite().empty() + config.has_regex_rewrite() +
+                       config.has_path_rewrite_policy() + !config.path_rewrite().empty();
+  if (rewrites > 1) {
+    diagnostics.Error(
+        path,
+        "only one of prefix_rewrite, regex_rewrite, path_rewrite_policy, path_rewrite "
+        "is possible");
+  }
+  if (formats->path.has_value() || formats->host.has_value()) route->formats = std::move(formats);
+}
+
 void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
                    Route* route) {
   if (!config.prefix_rewrite().empty()) {
     route->rewrite.emplace();
     route->rewrite->prefix = config.prefix_rewrite();
-    if (config.has_regex_rewrite()) {
-      diagnostics.Error(ChildPath(path, "prefix_rewrite"),
-                        "prefix_rewrite and regex_rewrite exclude each other");
-    }
   } else if (config.has_regex_rewrite()) {
     route->rewrite =
         BuildRegexRewrite(config.regex_rewrite(), ChildPath(path, "regex_rewrite"), diagnostics);
@@ -100,36 +77,33 @@ void BuildRewrites(const v3::RouteAction& config, const std::string& path, Diagn
   route->host_literal = config.host_rewrite_literal();
   route->host_header = ToLower(config.host_rewrite_header());
   route->auto_host = config.auto_host_rewrite().value();
+  if (config.has_host_rewrite_path_regex()) {
+    route->host_regex = std::make_shared<PathRewrite>(BuildRegexRewrite(
+        config.host_rewrite_path_regex(), ChildPath(path, "host_rewrite_path_regex"), diagnostics));
+  }
+  BuildFormats(config, path, diagnostics, route);
   route->append_x_forwarded_host = config.append_x_forwarded_host();
 }
 
-std::string ReadSource(const envoy::config::core::v3::DataSource& source, const std::string& path,
-                       Diagnostics& diagnostics) {
-  using Source = envoy::config::core::v3::DataSource;
-  switch (source.specifier_case()) {
-    case Source::kFilename: {
-      std::ifstream file(source.filename(), std::ios::binary);
-      if (!file)
-        diagnostics.Error(ChildPath(path, "filename"),
-                          Cat("cannot read ", config::Quoted(source.filename())));
-      return {std::istreambuf_iterator<char>(file), {}};
+std::shared_ptr<const InternalRedirectPolicy> BuildInternalRedirects(
+    const v3::InternalRedirectPolicy& config, const std::string& path, Diagnostics& diagnostics) {
+  auto policy = std::make_shared<InternalRedirectPolicy>();
+  if (config.has_max_internal_redirects())
+    policy->max_redirects = config.max_internal_redirects().value();
+  // Envoy leaves out what is no redirect without a word.
+  if (!config.redirect_response_codes().empty()) policy->codes.clear();
+  for (int i = 0; i < config.redirect_response_codes_size(); ++i) {
+    const uint32_t code = config.redirect_response_codes(i);
+    if (code == 301 || code == 302 || code == 303 || code == 307 || code == 308) {
+      policy->codes.push_back(code);
+    } else {
+      diagnostics.Error(ElementPath(ChildPath(path, "redirect_response_codes"), i),
+                        "is none of 301, 302, 303, 307, 308");
     }
-    case Source::kInlineBytes:
-      return source.inline_bytes();
-    case Source::kInlineString:
-      return source.inline_string();
-    case Source::kEnvironmentVariable: {
-      const char* value = std::getenv(source.environment_variable().c_str());
-      if (value != nullptr) return value;
-      diagnostics.Error(
-          ChildPath(path, "environment_variable"),
-          Cat("there is no environment variable ", config::Quoted(source.environment_variable())));
-      return {};
-    }
-    case Source::SPECIFIER_NOT_SET:
-      break;
   }
-  return {};
+  for (const std::string& name : config.response_headers_to_copy())
+    policy->copied_headers.push_back(ToLower(name));
+  return policy;
 }
 
 int StatusOf(v3::RedirectAction::RedirectResponseCode code) {
@@ -160,6 +134,24 @@ int StatusOf(v3::RouteAction::ClusterNotFoundResponseCode code) {
 
 }  // namespace
 
+PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config,
+                              const std::string& path, Diagnostics& diagnostics) {
+  PathRewrite rewrite;
+  rewrite.substitution = config.substitution();
+  auto regex = CompileRegex(config.pattern().regex());
+  if (!regex.ok()) {
+    diagnostics.Error(ChildPath(ChildPath(path, "pattern"), "regex"),
+                      Std(regex.status().message()));
+    return rewrite;
+  }
+  rewrite.regex = *std::move(regex);
+  std::string problem;
+  if (!rewrite.regex->CheckRewriteString(rewrite.substitution, &problem)) {
+    diagnostics.Error(ChildPath(path, "substitution"), problem);
+  }
+  return rewrite;
+}
+
 void BuildForward(const v3::RouteAction& config, const std::string& path, Diagnostics& diagnostics,
                   Route* route) {
   route->action = Route::Action::kForward;
@@ -167,14 +159,50 @@ void BuildForward(const v3::RouteAction& config, const std::string& path, Diagno
   route->high_priority = config.priority() == envoy::config::core::v3::HIGH;
   if (config.has_timeout()) route->timeout = ToDuration(config.timeout());
   route->timeout_text = Cat(Milliseconds(route->timeout));
+  if (config.has_max_grpc_timeout())
+    route->max_grpc_timeout = ToDuration(config.max_grpc_timeout());
+  route->grpc_timeout_offset = ToDuration(config.grpc_timeout_offset());
   if (config.has_idle_timeout()) route->idle_timeout = ToDuration(config.idle_timeout());
   if (config.max_stream_duration().has_max_stream_duration()) {
     route->max_stream_duration = ToDuration(config.max_stream_duration().max_stream_duration());
   }
   if (config.has_retry_policy())
     route->retry = BuildRetry(config.retry_policy(), ChildPath(path, "retry_policy"), diagnostics);
+  route->hash =
+      HashPolicies::Build(config.hash_policy(), ChildPath(path, "hash_policy"), diagnostics);
+  if (config.has_internal_redirect_policy()) {
+    route->internal_redirects =
+        BuildInternalRedirects(config.internal_redirect_policy(),
+                               ChildPath(path, "internal_redirect_policy"), diagnostics);
+  }
   BuildRewrites(config, path, diagnostics, route);
   BuildUpgrades(config, path, diagnostics, route);
+}
+
+std::shared_ptr<const std::vector<MirrorPolicy>> BuildMirrors(const MirrorConfigs& configs,
+                                                              const std::string& path,
+                                                              Diagnostics& diagnostics,
+                                                              config::Runtime* runtime) {
+  if (configs.empty()) return nullptr;
+  auto mirrors = std::make_shared<std::vector<MirrorPolicy>>();
+  for (int i = 0; i < configs.size(); ++i) {
+    const auto& config = configs[i];
+    const std::string element = ElementPath(path, i);
+    MirrorPolicy mirror;
+    mirror.cluster = config.cluster();
+    mirror.cluster_header = ToLower(config.cluster_header());
+    if (mirror.cluster.empty() == mirror.cluster_header.empty())
+      diagnostics.Error(element, "exactly one of cluster, cluster_header is needed");
+    if (config.has_runtime_fraction()) mirror.share.emplace(config.runtime_fraction(), runtime);
+    mirror.marks_host = !config.disable_shadow_host_suffix_append();
+    mirror.host = config.host_rewrite_literal();
+    HeaderEdits edits =
+        HeaderEdits::Build(config.request_headers_mutations(),
+                           ChildPath(element, "request_headers_mutations"), diagnostics);
+    if (!edits.empty()) mirror.edits = std::make_shared<HeaderEdits>(std::move(edits));
+    mirrors->push_back(std::move(mirror));
+  }
+  return mirrors;
 }
 
 Redirect BuildRedirect(const v3::RedirectAction& config, const std::string& path,
@@ -204,11 +232,19 @@ DirectResponse BuildDirectResponse(const v3::DirectResponseAction& config, size_
   DirectResponse direct;
   direct.status = static_cast<int>(config.status());
   if (config.has_body())
-    direct.body = ReadSource(config.body(), ChildPath(path, "body"), diagnostics);
+    direct.body = config::ReadDataSource(config.body(), ChildPath(path, "body"), diagnostics);
   if (direct.body.size() > max_body) {
     diagnostics.Error(ChildPath(path, "body"),
                       Cat("is ", direct.body.size(), " bytes long, more than the ", max_body,
                           " that max_direct_response_body_size_bytes allows"));
+  }
+  if (config.has_body_format()) {
+    direct.format = std::make_shared<Formatter>(
+        BuildFormatter(config.body_format(), ChildPath(path, "body_format"), diagnostics,
+                       {.escaping = Formatter::Escaping::kNone}));
+    direct.content_type = config.body_format().content_type();
+    if (direct.content_type.empty())
+      direct.content_type = direct.format->is_json() ? "application/json" : "text/plain";
   }
   return direct;
 }

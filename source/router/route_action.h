@@ -16,9 +16,28 @@ namespace sluice {
 
 using config::ToDuration;
 
-/// Everything of a RouteAction but its cluster.
+/// Everything of a RouteAction but its cluster and its path_rewrite_policy.
 void BuildForward(const envoy::config::route::v3::RouteAction& config, const std::string& path,
                   config::Diagnostics& diagnostics, Route* route);
+
+PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config,
+                              const std::string& path, config::Diagnostics& diagnostics);
+
+std::shared_ptr<const RetryPolicy> BuildRetry(const envoy::config::route::v3::RetryPolicy& config,
+                                              const std::string& path,
+                                              config::Diagnostics& diagnostics);
+
+std::vector<HeaderMatcher> BuildMatchers(
+    const google::protobuf::RepeatedPtrField<envoy::config::route::v3::HeaderMatcher>& configs,
+    const std::string& path, config::Diagnostics& diagnostics);
+
+using MirrorConfigs =
+    google::protobuf::RepeatedPtrField<envoy::config::route::v3::RouteAction::RequestMirrorPolicy>;
+/// Null when there are none. `path` is that of the list.
+std::shared_ptr<const std::vector<MirrorPolicy>> BuildMirrors(const MirrorConfigs& configs,
+                                                              const std::string& path,
+                                                              config::Diagnostics& diagnostics,
+                                                              config::Runtime* runtime);
 
 Redirect BuildRedirect(const envoy::config::route::v3::RedirectAction& config,
                        const std::string& path, config::Diagnostics& diagnostics);

@@ -1,7 +1,9 @@
 // Matching of one route. Immutable, any thread.
 #include "source/router/route_matcher.h"
 
+#include "api/envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
 #include "source/base/strings.h"
+#include "source/router/upstream_request.h"
 
 namespace sluice {
 namespace {
@@ -22,10 +24,26 @@ void BuildAll(const Configs& configs, std::string_view path, std::string_view fi
   }
 }
 
+// The template of the one kind of path_match_policy that there is.
+std::shared_ptr<const UriTemplate> BuildTemplate(
+    const envoy::config::core::v3::TypedExtensionConfig& config, const std::string& path,
+    config::Diagnostics& diagnostics) {
+  envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig match;
+  if (!config.typed_config().UnpackTo(&match)) {
+    diagnostics.Error(path, "only envoy.path.match.uri_template.uri_template_matcher is supported");
+    return nullptr;
+  }
+  auto parsed = UriTemplate::Parse(match.path_template());
+  if (parsed.ok()) return *std::move(parsed);
+  diagnostics.Error(config::ChildPath(path, "typed_config.path_template"),
+                    Std(parsed.status().message()));
+  return nullptr;
+}
+
 }  // namespace
 
 RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path,
-                                 config::Diagnostics& diagnostics) {
+                                 config::Diagnostics& diagnostics, config::Runtime* runtime) {
   RouteMatcher matcher;
   matcher.ignore_case_ = config.has_case_sensitive() && !config.case_sensitive().value();
   switch (config.path_specifier_case()) {
@@ -55,14 +73,22 @@ RouteMatcher RouteMatcher::Build(const Config& config, std::string_view path,
       }
       break;
     }
+    case Config::kPathMatchPolicy:
+      matcher.kind_ = Kind::kTemplate;
+      matcher.template_ = BuildTemplate(config.path_match_policy(),
+                                        config::ChildPath(path, "path_match_policy"), diagnostics);
+      break;
     case Config::PATH_SPECIFIER_NOT_SET:
-      diagnostics.Error(
-          path,
-          "one of prefix, path, safe_regex, connect_matcher, path_separated_prefix is required");
+      diagnostics.Error(path,
+                        "one of prefix, path, safe_regex, connect_matcher, path_separated_prefix, "
+                        "path_match_policy is required");
       break;
   }
   BuildAll(config.headers(), path, "headers", diagnostics, &matcher.headers_);
   BuildAll(config.query_parameters(), path, "query_parameters", diagnostics, &matcher.queries_);
+  BuildAll(config.cookies(), path, "cookies", diagnostics, &matcher.cookies_);
+  matcher.only_grpc_ = config.has_grpc();
+  if (config.has_runtime_fraction()) matcher.share_.emplace(config.runtime_fraction(), runtime);
   return matcher;
 }
 
@@ -78,13 +104,16 @@ bool RouteMatcher::MatchesPath(std::string_view path) const {
       return prefix && (path.size() == text_.size() || path[text_.size()] == '/');
     case Kind::kRegex:
       return FullMatch(path, *regex_);
+    case Kind::kTemplate:
+      return template_->Matches(path);
     case Kind::kConnect:
       return false;
   }
   return false;
 }
 
-bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only) const {
+bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only,
+                           RequestRandom& random) const {
   // A CONNECT has no path that a path matcher could look at.
   if (head.is_connect() ? kind_ != Kind::kConnect : !MatchesPath(path_only)) return false;
   for (const HeaderMatcher& matcher : headers_) {
@@ -93,7 +122,11 @@ bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only) 
   for (const QueryMatcher& matcher : queries_) {
     if (!matcher.Matches(head.path)) return false;
   }
-  return true;
+  for (const CookieMatcher& matcher : cookies_) {
+    if (!matcher.Matches(head)) return false;
+  }
+  if (only_grpc_ && !IsGrpc(head)) return false;
+  return !share_.has_value() || share_->Holds(random.Get());
 }
 
 Route::Matched RouteMatcher::matched() const {
@@ -103,6 +136,7 @@ Route::Matched RouteMatcher::matched() const {
       return Route::Matched::kPrefix;
     case Kind::kPath:
     case Kind::kRegex:
+    case Kind::kTemplate:
       return Route::Matched::kWholePath;
     case Kind::kConnect:
       break;

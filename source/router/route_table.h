@@ -36,6 +36,7 @@ struct RouteBuildContext {
   std::function<absl::StatusOr<std::shared_ptr<const void>>(
       size_t index, const google::protobuf::Any& config, std::string_view path)>
       make_filter_config;
+  const stats::Scope* stats = nullptr;  // the root, for vhost.*; null: a table without figures
   /// Whether there is a cluster of that name; empty: do not check.
   std::function<bool(std::string_view name)> cluster_exists;
   config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults
@@ -47,12 +48,14 @@ class RouteTable {
   static std::shared_ptr<const RouteTable> Build(
       const envoy::config::route::v3::RouteConfiguration& config, const RouteBuildContext& context);
 
-  /// The route of a request, with its weighted cluster already drawn; null when none matches. `rng`
-  /// is the worker's. Allocates nothing unless a header matcher meets several fields of one name.
-  /// Lives as long as the table.
-  const Route* Select(const RequestHead& head, Rng& rng) const;
+  /// The route of a request, with its weighted cluster already drawn; null when none matches.
+  /// `head` is the exchange's, or is about to be. Allocates nothing unless a header matcher meets
+  /// several fields of one name. Lives as long as the table.
+  const Route* Select(const RequestHead& head, Exchange& exchange) const;
 
   const std::string& name() const { return name_; }
+  /// internal_only_headers, in lower case.
+  const std::vector<std::string>& internal_only_headers() const { return internal_headers_; }
   /// The names of all virtual hosts, for /config_dump and tests.
   std::vector<std::string> VirtualHosts() const;
 
@@ -60,17 +63,26 @@ class RouteTable {
   friend class RouteTableBuilder;
   struct Entry {
     RouteMatcher matcher;
-    std::vector<Route> choices;     // one, or one for each weighted cluster
-    std::vector<uint64_t> weights;  // running sums; empty for one choice
+    std::vector<Route> choices;                  // one, or one for each weighted cluster
+    std::vector<config::RuntimeUInt32> weights;  // of the choices; empty for one
+    std::string weight_header;     // not empty: holds the number that chooses, not chance
+    bool weights_by_hash = false;  // the hash policies' hash chooses
+    const Route& Choose(const RequestHead& head, Exchange& exchange, RequestRandom& random) const;
   };
   struct VirtualHost {
+    enum class Tls : uint8_t { kNone, kExternal, kAll };
     std::string name;
+    Tls require_tls = Tls::kNone;
+    Route to_https;  // for what comes in clear where it must not
     std::vector<Entry> entries;
   };
 
   RouteTable() = default;
 
   std::string name_;
+  std::string host_header_;  // vhost_header, in lower case; empty: the authority
+  bool ignore_path_parameters_ = false;
+  std::vector<std::string> internal_headers_;
   DomainTable domains_;
   std::vector<VirtualHost> hosts_;
   std::vector<std::shared_ptr<const void>> filter_configs_;  // keeps what the routes point at

@@ -20,7 +20,7 @@ struct Loaded {
 
 // A chain of filters a, b (disabled) and router; clusters c, d and e. A per-route message is kept
 // as a string.
-std::unique_ptr<Loaded> Load(const std::string& text) {
+std::unique_ptr<Loaded> Load(const std::string& text, config::Runtime* runtime = nullptr) {
   auto loaded = std::make_unique<Loaded>();
   v3::RouteConfiguration config;
   REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &config));
@@ -35,14 +35,15 @@ std::unique_ptr<Loaded> Load(const std::string& text) {
       },
       .cluster_exists =
           [](std::string_view name) { return name == "c" || name == "d" || name == "e"; },
+      .runtime = runtime,
   };
   loaded->table = RouteTable::Build(config, context);
   CHECK((loaded->table != nullptr) == loaded->diagnostics.ok());
   return loaded;
 }
 
-std::unique_ptr<Loaded> LoadGood(const std::string& text) {
-  auto loaded = Load(text);
+std::unique_ptr<Loaded> LoadGood(const std::string& text, config::Runtime* runtime = nullptr) {
+  auto loaded = Load(text, runtime);
   INFO(loaded->diagnostics.ToString());
   REQUIRE(loaded->table != nullptr);
   return loaded;
@@ -60,8 +61,8 @@ std::string Select(const RouteTable& table, const char* method, const char* auth
   head.authority = authority;
   head.path = path;
   head.headers.AddCopy("x-there", "1");
-  Rng rng(1);
-  const Route* route = table.Select(head, rng);
+  testing::TestExchange exchange;
+  const Route* route = table.Select(head, exchange);
   return route == nullptr ? "none" : route->name;
 }
 
@@ -91,6 +92,12 @@ TEST_CASE("the first route whose matcher agrees wins", "[routes]") {
       {"connect_matcher {}", "/", false},
       {"prefix: '/' headers { name: 'x-there' present_match: true }", "/", true},
       {"prefix: '/' headers { name: 'x-gone' present_match: true }", "/", false},
+      {"prefix: '/' cookies { name: 'c' string_match { exact: '1' } invert_match: true }", "/",
+       true},
+      {"prefix: '/' cookies { name: 'c' string_match { exact: '1' } }", "/", false},
+      {"prefix: '/' grpc {}", "/", false},
+      {"prefix: '/' runtime_fraction { default_value { numerator: 0 } }", "/", false},
+      {"prefix: '/' runtime_fraction { default_value { numerator: 100 } }", "/", true},
       {"prefix: '/' headers { name: 'x-there' } headers { name: 'x-gone' }", "/", false},
       {"prefix: '/' query_parameters { name: 'q' string_match { exact: '1' } }", "/?q=1", true},
       {"prefix: '/' query_parameters { name: 'q' string_match { exact: '1' } }", "/?q=2", false},
@@ -119,6 +126,49 @@ TEST_CASE("a CONNECT matches its target with the port", "[routes]") {
   CHECK(Select(*ignoring->table, "CONNECT", "h:443", "") == "r");
 }
 
+TEST_CASE("all shares of a request are held against one number", "[routes]") {
+  const std::string half =
+      "match { prefix: '/' runtime_fraction { default_value { numerator: 50 } } } route { cluster: "
+      "'c' } }";
+  const auto loaded =
+      LoadGood(Host(Cat("routes { name: 'first' ", half, "routes { name: 'second' ", half,
+                        "routes { name: 'rest' match { prefix: '/' } route { cluster: 'c' } }")));
+  testing::TestExchange exchange;
+  RequestHead head;
+  head.method = "GET";
+  head.authority = "h";
+  head.path = "/";
+  int first = 0, second = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string& name = loaded->table->Select(head, exchange)->name;
+    first += name == "first";
+    second += name == "second";
+  }
+  CHECK(first > 800);
+  CHECK(first < 1200);
+  CHECK(second == 0);
+}
+
+TEST_CASE("the runtime may move weights", "[routes]") {
+  config::Runtime runtime;
+  const auto loaded = LoadGood(
+      Host("routes { match { prefix: '/' } route { weighted_clusters { runtime_key_prefix: 'w' "
+           "clusters { name: 'c' weight { value: 1 } } clusters { name: 'd' weight { value: 0 } } "
+           "} } }"),
+      &runtime);
+  testing::TestExchange exchange;
+  RequestHead head;
+  head.method = "GET";
+  head.authority = "h";
+  head.path = "/";
+  CHECK(loaded->table->Select(head, exchange)->cluster_name == "c");
+  config::RuntimeLayer layer{"test", {}};
+  layer.values["w.c"] = {.text = "0", .number = 0, .integer = 0, .flag = {}, .fraction = {}};
+  layer.values["w.d"] = {.text = "5", .number = 5, .integer = 5, .flag = {}, .fraction = {}};
+  runtime.Publish({layer});
+  CHECK(loaded->table->Select(head, exchange)->cluster_name == "d");
+}
+
 TEST_CASE("no route of the chosen virtual host is no route", "[routes]") {
   const auto loaded = LoadGood(
       "virtual_hosts { name: 'v' domains: 'h' routes { name: 'h' match { path: '/a' } route { "
@@ -136,8 +186,8 @@ const Route& Only(const Loaded& loaded) {
   head.method = "GET";
   head.authority = "h";
   head.path = "/";
-  Rng rng(1);
-  const Route* route = loaded.table->Select(head, rng);
+  testing::TestExchange exchange;
+  const Route* route = loaded.table->Select(head, exchange);
   REQUIRE(route != nullptr);
   return *route;
 }
@@ -219,10 +269,10 @@ TEST_CASE("weighted clusters are drawn by weight", "[routes]") {
   RequestHead head;
   head.method = "GET";
   head.path = "/";
-  Rng rng(3);
+  testing::TestExchange exchange;
   int c = 0, d = 0, e = 0;
   for (int i = 0; i < 4000; ++i) {
-    const Route* route = loaded->table->Select(head, rng);
+    const Route* route = loaded->table->Select(head, exchange);
     ++(route->cluster_name == "c" ? c : route->cluster_name == "d" ? d : e);
     CHECK(route->request_edits.size() == (route->cluster_name == "d" ? 1 : 0));
   }

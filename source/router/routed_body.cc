@@ -1,7 +1,6 @@
 // The route's timeout over a response body. Worker thread only.
 #include "source/router/routed_body.h"
 
-#include "source/base/reason.h"
 #include "source/router/router.h"
 
 namespace sluice {
@@ -9,7 +8,7 @@ namespace sluice {
 void RequestTimer::Start(Duration timeout, bool request_complete) {
   timeout_ = timeout;
   request_complete_ = request_complete;
-  if (timeout > Duration::zero()) exchange_.worker().wheel().Arm(*this, timeout);
+  if (timeout > Duration::zero()) Arm(timeout);
 }
 
 void RequestTimer::OnTimer() {
@@ -18,33 +17,62 @@ void RequestTimer::OnTimer() {
     const TimePoint received = exchange_.time.request_received;
     request_complete_ = received != TimePoint{};
     const Duration left = request_complete_ ? received + timeout_ - Now() : timeout_;
-    if (left > Duration::zero()) return exchange_.worker().wheel().Arm(*this, left);
+    if (left > Duration::zero()) return Arm(left);
   }
-  fired_ = true;
-  if (interrupts_) exchange_.canceller().Interrupt();
+  RunOut();
+}
+
+void QuietTimer::Start(Duration timeout) {
+  timeout_ = timeout;
+  moved_ = Moved();
+  if (timeout > Duration::zero()) Arm(timeout / 4);
+}
+
+uint64_t QuietTimer::Moved() const {
+  return exchange_.bytes.upstream_wire_sent + exchange_.bytes.upstream_wire_received;
+}
+
+void QuietTimer::OnTimer() {
+  // Looking at the meters now and then costs the bytes nothing.
+  const uint64_t moved = Moved();
+  quiet_quarters_ = moved == moved_ ? quiet_quarters_ + 1 : 0;
+  moved_ = moved;
+  if (quiet_quarters_ >= 4) return RunOut();
+  Arm(timeout_ / 4);
+}
+
+Reason AttemptLimits::ran_out() const {
+  if (life.fired()) return Reason::kUpstreamMaxStreamDuration;
+  if (head.fired()) return Reason::kPerTryTimeout;
+  return quiet.fired() ? Reason::kPerTryIdleTimeout : Reason::kUnknown;
+}
+
+Reason RoutedBody::ran_out() const {
+  if (timer_.fired()) return Reason::kUpstreamTimeout;
+  return limits_ == nullptr ? Reason::kUnknown : limits_->ran_out();
 }
 
 RoutedBody::~RoutedBody() {
-  if (body_ != nullptr) RecordTime(exchange_, cluster_, start_);
+  if (body_ != nullptr) RecordTime(exchange_, cluster_, counters_, start_);
 }
 
 Task<absl::StatusOr<Chunk>> RoutedBody::Read() {
-  if (timer_.fired()) return TooLate();
+  if (ran_out() != Reason::kUnknown) return TooLate();
   // What is there already needs no watching, and so no frame of ours.
   return body_->Ready() ? body_->Read() : ReadInTime();
 }
 
 Task<absl::StatusOr<Chunk>> RoutedBody::TooLate() {
-  cluster_.stats().upstream_rq_timeout.Add();
+  CountTimeout(cluster_.stats(), ran_out());
   stats_.rq_reset_after_downstream_response_started.Add();
-  co_return MakeError(Reason::kUpstreamTimeout);
+  co_return MakeError(ran_out());
 }
 
 Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
-  timer_.set_interrupts(true);
+  SetInterrupts(true);
   auto chunk = co_await body_->Read();
-  timer_.set_interrupts(false);
-  if (timer_.fired()) {
+  SetInterrupts(false);
+  if (ran_out() != Reason::kUnknown) {
     exchange_.canceller().Recover();
     if (!exchange_.canceller().cancelled()) co_return co_await TooLate();
   }
@@ -52,12 +80,30 @@ Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
   co_return chunk;
 }
 
-void RecordTime(const Exchange& exchange, const Cluster& cluster, TimePoint start) {
+void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
+                TimePoint start) {
   const TimePoint end = exchange.time.upstream_last_received;
   if (end < start) return;
   const TimePoint begin = std::max(start, exchange.time.request_received);
-  cluster.stats().upstream_rq_time.Record(
-      static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0)));
+  const auto taken = static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0));
+  cluster.stats().upstream_rq_time.Record(taken);
+  counters.RecordTime(taken);
+}
+
+void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {
+  const ClusterStats& stats = cluster.stats();
+  stats.upstream_rq_completed.Add();
+  stats.codes.Count(status);
+  const RequestHead* head = exchange.request_head();
+  const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";
+  (internal ? stats.internal_codes : stats.external_codes).Count(status);
+}
+
+void CountTimeout(const ClusterStats& stats, Reason reason) {
+  if (reason == Reason::kUpstreamTimeout) stats.upstream_rq_timeout.Add();
+  if (reason == Reason::kPerTryTimeout) stats.upstream_rq_per_try_timeout.Add();
+  if (reason == Reason::kPerTryIdleTimeout) stats.upstream_rq_per_try_idle_timeout.Add();
+  if (reason == Reason::kUpstreamMaxStreamDuration) stats.upstream_rq_max_duration_reached.Add();
 }
 
 }  // namespace sluice

@@ -1,39 +1,104 @@
 // Timeouts of a forwarded request, and the body of its answer under them. Belong to one worker.
 #pragma once
 
+#include <memory>
+
 #include "source/base/pooled.h"
+#include "source/base/reason.h"
 #include "source/http/exchange.h"
+#include "source/router/request_stats.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice {
 
 struct RouterStats;
 
-/// Runs out `timeout` after the last byte of the request has come from the client, and then
-/// interrupts what the exchange awaits.
-class RequestTimer final : public Timer {
+/// A limit that interrupts what the exchange awaits when it has run out.
+class LimitTimer : public Timer {
  public:
-  explicit RequestTimer(Exchange& exchange) : exchange_(exchange) {}
-
-  /// Zero: never. `request_complete`: there is no body to wait for.
-  void Start(Duration timeout, bool request_complete);
+  explicit LimitTimer(Exchange& exchange) : exchange_(exchange) {}
 
   bool fired() const { return fired_; }
   /// Whether running out interrupts; else it is only remembered. At first it does.
   void set_interrupts(bool interrupts) { interrupts_ = interrupts; }
 
- private:
-  void OnTimer() override;
+ protected:
+  void Arm(Duration delay) { exchange_.worker().wheel().Arm(*this, delay); }
+  void RunOut() {
+    fired_ = true;
+    if (interrupts_) exchange_.canceller().Interrupt();
+  }
+  void OnTimer() override { RunOut(); }
 
   Exchange& exchange_;
-  Duration timeout_{};
-  bool request_complete_ = false;
+
+ private:
   bool fired_ = false;
   bool interrupts_ = true;
 };
 
+/// Runs out `timeout` after the last byte of the request has come from the client.
+class RequestTimer final : public LimitTimer {
+ public:
+  using LimitTimer::LimitTimer;
+
+  /// Zero: never. `request_complete`: there is no body to wait for.
+  void Start(Duration timeout, bool request_complete);
+
+ private:
+  void OnTimer() override;
+
+  Duration timeout_{};
+  bool request_complete_ = false;
+};
+
+/// Runs out when no byte has gone to or come from the upstream for `timeout`, or up to a quarter
+/// longer.
+class QuietTimer final : public LimitTimer {
+ public:
+  using LimitTimer::LimitTimer;
+  /// Zero: never.
+  void Start(Duration timeout);
+
+ private:
+  void OnTimer() override;
+  uint64_t Moved() const;
+
+  Duration timeout_{};
+  int quiet_quarters_ = 0;
+  uint64_t moved_ = 0;
+};
+
+/// Runs out a fixed time after its start.
+class LifeTimer final : public LimitTimer {
+ public:
+  using LimitTimer::LimitTimer;
+  /// Zero: never.
+  void Start(Duration timeout) {
+    if (timeout > Duration::zero()) Arm(timeout);
+  }
+};
+
+/// The limits of one attempt.
+class AttemptLimits {
+ public:
+  explicit AttemptLimits(Exchange& exchange) : head(exchange), quiet(exchange), life(exchange) {}
+
+  void set_interrupts(bool interrupts) {
+    quiet.set_interrupts(interrupts);
+    life.set_interrupts(interrupts);
+  }
+  /// Which one has run out; kUnknown: none.
+  Reason ran_out() const;
+
+  RequestTimer head;  // per_try_timeout: until the head of the response
+  QuietTimer quiet;   // per_try_idle_timeout
+  LifeTimer life;     // max_stream_duration of the cluster
+};
+
 /// Made when a request is sent, filled when its answer comes. Its reads fail with kUpstreamTimeout
-/// once the timer has run out; its end records how long the answer took.
+/// (or what the attempt's limits say) once a timer has run out; its end records how long the answer
+/// took.
 class RoutedBody final : public Body, public Pooled<RoutedBody> {
  public:
   RoutedBody(Exchange& exchange, const Cluster& cluster, const RouterStats& stats, TimePoint start)
@@ -41,29 +106,53 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
   ~RoutedBody() override;
 
   RequestTimer& timer() { return timer_; }
-  void Carry(BodyPtr body) {
-    body_ = std::move(body);
-    timer_.set_interrupts(false);
+  /// New limits for the attempt that begins.
+  AttemptLimits& NewLimits() {
+    limits_ = std::make_unique<AttemptLimits>(exchange_);
+    return *limits_;
   }
+  /// The attempt is over.
+  void DropLimits() { limits_ = nullptr; }
+  void Carry(BodyPtr body, const RequestCounters& counters) {
+    body_ = std::move(body);
+    counters_ = counters;
+    SetInterrupts(false);
+    if (limits_ != nullptr) limits_->head.Disarm();
+  }
+  /// Which limit has run out; kUnknown: none.
+  Reason ran_out() const;
 
   Task<absl::StatusOr<Chunk>> Read() override;
-  bool Ready() const override { return timer_.fired() || body_->Ready(); }
+  bool Ready() const override { return ran_out() != Reason::kUnknown || body_->Ready(); }
   std::optional<uint64_t> Length() const override { return body_->Length(); }
   Headers* trailers() override { return body_->trailers(); }
 
  private:
   Task<absl::StatusOr<Chunk>> ReadInTime();
   Task<absl::StatusOr<Chunk>> TooLate();
+  void SetInterrupts(bool interrupts) {
+    timer_.set_interrupts(interrupts);
+    if (limits_ != nullptr) limits_->set_interrupts(interrupts);
+  }
 
   RequestTimer timer_;
+  std::unique_ptr<AttemptLimits> limits_;  // null: none but the timer
   Exchange& exchange_;
   const Cluster& cluster_;
   const RouterStats& stats_;
   const TimePoint start_;
+  RequestCounters counters_;
   BodyPtr body_;
 };
 
 /// Records upstream_rq_time of an answer that was received whole.
-void RecordTime(const Exchange& exchange, const Cluster& cluster, TimePoint start);
+void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
+                TimePoint start);
+
+/// Counts what a cluster answered, or what was answered in its place.
+void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange);
+
+/// Counts what ran out.
+void CountTimeout(const ClusterStats& stats, Reason reason);
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include "source/base/reason.h"
 #include "source/base/strings.h"
 #include "source/http/reply.h"
+#include "source/router/mirror.h"
 #include "source/router/upstream_request.h"
 
 namespace sluice {
@@ -13,10 +14,6 @@ namespace {
 
 Task<Response> Immediately(Response response) {
   co_return response;
-}
-
-Priority PriorityOf(const Route& route) {
-  return route.high_priority ? Priority::kHigh : Priority::kDefault;
 }
 
 // True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
@@ -33,17 +30,6 @@ Task<absl::StatusOr<Response>> Terminate(Exchange& exchange, const Cluster& clus
   co_return Response{std::make_unique<ResponseHead>(200), nullptr, *std::move(stream)};
 }
 
-Task<absl::StatusOr<Response>> SendOnce(Request& request, Exchange& exchange, const Route& route,
-                                        const Cluster& cluster) {
-  const SendOptions options{
-      .priority = PriorityOf(route),
-      .auto_host_rewrite = route.auto_host,
-      .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host};
-  if (route.terminates_connect && request.head->is_connect())
-    return Terminate(exchange, cluster, options);
-  return cluster.Send(request, exchange, options);
-}
-
 // After an interruption: what it means, unless the exchange itself has ended meanwhile.
 absl::Status Interrupted(Exchange& exchange, Reason reason) {
   return MakeError(exchange.canceller().cancelled() ? Reason::kCancelled : reason);
@@ -51,15 +37,6 @@ absl::Status Interrupted(Exchange& exchange, Reason reason) {
 
 void EditResponse(const Route& route, Response& response, Exchange& exchange) {
   for (const auto& edits : route.response_edits) edits->Apply(*response.head, exchange);
-}
-
-void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {
-  const ClusterStats& stats = cluster.stats();
-  stats.upstream_rq_completed.Add();
-  stats.codes.Count(status);
-  const RequestHead* head = exchange.request_head();
-  const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";
-  (internal ? stats.internal_codes : stats.external_codes).Count(status);
 }
 
 void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start) {
@@ -71,6 +48,64 @@ void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start)
   headers.SetSafe(HeaderId::kXEnvoyUpstreamServiceTime,
                   headers.arena().Copy({text, static_cast<size_t>(end - text)}));
 }
+
+void SetAttemptCount(Headers& headers, const Exchange& exchange) {
+  headers.Set(HeaderId::kXEnvoyAttemptCount, Cat(exchange.upstream.attempts));
+}
+
+SendOptions OptionsFor(const Route& route, bool suppress_envoy_headers) {
+  return {.priority = route.high_priority ? Priority::kHigh : Priority::kDefault,
+          .auto_host_rewrite = route.auto_host,
+          .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host,
+          .original_host_header = route.auto_host && !suppress_envoy_headers};
+}
+
+// body_format of a direct response.
+void FormatBody(const DirectResponse& direct, Response& response, Exchange& exchange) {
+  std::string text;
+  exchange.set_response_head(response.head.get());
+  direct.format->Format(LogContext{exchange}, &text);
+  if (direct.format->is_json()) text += '\n';  // As Envoy ends it.
+  exchange.set_response_head(nullptr);
+  response.head->headers.Set(HeaderId::kContentType, direct.content_type);
+  response.body = TextBody(std::move(text));
+}
+
+// True when an attempt, not the whole request, has run out of time.
+bool IsTimeout(const absl::Status& error) {
+  const Reason reason = ReasonOf(error);
+  return reason == Reason::kPerTryTimeout || reason == Reason::kPerTryIdleTimeout;
+}
+
+// How much of a request's body is kept for another attempt.
+size_t BodyLimit(const Route& route, const Cluster& cluster) {
+  return route.body_limit.value_or(cluster.settings().buffer_limit);
+}
+
+// Since the request was there as a whole.
+Duration Elapsed(TimePoint start, const Exchange& exchange) {
+  return Now() - std::max(start, exchange.time.request_received);
+}
+
+int64_t UnixSeconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// What the request is counted under beside its cluster.
+RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange) {
+  RequestCounters counters;
+  counters.route = route.stats.get();
+  if (route.virtual_clusters != nullptr) {
+    const VirtualCluster& found = FindVirtualCluster(*route.virtual_clusters, head);
+    exchange.upstream.virtual_cluster = found.name;
+    counters.virtual_cluster = found.stats.get();
+  }
+  return counters;
+}
+
+const RetryPolicy kNoRetries;
 
 }  // namespace
 
@@ -86,6 +121,7 @@ Router::Router(RouterSettings settings, const stats::Scope& scope)
 
 Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   stats_.rq_total.Add();
+  RequestHead& head = *request.head;
   const auto* route = static_cast<const Route*>(exchange.route());
   if (route == nullptr) {
     stats_.no_route.Add();
@@ -94,27 +130,79 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     return Immediately(Reply(404));
   }
   if (route->action != Route::Action::kForward)
-    return Immediately(AnswerLocally(*route, *request.head, exchange));
-  const Cluster* cluster =
-      settings_.find_cluster(route->ClusterFor(*request.head), exchange.worker());
-  if (cluster == nullptr) {
-    stats_.no_cluster.Add();
-    exchange.Note(ResponseFlag::kNoClusterFound);
-    exchange.set_details("cluster_not_found");
-    Response response = Reply(route->cluster_not_found_status);
-    EditResponse(*route, response, exchange);
-    return Immediately(std::move(response));
-  }
+    return Immediately(AnswerLocally(*route, head, exchange));
+  const Cluster* cluster = settings_.find_cluster(route->ClusterFor(head), exchange.worker());
+  if (cluster == nullptr) return Immediately(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
-  const RequestWishes wishes = TakeWishes(*request.head);
-  const Duration timeout =
-      WantsTunnel(*request.head) ? Duration::zero() : wishes.timeout.value_or(route->timeout);
-  PrepareRequest(*route, timeout, settings_.suppress_envoy_headers, *request.head, exchange);
-  if (route->retry == nullptr && !wishes.wants_retries() && !wishes.per_try_timeout.has_value()) {
-    return Forward(std::move(request), exchange, *route, *cluster, timeout);
+  if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
+    return Immediately(UnreadableHeader(name, *route, head, exchange));
+  const RequestWishes wishes = TakeWishes(head);
+  Forwarding forwarding{.exchange = exchange,
+                        .route = *route,
+                        .cluster = *cluster,
+                        .timeouts = TimeoutsOf(*route, wishes, head),
+                        .options = OptionsFor(*route, settings_.suppress_envoy_headers),
+                        .start = Now(),
+                        .counters = CountersFor(*route, head, exchange),
+                        .no_content_on_timeout = wishes.no_content_on_timeout,
+                        .set_cookies = {}};
+  if (route->hash != nullptr && cluster->uses_hash()) {
+    const auto hash = route->hash->Hash(head, exchange, &forwarding.set_cookies);
+    if (hash.has_value()) forwarding.options.hash = std::max<uint64_t>(*hash, 1);
   }
-  return ForwardWithRetries(std::move(request), exchange, *route, *cluster, timeout,
-                            WithWishes(route->retry.get(), wishes));
+  ChosenPolicy policy{route->retry != nullptr ? route->retry.get() : &kNoRetries, nullptr};
+  const bool attempts = route->retry != nullptr || wishes.changes_policy() ||
+                        route->internal_redirects != nullptr ||
+                        cluster->settings().max_stream_duration > Duration::zero();
+  if (wishes.changes_policy())
+    policy.own = std::make_unique<RetryPolicy>(WithWishes(policy.shared, wishes));
+  if (attempts) forwarding.may_retry = MayRetry(*policy, head);
+  PrepareRequest(*route, forwarding.timeouts, settings_.suppress_envoy_headers, head, exchange);
+  if (route->mirrors != nullptr)
+    request.body = SendCopies(*route->mirrors, forwarding.timeouts.global, settings_.find_cluster,
+                              head, std::move(request.body), exchange);
+  if (!attempts) return Forward(std::move(request), std::move(forwarding));
+  return ForwardWithRetries(std::move(request), std::move(forwarding), std::move(policy));
+}
+
+RequestTimeouts Router::TimeoutsOf(const Route& route, const RequestWishes& wishes,
+                                   const RequestHead& head) const {
+  RequestTimeouts timeouts;
+  if (route.retry != nullptr) timeouts.per_try = route.retry->per_try_timeout;
+  if (wishes.per_try_timeout.has_value()) timeouts.per_try = *wishes.per_try_timeout;
+  if (WantsTunnel(head)) return timeouts;
+  timeouts.global = wishes.timeout.value_or(route.timeout);
+  if (route.max_grpc_timeout.has_value() && IsGrpc(head))
+    timeouts.global = GrpcTimeout(route, head);
+  if (settings_.respect_expected_rq_timeout) {
+    const auto value = head.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs);
+    const auto expected = value.has_value() ? ParseDecimal<uint32_t>(*value) : std::nullopt;
+    if (expected.has_value()) timeouts.global = std::chrono::milliseconds(*expected);
+  }
+  if (timeouts.global > Duration::zero() && timeouts.per_try >= timeouts.global)
+    timeouts.per_try = Duration::zero();  // It cannot run out first.
+  return timeouts;
+}
+
+Response Router::NoCluster(const Route& route, Exchange& exchange) const {
+  stats_.no_cluster.Add();
+  exchange.Note(ResponseFlag::kNoClusterFound);
+  exchange.set_details("cluster_not_found");
+  Response response = Reply(route.cluster_not_found_status);
+  EditResponse(route, response, exchange);
+  return response;
+}
+
+Response Router::UnreadableHeader(std::string_view name, const Route& route,
+                                  const RequestHead& head, Exchange& exchange) const {
+  exchange.Note(ResponseFlag::kInvalidEnvoyRequestHeaders);
+  exchange.set_details(Cat("request_headers_failed_strict_check{", name, "}"));
+  const std::string text =
+      Cat("invalid header '", name, "' with value '", head.headers.Get(name).value_or(""), "'");
+  exchange.set_local_reply_body(text);
+  Response response = Reply(400, text);
+  EditResponse(route, response, exchange);
+  return response;
 }
 
 Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const {
@@ -133,135 +221,238 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
       response.body = StaticBody(route.direct->body);  // The exchange keeps the route.
       exchange.set_local_reply_body(route.direct->body);
     }
+    if (route.direct->format != nullptr) FormatBody(*route.direct, response, exchange);
   }
   EditResponse(route, response, exchange);
   return response;
 }
 
-Task<Response> Router::Forward(Request request, Exchange& exchange, const Route& route,
-                               const Cluster& cluster, Duration timeout) const {
-  const TimePoint start = Now();
-  auto body = std::make_unique<RoutedBody>(exchange, cluster, stats_, start);
-  body->timer().Start(timeout, request.body == nullptr);
+Task<absl::StatusOr<Response>> Router::SendOnce(Request& request, const Forwarding& forwarding) {
+  forwarding.counters.Count(&RequestStats::upstream_rq_total);
+  if (forwarding.route.terminates_connect && request.head->is_connect())
+    return Terminate(forwarding.exchange, forwarding.cluster, forwarding.options);
+  return forwarding.cluster.Send(request, forwarding.exchange, forwarding.options);
+}
+
+Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
+  Exchange& exchange = forwarding.exchange;
+  auto body = std::make_unique<RoutedBody>(exchange, forwarding.cluster, stats_, forwarding.start);
+  body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   exchange.upstream.attempts = 1;
-  auto outcome = co_await SendOnce(request, exchange, route, cluster);
+  auto outcome = co_await SendOnce(request, forwarding);
   if (body->timer().fired()) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
   }
-  co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);
+  co_return Finish(std::move(outcome), std::move(body), forwarding);
 }
 
-Task<Response> Router::ForwardWithRetries(Request request, Exchange& exchange, const Route& route,
-                                          const Cluster& cluster, Duration timeout,
-                                          RetryPolicy policy) const {
-  const TimePoint start = Now();
-  const bool no_body = request.body == nullptr;
-  auto body = std::make_unique<RoutedBody>(exchange, cluster, stats_, start);
-  body->timer().Start(timeout, no_body);
+Task<absl::StatusOr<Response>> Router::Attempt(Request& request, const Forwarding& forwarding,
+                                               const RetryPolicy& policy, RoutedBody& body) {
+  Exchange& exchange = forwarding.exchange;
+  exchange.time.upstream_first_sent = TimePoint{};  // Of this attempt: see WillRetry.
+  AttemptLimits& limits = body.NewLimits();
+  limits.head.Start(forwarding.timeouts.per_try, request.body == nullptr);
+  limits.quiet.Start(policy.per_try_idle_timeout);
+  limits.life.Start(forwarding.cluster.settings().max_stream_duration);
+  auto outcome = co_await SendOnce(request, forwarding);
+  if (const Reason reason = body.ran_out(); reason != Reason::kUnknown) {
+    exchange.canceller().Recover();
+    outcome = Interrupted(exchange, reason);
+    if (reason != Reason::kUpstreamTimeout) CountTimeout(forwarding.cluster.stats(), reason);
+  }
+  co_return outcome;
+}
+
+Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding,
+                                          ChosenPolicy chosen) const {
+  Exchange& exchange = forwarding.exchange;
+  const RetryPolicy& policy = *chosen;
+  auto body = std::make_unique<RoutedBody>(exchange, forwarding.cluster, stats_, forwarding.start);
+  body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   std::shared_ptr<RequestRecording> recording;
-  if (!no_body)
+  if (request.body != nullptr)
     recording = std::make_shared<RequestRecording>(std::move(request.body),
-                                                   cluster.settings().buffer_limit);
+                                                   BodyLimit(forwarding.route, forwarding.cluster));
+  AttemptedHosts attempted{.hosts = {}, .selections = policy.host_selections};
+  if (policy.avoid_previous_hosts) forwarding.options.attempted = &attempted;
   BreakerUnit unit;
   exchange.upstream.attempts = 0;
   while (true) {
-    const uint32_t attempt = ++exchange.upstream.attempts;
-    if (route.request_attempt_count && attempt > 1)
-      request.head->headers.Set(HeaderId::kXEnvoyAttemptCount, Cat(attempt));
+    ++exchange.upstream.attempts;
     if (recording != nullptr) request.body = recording->Play();
-    absl::StatusOr<Response> outcome = absl::UnknownError("");
-    {
-      RequestTimer per_try(exchange);
-      per_try.Start(policy.per_try_timeout, no_body);
-      outcome = co_await SendOnce(request, exchange, route, cluster);
-      const bool too_late = body->timer().fired();
-      if (too_late || per_try.fired()) {
+    absl::StatusOr<Response> outcome = co_await Attempt(request, forwarding, policy, *body);
+    const auto wait = WillRetry(policy, outcome, recording.get(), forwarding, &unit);
+    if (!wait.has_value()) {
+      if (outcome.ok() && forwarding.route.internal_redirects != nullptr &&
+          Redirects(*outcome->head, recording, forwarding, *request.head))
+        exchange.set_details("internal_redirect");
+      co_return Finish(std::move(outcome), std::move(body), forwarding);
+    }
+    const bool after_timeout = IsTimeout(outcome.status());
+    // Lets the answer that is not wanted, and its connection, go.
+    outcome = absl::UnknownError("");
+    body->DropLimits();
+    const bool waited = co_await Sleep(*wait);
+    if (!waited || body->timer().fired()) {
+      outcome = MakeError(Reason::kCancelled);
+      if (body->timer().fired()) {
         exchange.canceller().Recover();
-        outcome =
-            Interrupted(exchange, too_late ? Reason::kUpstreamTimeout : Reason::kPerTryTimeout);
+        outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
       }
+      co_return Finish(std::move(outcome), std::move(body), forwarding);
     }
-    if (!WillRetry(policy, outcome, recording.get(), route, cluster, exchange, &unit)) {
-      co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);
-    }
-    outcome =
-        absl::UnknownError("");  // Lets the answer that is not wanted, and its connection, go.
-    const bool waited = co_await Sleep(RetryBackOff(policy, attempt, exchange.worker().rng()));
-    if (waited && !body->timer().fired()) continue;
-    outcome = MakeError(Reason::kCancelled);
-    if (body->timer().fired()) {
-      exchange.canceller().Recover();
-      outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
-    }
-    co_return Finish(std::move(outcome), std::move(body), route, cluster, exchange, start);
+    PrepareRetry(forwarding.route, forwarding.timeouts, Elapsed(forwarding.start, exchange),
+                 after_timeout, settings_.suppress_envoy_headers, exchange.upstream.attempts + 1,
+                 *request.head);
   }
 }
 
-bool Router::WillRetry(const RetryPolicy& policy, const absl::StatusOr<Response>& outcome,
-                       const RequestRecording* recording, const Route& route,
-                       const Cluster& cluster, Exchange& exchange, BreakerUnit* unit) const {
-  const ClusterStats& stats = cluster.stats();
+std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
+                                          const absl::StatusOr<Response>& outcome,
+                                          const RequestRecording* recording,
+                                          const Forwarding& forwarding, BreakerUnit* unit) const {
+  Exchange& exchange = forwarding.exchange;
+  const ClusterStats& stats = forwarding.cluster.stats();
   const uint32_t attempts = exchange.upstream.attempts;
-  if (!outcome.ok() && ReasonOf(outcome.status()) == Reason::kPerTryTimeout)
-    stats.upstream_rq_per_try_timeout.Add();
-  const bool retriable = outcome.ok() ? IsRetriable(policy, outcome->head->status)
-                                      : IsRetriable(policy, outcome.status());
+  const bool sent = exchange.time.upstream_first_sent != TimePoint{};
+  const bool retriable =
+      forwarding.may_retry && (outcome.ok() ? IsRetriable(policy, *outcome->head)
+                                            : IsRetriable(policy, outcome.status(), sent));
   if (!retriable) {
-    if (attempts > 1 && outcome.ok()) stats.upstream_rq_retry_success.Add();
-    return false;
+    if (attempts > 1 && outcome.ok()) {
+      stats.upstream_rq_retry_success.Add();
+      forwarding.counters.Count(&RequestStats::upstream_rq_retry_success);
+    }
+    return std::nullopt;
   }
   if (attempts > policy.max_retries) {
     stats.upstream_rq_retry_limit_exceeded.Add();
+    forwarding.counters.Count(&RequestStats::upstream_rq_retry_limit_exceeded);
     exchange.Note(ResponseFlag::kUpstreamRetryLimitExceeded);
-    return false;
+    return std::nullopt;
   }
   if (recording != nullptr && !recording->CanPlay()) {
     stats_.rq_retry_skipped_request_not_complete.Add();
-    return false;
+    return std::nullopt;
   }
   *unit = BreakerUnit();  // The retry before has ended.
-  *unit = BreakerUnit::Try(cluster.breaker(PriorityOf(route)), Resource::kRetries,
-                           exchange.worker().index());
+  *unit = BreakerUnit::Try(forwarding.cluster.breaker(forwarding.options.priority),
+                           Resource::kRetries, exchange.worker().index());
   if (!*unit) {
     stats.upstream_rq_retry_overflow.Add();
-    return false;
+    forwarding.counters.Count(&RequestStats::upstream_rq_retry_overflow);
+    return std::nullopt;
   }
   stats.upstream_rq_retry.Add();
-  stats.upstream_rq_retry_backoff_exponential.Add();
+  forwarding.counters.Count(&RequestStats::upstream_rq_retry);
   stats.retry_codes.Count(outcome.ok() ? outcome->head->status
                                        : MeaningOf(ReasonOf(outcome.status())).status);
-  return true;
+  Rng& rng = exchange.worker().rng();
+  if (outcome.ok() && !policy.reset_headers.empty()) {
+    if (const auto wait = RateLimitedBackOff(policy, outcome->head->headers, UnixSeconds(), rng)) {
+      stats.upstream_rq_retry_backoff_ratelimited.Add();
+      return wait;
+    }
+  }
+  stats.upstream_rq_retry_backoff_exponential.Add();
+  return RetryBackOff(policy, attempts, rng);
+}
+
+bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,
+                       const Forwarding& forwarding, RequestHead& head) const {
+  const InternalRedirects* before = FindRedirects(forwarding.exchange);
+  const bool complete = recording == nullptr || recording->IsComplete();
+  const std::string_view method = head.method, scheme = head.scheme, authority = head.authority,
+                         path = head.path;
+  const RedirectVerdict verdict =
+      FollowRedirect(*forwarding.route.internal_redirects, response,
+                     before == nullptr ? 0 : before->count, complete, head);
+  const ClusterStats& stats = forwarding.cluster.stats();
+  switch (verdict) {
+    case RedirectVerdict::kNone:
+      return false;
+    case RedirectVerdict::kFollow: {
+      stats.upstream_internal_redirect_succeeded_total.Add();
+      InternalRedirects& redirects = RedirectsOf(forwarding.exchange);
+      ++redirects.count;
+      redirects.pending = true;
+      redirects.method = method;
+      redirects.scheme = scheme;
+      redirects.authority = authority;
+      redirects.path = path;
+      // After 303 the new request is a GET.
+      redirects.body = response.status == 303 ? nullptr : recording;
+      return true;
+    }
+    case RedirectVerdict::kBadLocation:
+      stats_.passthrough_internal_redirect_bad_location.Add();
+      break;
+    case RedirectVerdict::kUnsafeScheme:
+      stats_.passthrough_internal_redirect_unsafe_scheme.Add();
+      break;
+    case RedirectVerdict::kTooMany:
+      stats_.passthrough_internal_redirect_too_many_redirects.Add();
+      break;
+    case RedirectVerdict::kIncomplete:
+      break;
+  }
+  stats.upstream_internal_redirect_failed_total.Add();
+  return false;
 }
 
 Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
-                        const Route& route, const Cluster& cluster, Exchange& exchange,
-                        TimePoint start) const {
-  if (!outcome.ok()) return Fail(outcome.status(), route, cluster, exchange);
+                        const Forwarding& forwarding) const {
+  if (!outcome.ok()) return Fail(outcome.status(), forwarding);
+  Exchange& exchange = forwarding.exchange;
+  const Route& route = forwarding.route;
   Response response = *std::move(outcome);
-  CountAnswer(cluster, response.head->status, exchange);
-  exchange.set_details("via_upstream");
+  Headers& headers = response.head->headers;
+  CountAnswer(forwarding.cluster, response.head->status, exchange);
+  forwarding.counters.CountAnswer(response.head->status);
+  if (exchange.details() != "internal_redirect") exchange.set_details("via_upstream");
   const bool ours = route.terminates_connect && response.tunnel != nullptr;
   if (!settings_.suppress_envoy_headers && !ours)
-    SetServiceTime(response.head->headers, exchange, start);
+    SetServiceTime(headers, exchange, forwarding.start);
+  if (route.response_attempt_count) SetAttemptCount(headers, exchange);
+  for (const std::string& cookie : forwarding.set_cookies) headers.AddCopy("set-cookie", cookie);
   EditResponse(route, response, exchange);
   if (response.tunnel != nullptr) return response;
   if (response.body == nullptr) {
-    RecordTime(exchange, cluster, start);
+    RecordTime(exchange, forwarding.cluster, forwarding.counters, forwarding.start);
     return response;
   }
-  body->Carry(std::move(response.body));
+  body->Carry(std::move(response.body), forwarding.counters);
   response.body = std::move(body);
   return response;
 }
 
-Response Router::Fail(const absl::Status& error, const Route& route, const Cluster& cluster,
-                      Exchange& exchange) const {
+Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) const {
+  Exchange& exchange = forwarding.exchange;
   const Reason reason = ReasonOf(error);
-  if (reason == Reason::kUpstreamTimeout) cluster.stats().upstream_rq_timeout.Add();
+  if (reason == Reason::kUpstreamTimeout) {
+    CountTimeout(forwarding.cluster.stats(), reason);
+    forwarding.counters.Count(&RequestStats::upstream_rq_timeout);
+  }
   Response response = ErrorReply(error, exchange);
-  if (MeaningOf(reason).status != 0) CountAnswer(cluster, response.head->status, exchange);
-  EditResponse(route, response, exchange);
+  if (forwarding.no_content_on_timeout &&
+      (reason == Reason::kUpstreamTimeout || IsTimeout(error))) {
+    exchange.set_local_reply_body("");
+    response = Reply(204);
+  } else if (exchange.upstream.attempts > 1 && !MeaningOf(reason).reset.empty()) {
+    const std::string text =
+        Cat("upstream connect error or disconnect/reset before headers. retried and the latest "
+            "reset reason: ",
+            MeaningOf(reason).reset);
+    exchange.set_local_reply_body(text);
+    response.body = TextBody(text);
+  }
+  if (MeaningOf(reason).status != 0) {
+    CountAnswer(forwarding.cluster, response.head->status, exchange);
+    forwarding.counters.CountAnswer(response.head->status);
+  }
+  if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
+  EditResponse(forwarding.route, response, exchange);
   return response;
 }
 

@@ -3,13 +3,17 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "source/http/filter.h"
 #include "source/observe/stats.h"
 #include "source/router/request_recording.h"
 #include "source/router/route.h"
 #include "source/router/routed_body.h"
+#include "source/router/upstream_request.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice {
@@ -19,16 +23,21 @@ struct RouterSettings {
   /// until the exchange has ended.
   std::function<const Cluster*(std::string_view name, const Worker& worker)> find_cluster;
   bool suppress_envoy_headers = false;
+  bool respect_expected_rq_timeout = false;
+  std::vector<std::string> strict_check_headers;
 };
 
 // X(kind, name)
-#define SLUICE_ROUTER_STATS(X)                           \
-  X(Counter, no_cluster)                                 \
-  X(Counter, no_route)                                   \
-  X(Counter, rq_direct_response)                         \
-  X(Counter, rq_redirect)                                \
-  X(Counter, rq_reset_after_downstream_response_started) \
-  X(Counter, rq_retry_skipped_request_not_complete)      \
+#define SLUICE_ROUTER_STATS(X)                                 \
+  X(Counter, no_cluster)                                       \
+  X(Counter, no_route)                                         \
+  X(Counter, passthrough_internal_redirect_bad_location)       \
+  X(Counter, passthrough_internal_redirect_too_many_redirects) \
+  X(Counter, passthrough_internal_redirect_unsafe_scheme)      \
+  X(Counter, rq_direct_response)                               \
+  X(Counter, rq_redirect)                                      \
+  X(Counter, rq_reset_after_downstream_response_started)       \
+  X(Counter, rq_retry_skipped_request_not_complete)            \
   X(Counter, rq_total)
 
 struct RouterStats {
@@ -50,23 +59,52 @@ class Router final : public Filter {
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 
  private:
+  // One request on its way to its cluster. Lives in the frame that forwards it.
+  struct Forwarding {
+    Exchange& exchange;
+    const Route& route;
+    const Cluster& cluster;
+    RequestTimeouts timeouts;
+    SendOptions options;
+    TimePoint start;
+    RequestCounters counters;
+    bool may_retry = true;
+    bool no_content_on_timeout = false;
+    std::vector<std::string> set_cookies;  // of the response
+  };
+  // The route's policy, or one of its own that a client's wishes have made of it.
+  struct ChosenPolicy {
+    const RetryPolicy* shared;
+    std::unique_ptr<const RetryPolicy> own;
+    const RetryPolicy& operator*() const { return own != nullptr ? *own : *shared; }
+  };
+
   Response AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const;
+  Response NoCluster(const Route& route, Exchange& exchange) const;
+  Response UnreadableHeader(std::string_view name, const Route& route, const RequestHead& head,
+                            Exchange& exchange) const;
+  RequestTimeouts TimeoutsOf(const Route& route, const RequestWishes& wishes,
+                             const RequestHead& head) const;
   /// The usual way: one attempt.
-  Task<Response> Forward(Request request, Exchange& exchange, const Route& route,
-                         const Cluster& cluster, Duration timeout) const;
-  Task<Response> ForwardWithRetries(Request request, Exchange& exchange, const Route& route,
-                                    const Cluster& cluster, Duration timeout,
-                                    RetryPolicy policy) const;
-  /// Whether another attempt is due after `outcome`, and allowed: then it is counted, and `unit`
-  /// holds the breaker's leave.
-  bool WillRetry(const RetryPolicy& policy, const absl::StatusOr<Response>& outcome,
-                 const RequestRecording* recording, const Route& route, const Cluster& cluster,
-                 Exchange& exchange, BreakerUnit* unit) const;
+  Task<Response> Forward(Request request, Forwarding forwarding) const;
+  Task<Response> ForwardWithRetries(Request request, Forwarding forwarding,
+                                    ChosenPolicy chosen) const;
+  /// One attempt under its own limits.
+  static Task<absl::StatusOr<Response>> Attempt(Request& request, const Forwarding& forwarding,
+                                                const RetryPolicy& policy, RoutedBody& body);
+  static Task<absl::StatusOr<Response>> SendOnce(Request& request, const Forwarding& forwarding);
+  /// How long to wait before another attempt, when one is due after `outcome`, and allowed: then it
+  /// is counted, and `unit` holds the breaker's leave.
+  std::optional<Duration> WillRetry(const RetryPolicy& policy,
+                                    const absl::StatusOr<Response>& outcome,
+                                    const RequestRecording* recording, const Forwarding& forwarding,
+                                    BreakerUnit* unit) const;
+  /// Whether the answer is a redirect that the connection manager is to follow.
+  bool Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,
+                 const Forwarding& forwarding, RequestHead& head) const;
   Response Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
-                  const Route& route, const Cluster& cluster, Exchange& exchange,
-                  TimePoint start) const;
-  Response Fail(const absl::Status& error, const Route& route, const Cluster& cluster,
-                Exchange& exchange) const;
+                  const Forwarding& forwarding) const;
+  Response Fail(const absl::Status& error, const Forwarding& forwarding) const;
 
   const RouterSettings settings_;
   const RouterStats stats_;

@@ -8,6 +8,7 @@
 
 #include "source/base/reason.h"
 #include "source/observe/testing/exchange.h"
+#include "source/router/mirror.h"
 
 namespace sluice {
 namespace {
@@ -18,12 +19,13 @@ using std::chrono::milliseconds;
 // cancelled.
 class ScriptedCluster final : public Cluster {
  public:
-  ScriptedCluster(stats::Store& store, uint32_t max_retries)
-      : Cluster(Settings(), Config(max_retries), store.Root().Sub("cluster").Sub("c"),
-                SocketDialer(), 1) {}
+  ScriptedCluster(stats::Store& store, uint32_t max_retries, Duration max_stream_duration)
+      : Cluster(Settings(max_stream_duration), Config(max_retries),
+                store.Root().Sub("cluster").Sub("c"), SocketDialer(), 1) {}
 
-  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions&, Exchange&) const override {
+  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange&) const override {
     ++picks;
+    last_hash = options.hash;
     if (on_pick) on_pick();
     if (script.empty()) {
       co_await Sleep(std::chrono::hours(1));
@@ -34,15 +36,19 @@ class ScriptedCluster final : public Cluster {
     co_return MakeError(reason);
   }
   std::vector<HostView> Hosts() const override { return {}; }
+  bool uses_hash() const override { return hashes; }
   void DropPools(int) const override {}
 
   mutable std::deque<Reason> script;
   mutable int picks = 0;
+  mutable uint64_t last_hash = 0;
+  bool hashes = false;
   std::function<void()> on_pick;
 
  private:
-  static ClusterSettings Settings() {
+  static ClusterSettings Settings(Duration max_stream_duration) {
     ClusterSettings settings;
+    settings.max_stream_duration = max_stream_duration;
     settings.name = "c";
     return settings;
   }
@@ -55,7 +61,8 @@ class ScriptedCluster final : public Cluster {
 };
 
 struct Setting {
-  explicit Setting(uint32_t breaker_retries = 3) : cluster(store, breaker_retries) {
+  explicit Setting(uint32_t breaker_retries = 3, Duration max_stream_duration = {})
+      : cluster(store, breaker_retries, max_stream_duration) {
     route.cluster_name = "c";
     exchange.set_route(&route);
     exchange.set_request_head(std::make_unique<RequestHead>());
@@ -132,7 +139,7 @@ TEST_CASE("no cluster", "[router]") {
 TEST_CASE("a direct response", "[router]") {
   Setting setting;
   setting.route.action = Route::Action::kDirectResponse;
-  setting.route.direct = std::make_shared<DirectResponse>(DirectResponse{418, "tea"});
+  setting.route.direct = std::make_shared<DirectResponse>(DirectResponse{418, "tea", nullptr, {}});
   const Response response = setting.Handle();
   CHECK(response.head->status == 418);
   CHECK(response.head->headers.Get("content-type") == "text/plain");
@@ -237,6 +244,70 @@ TEST_CASE("each try has its own timeout", "[router]") {
   CHECK(setting.ClusterCount("upstream_rq_per_try_timeout") == 2);
 }
 
+TEST_CASE("each try has its own patience", "[router]") {
+  Setting setting;
+  setting.SetRetries("5xx", 1);
+  auto policy = std::make_shared<RetryPolicy>(*setting.route.retry);
+  policy->per_try_idle_timeout = milliseconds(20);
+  setting.route.retry = policy;
+  CHECK(setting.Handle().head->status == 504);
+  CHECK(setting.cluster.picks == 2);
+  CHECK(setting.exchange.details() == "upstream_per_try_idle_timeout");
+  CHECK(setting.ClusterCount("upstream_rq_per_try_idle_timeout") == 2);
+}
+
+TEST_CASE("the cluster's max_stream_duration", "[router]") {
+  Setting setting(3, milliseconds(10));
+  CHECK(setting.Handle().head->status == 504);
+  CHECK(setting.answer == "upstream max stream duration reached");
+  CHECK(setting.Has(ResponseFlag::kUpstreamMaxStreamDurationReached));
+  CHECK(setting.ClusterCount("upstream_rq_max_duration_reached") == 1);
+}
+
+TEST_CASE("an answer tells of the attempts before", "[router]") {
+  Setting setting;
+  setting.SetRetries("5xx", 1);
+  setting.route.response_attempt_count = true;
+  setting.cluster.script = {Reason::kConnectRefused, Reason::kConnectRefused};
+  const Response response = setting.Handle();
+  CHECK(response.head->headers.Get("x-envoy-attempt-count") == "2");
+  CHECK(setting.answer ==
+        "upstream connect error or disconnect/reset before headers. retried and the latest reset "
+        "reason: remote connection failure");
+}
+
+TEST_CASE("an internal client may want 204 for a timeout", "[router]") {
+  Setting setting;
+  Headers& headers = setting.exchange.request_head()->headers;
+  headers.AddCopy("x-envoy-internal", "true");
+  headers.AddCopy("x-envoy-upstream-rq-timeout-ms", "10");
+  headers.AddCopy("x-envoy-upstream-rq-timeout-alt-response", "1");
+  CHECK(setting.Handle().head->status == 204);
+  CHECK(setting.answer.empty());
+  CHECK(setting.ClusterCount("upstream_rq_204") == 1);
+}
+
+TEST_CASE("a hash is computed for balancers that want one", "[router]") {
+  envoy::config::route::v3::RouteAction action;
+  action.add_hash_policy()->mutable_header()->set_header_name("x-user");
+  for (const bool hashes : {true, false}) {
+    Setting setting;
+    config::Diagnostics diagnostics;
+    setting.route.hash = HashPolicies::Build(action.hash_policy(), "", diagnostics);
+    setting.cluster.hashes = hashes;
+    setting.cluster.script = {Reason::kNoHealthyUpstream};
+    setting.exchange.request_head()->headers.AddCopy("x-user", "ann");
+    setting.Handle();
+    CHECK((setting.cluster.last_hash != 0) == hashes);
+  }
+}
+
+TEST_CASE("a shadow's host", "[mirror]") {
+  CHECK(ShadowHost("a.t") == "a.t-shadow");
+  CHECK(ShadowHost("a.t:80") == "a.t-shadow:80");
+  CHECK(ShadowHost("[::1]:80") == "[::1]-shadow:80");
+}
+
 // Never gives anything.
 class SilentBody final : public Body {
  public:
@@ -260,7 +331,7 @@ TEST_CASE("the route's timeout ends an answer that has begun", "[router]") {
   const RouterStats stats(setting.store.Root().Sub("http").Sub("p"));
   RoutedBody body(exchange, setting.cluster, stats, Now());
   body.timer().Start(milliseconds(10), true);
-  body.Carry(std::make_unique<SilentBody>());
+  body.Carry(std::make_unique<SilentBody>(), {});
   absl::Status status;
   exchange.worker().scope().Spawn(ReadRouted(setting, body, &status), exchange.canceller());
   exchange.worker().Run();

@@ -24,12 +24,8 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
   if (common.has_idle_timeout()) settings.idle_timeout = ToDuration(common.idle_timeout());
   if (common.has_max_connection_duration())
     settings.max_connection_duration = ToDuration(common.max_connection_duration());
-  if (common.has_max_stream_duration()) {
-    context.Error(
-        config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
-            ".common_http_protocol_options.max_stream_duration",
-        "is not supported on clusters yet: set it on the route or the connection manager");
-  }
+  if (common.has_max_stream_duration())
+    settings.max_stream_duration = ToDuration(common.max_stream_duration());
   if (common.has_max_headers_count())
     settings.max_response_headers = common.max_headers_count().value();
   if (common.has_max_requests_per_connection())

@@ -102,6 +102,8 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
   Address client = peer;
   const auto forwarded_for = headers.GetJoined(HeaderId::kXForwardedFor);
   const bool edge = settings.use_remote_address;
+  bool may_be_internal =
+      !forwarded_for.has_value() || forwarded_for->find(',') == std::string_view::npos;
   if (edge) {
     if (settings.xff_num_trusted_hops > 0 && forwarded_for.has_value()) {
       if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops - 1);
@@ -111,14 +113,17 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
     if (!settings.skip_xff_append && peer.is_ip())
       headers.Append(HeaderId::kXForwardedFor, peer.IpString());
     if (settings.xff_num_trusted_hops == 0) headers.Remove(HeaderId::kXForwardedProto);
+  } else if (!settings.detections.empty()) {
+    const DetectedClient found = DetectClient(settings.detections, peer, head);
+    if (found.address.is_set()) client = found.address;
+    may_be_internal = found.may_be_internal;
+    if (found.appends && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
   } else if (forwarded_for.has_value()) {
     if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops);
         hop.is_set())
       client = hop;
   }
-  const bool internal =
-      IsInternal(settings, client) &&
-      (!forwarded_for.has_value() || forwarded_for->find(',') == std::string_view::npos);
+  const bool internal = may_be_internal && IsInternal(settings, client);
   if (edge && !internal) {
     headers.RemoveIf(IsInternalHeader);
     if (client.is_ip()) headers.Set(HeaderId::kXEnvoyExternalAddress, client.IpString());

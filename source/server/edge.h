@@ -9,6 +9,7 @@
 #include "source/async/worker.h"
 #include "source/http/message.h"
 #include "source/net/address.h"
+#include "source/server/client_address.h"
 #include "source/upstream/address_filter.h"
 
 namespace sluice {
@@ -23,6 +24,7 @@ struct EdgeSettings {
   bool unix_sockets_are_internal = false;
   AddressMatcher internal_ranges;  // empty: nobody is internal
   bool has_internal_ranges = false;
+  std::vector<ClientDetection> detections;  // in place of xff_num_trusted_hops
   std::string via;
 };
 

@@ -1,5 +1,7 @@
 // HttpConnectionManager from its configuration. Main thread, while a configuration is loaded.
 #include "api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "api/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.pb.h"
+#include "api/envoy/extensions/request_id/uuid/v3/uuid.pb.h"
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
 #include "source/server/http_connection_manager.h"
@@ -83,6 +85,8 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
     return entry.create_route(any, inner);
   };
   routes.runtime = context.server.runtime;
+  const stats::Scope root = context.server.stats.Root();
+  routes.stats = &root;
   routes.cluster_exists = [&](std::string_view name) { return context.server.clusters.Has(name); };
   return RouteTable::Build(config.route_config(), routes);
 }
@@ -97,6 +101,11 @@ EdgeSettings BuildEdge(const Proto& config, FactoryContext& context) {
       !config.has_generate_request_id() || config.generate_request_id().value();
   edge.preserve_external_request_id = config.preserve_external_request_id();
   edge.via = config.via();
+  edge.detections = BuildClientDetections(config.original_ip_detection_extensions(), context);
+  if (!edge.detections.empty() && (edge.use_remote_address || edge.xff_num_trusted_hops > 0)) {
+    context.Error("original_ip_detection_extensions",
+                  "cannot be combined with use_remote_address or xff_num_trusted_hops");
+  }
   edge.unix_sockets_are_internal = config.internal_address_config().unix_sockets();
   const auto& ranges = config.internal_address_config().cidr_ranges();
   for (int i = 0; i < ranges.size(); ++i) {
@@ -110,6 +119,28 @@ EdgeSettings BuildEdge(const Proto& config, FactoryContext& context) {
     edge.has_internal_ranges = true;
   }
   return edge;
+}
+
+HeaderEdits BuildEarlyEdits(const Proto& config, FactoryContext& context) {
+  // One list: an extension after another.
+  google::protobuf::RepeatedPtrField<envoy::config::common::mutation_rules::v3::HeaderMutation> all;
+  for (int i = 0; i < config.early_header_mutation_extensions_size(); ++i) {
+    envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation one;
+    if (config.early_header_mutation_extensions(i).typed_config().UnpackTo(&one)) {
+      all.MergeFrom(one.mutations());
+    } else {
+      context.Error(Cat("early_header_mutation_extensions[", i, "]"),
+                    "use envoy.http.early_header_mutation.header_mutation");
+    }
+  }
+  return HeaderEdits::Build(all, context.path + ".early_header_mutation_extensions",
+                            context.server.diagnostics);
+}
+
+void CheckRequestId(const Proto& config, FactoryContext& context) {
+  using Uuid = envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
+  if (config.has_request_id_extension() && !config.request_id_extension().typed_config().Is<Uuid>())
+    context.Error("request_id_extension", "use envoy.request_id.uuid");
 }
 
 PathSettings BuildPath(const Proto& config) {
@@ -184,6 +215,8 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   if (!config.server_name().empty()) settings.server_name = config.server_name();
   settings.server_header =
       static_cast<HcmSettings::ServerHeader>(config.server_header_transformation());
+  settings.early_edits = BuildEarlyEdits(config, context);
+  CheckRequestId(config, context);
   settings.edge = BuildEdge(config, context);
   settings.path = BuildPath(config);
   settings.default_host_http_10 = config.http_protocol_options().default_host_for_http_10();
@@ -191,6 +224,11 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   settings.strip_matching_host_port = config.strip_matching_host_port();
   if (settings.strip_any_host_port && settings.strip_matching_host_port) {
     context.Error("strip_any_host_port", "cannot be combined with strip_matching_host_port");
+  }
+  if (config.has_local_reply_config()) {
+    settings.local_replies =
+        LocalReplies::Build(config.local_reply_config(), context.path + ".local_reply_config",
+                            context.server.diagnostics, context.server.runtime);
   }
   settings.strip_trailing_host_dot = config.strip_trailing_host_dot();
   settings.request_id_in_response = config.always_set_request_id_in_response();

@@ -48,6 +48,7 @@ namespace sluice {
   X(Counter, downstream_rq_3xx)                             \
   X(Counter, downstream_rq_4xx)                             \
   X(Counter, downstream_rq_5xx)                             \
+  X(Counter, passthrough_internal_redirect_no_route)        \
   X(Gauge, downstream_cx_active)                            \
   X(Gauge, downstream_cx_http1_active)                      \
   X(Gauge, downstream_cx_upgrades_active)                   \

@@ -7,6 +7,8 @@
 namespace sluice {
 namespace {
 
+constexpr size_t kMaxLocalReply = 16 * 1024 * 1024;
+
 Response Refuse(Exchange& exchange, int status, std::string_view body, std::string_view details) {
   exchange.set_details(details);
   exchange.set_local_reply_body(body);
@@ -50,6 +52,21 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
     exchange.scope().Spawn(LogPeriodically(*this, exchange));
   Response response = refused.has_value() ? *std::move(refused)
                                           : co_await Next(*chain_, exchange, 0)(std::move(request));
+  while (InternalRedirects* redirects = FindRedirects(exchange)) {
+    if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
+    response = Response();
+    exchange.set_details("");
+    refused = FindRoute(head, exchange);
+    BodyPtr body = redirects->body == nullptr ? nullptr : redirects->body->Play();
+    response = refused.has_value()
+                   ? *std::move(refused)
+                   : co_await Next(*chain_, exchange, 0)(Request{&head, std::move(body)});
+  }
+  if (response.head->is_local && settings_.local_replies != nullptr) {
+    // What the filters made of it is one text, and small.
+    auto body = co_await ReadAll(response.body.get(), kMaxLocalReply);
+    settings_.local_replies->Rewrite(response, body.ok() ? *body : std::string(), exchange);
+  }
   Finish(response, head);
   co_return response;
 }
@@ -68,9 +85,29 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
   if (head.version == HttpVersion::kHttp10 && head.authority.empty())
     head.authority = settings_.default_host_http_10;
   StripHost(head, connection.local.port());
+  if (!settings_.early_edits.empty()) settings_.early_edits.Apply(head.headers, exchange);
   exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local,
                                         connection.is_tls, exchange.worker().rng(), head));
-  const Route* route = routes_->Select(head, exchange.worker().rng());
+  TakeInternalHeaders(head);
+  return FindRoute(head, exchange);
+}
+
+// Whether the redirect can be followed; else the request is again what it was.
+bool HttpConnectionManager::HasRoute(const InternalRedirects& redirects, RequestHead& head,
+                                     Exchange& exchange) const {
+  if (routes_->Select(head, exchange) != nullptr) return true;
+  stats_.passthrough_internal_redirect_no_route.Add();
+  exchange.set_details("via_upstream");
+  head.method = redirects.method;
+  head.scheme = redirects.scheme;
+  head.authority = redirects.authority;
+  head.path = redirects.path;
+  return false;
+}
+
+std::optional<Response> HttpConnectionManager::FindRoute(RequestHead& head,
+                                                         Exchange& exchange) const {
+  const Route* route = routes_->Select(head, exchange);
   exchange.set_route(route);
   if (!UpgradeAllowed(route, settings_.upgrades, head)) {
     stats_.downstream_rq_ws_on_non_ws_route.Add();
@@ -107,6 +144,13 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
   Response redirect = Refuse(exchange, 307, "", "path_normalization_failed");
   redirect.head->headers.AddCopy(HeaderId::kLocation, verdict.path);
   return redirect;
+}
+
+// internal_only_headers are believed of internal clients, and where this is not the edge.
+void HttpConnectionManager::TakeInternalHeaders(RequestHead& head) const {
+  if (!settings_.edge.use_remote_address) return;
+  if (head.headers.Get(HeaderId::kXEnvoyInternal) == "true") return;
+  for (const std::string& name : routes_->internal_only_headers()) head.headers.Remove(name);
 }
 
 // The port of a request's host may be dropped for matching and for the origin; where it says which
@@ -159,6 +203,8 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   }
   if (result.status == 431) stats_.downstream_rq_too_large.Add();
   Response response = Refuse(exchange, result.status, result.body, result.details);
+  if (settings_.local_replies != nullptr)
+    settings_.local_replies->Rewrite(response, result.body, exchange);
   response.head->headers.Add(HeaderId::kServer, settings_.server_name);
   return response;
 }

@@ -16,6 +16,7 @@
 #include "source/router/upgrade.h"
 #include "source/server/edge.h"
 #include "source/server/hcm_stats.h"
+#include "source/server/local_reply.h"
 
 namespace sluice {
 
@@ -23,6 +24,7 @@ struct HcmSettings {
   enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
   std::string server_name = "envoy";  // Envoy's default, on which scripts depend
   ServerHeader server_header = ServerHeader::kOverwrite;
+  HeaderEdits early_edits;  // early_header_mutation_extensions
   EdgeSettings edge;
   PathSettings path;
   std::string default_host_http_10;  // of HTTP/1.0 requests without a Host
@@ -34,6 +36,7 @@ struct HcmSettings {
   bool log_tunnel = false;
   Duration log_interval{};  // a line every so often; zero: none
   UpgradeSet upgrades;
+  std::shared_ptr<const LocalReplies> local_replies;  // null: they stay as they are
   ServerSessionSettings session;
 };
 
@@ -55,7 +58,10 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
 
  private:
   std::optional<Response> Prepare(RequestHead& head, Exchange& exchange) const;
+  bool HasRoute(const InternalRedirects& redirects, RequestHead& head, Exchange& exchange) const;
+  std::optional<Response> FindRoute(RequestHead& head, Exchange& exchange) const;
   std::optional<Response> CheckTarget(RequestHead& head, Exchange& exchange) const;
+  void TakeInternalHeaders(RequestHead& head) const;
   void StripHost(RequestHead& head, uint16_t listener_port) const;
   void Finish(Response& response, const RequestHead& head) const;
   void Log(Exchange& exchange, std::string_view type) const;

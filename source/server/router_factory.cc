@@ -18,6 +18,9 @@ void RegisterRouter(Registry& registry) {
           return clusters.Find(name, worker);
         };
         settings.suppress_envoy_headers = config.suppress_envoy_headers();
+        settings.respect_expected_rq_timeout = config.respect_expected_rq_timeout();
+        settings.strict_check_headers.assign(config.strict_check_headers().begin(),
+                                             config.strict_check_headers().end());
         return std::make_unique<Router>(std::move(settings), context.scope);
       });
 }

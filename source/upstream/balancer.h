@@ -22,6 +22,8 @@ class Balancer {
   /// thread.
   virtual EndpointPtr Pick(const EndpointList& endpoints, uint64_t hash, PickState& state,
                            Rng& rng) const = 0;
+  /// Whether it looks at `hash`: a request's is computed only then.
+  virtual bool uses_hash() const { return false; }
 };
 
 std::unique_ptr<const Balancer> RoundRobin();

@@ -2,6 +2,8 @@
 // threads.
 #include "source/upstream/cluster.h"
 
+#include <algorithm>
+
 #include "source/base/reason.h"
 #include "source/upstream/conn_pool.h"
 
@@ -74,9 +76,11 @@ class CountedBody final : public Body, public Pooled<CountedBody> {
 };
 
 // auto_host_rewrite: the origin sees its own name.
-void RewriteHost(RequestHead& head, const Endpoint& endpoint, bool append_x_forwarded_host) {
+void RewriteHost(RequestHead& head, const Endpoint& endpoint, const SendOptions& options) {
   if (endpoint.hostname().empty()) return;
-  if (append_x_forwarded_host) head.headers.Append(HeaderId::kXForwardedHost, head.authority);
+  if (options.original_host_header) head.headers.Set("x-envoy-original-host", head.authority);
+  if (options.append_x_forwarded_host)
+    head.headers.Append(HeaderId::kXForwardedHost, head.authority);
   head.authority = head.arena.Copy(endpoint.hostname());
 }
 
@@ -101,6 +105,12 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
 }
 
 Cluster::~Cluster() = default;
+
+bool AttemptedHosts::Has(const Endpoint& endpoint) const {
+  return std::any_of(hosts.begin(), hosts.end(), [&](const EndpointPtr& host) {
+    return host->address() == endpoint.address();
+  });
+}
 
 std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
   std::weak_ptr<HostStats>& known = hosts_[key];
@@ -132,10 +142,18 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
       stats_.upstream_cx_none_healthy.Add();
     co_return endpoint.status();
   }
+  if (options.attempted != nullptr) {
+    AttemptedHosts& attempted = *options.attempted;
+    for (uint32_t i = 0; i < attempted.selections && attempted.Has(**endpoint); ++i) {
+      auto other = co_await Pick(options, exchange);
+      if (!other.ok()) break;
+      endpoint = std::move(other);
+    }
+    attempted.hosts.push_back(*endpoint);
+  }
   exchange.upstream.host_name = (*endpoint)->hostname();
   exchange.upstream.remote = (*endpoint)->address();
-  if (options.auto_host_rewrite)
-    RewriteHost(*request.head, **endpoint, options.append_x_forwarded_host);
+  if (options.auto_host_rewrite) RewriteHost(*request.head, **endpoint, options);
   stats_.upstream_rq_total.Add();
   const HostStats& host = (*endpoint)->stats();
   host.rq_total.Add();

@@ -33,17 +33,27 @@ struct ClusterSettings {
   size_t max_response_headers_bytes = 60 * 1024;
   size_t buffer_limit = 1024 * 1024;
   DialOptions dial;
+  Duration max_stream_duration{};  // of a request and its response
   bool is_tls = false;
+};
+
+/// Where earlier attempts of one request went, so that the next one can go elsewhere.
+struct AttemptedHosts {
+  EndpointList hosts;
+  uint32_t selections = 1;  // how often another endpoint is asked for
+  bool Has(const Endpoint& endpoint) const;
 };
 
 /// One attempt's wishes.
 struct SendOptions {
   Priority priority = Priority::kDefault;
-  uint64_t hash = 0;
+  uint64_t hash = 0;        // of the request, for balancers that use one; 0: it has none
   Duration idle_timeout{};  // between bytes; zero: none
   bool auto_host_rewrite =
       false;  // the request's authority becomes the endpoint's hostname, where it has one ...
   bool append_x_forwarded_host = false;  // ... and x-forwarded-host gets the old one appended
+  bool original_host_header = false;     // ... and x-envoy-original-host gets it, too
+  AttemptedHosts* attempted = nullptr;   // avoided where possible, and added to; null: do not care
 };
 
 class Cluster {
@@ -64,6 +74,8 @@ class Cluster {
   /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such
   /// clusters only.
   virtual bool is_dynamic() const { return false; }
+  /// True when Pick looks at SendOptions::hash.
+  virtual bool uses_hash() const { return false; }
   /// The cache of a dynamic cluster; null for others.
   virtual DnsCache* dns_cache() const { return nullptr; }
 

@@ -21,6 +21,7 @@ class EndpointCluster : public Cluster {
                                          Exchange& exchange) const override;
   std::vector<HostView> Hosts() const override;
   void DropPools(int worker) const override;
+  bool uses_hash() const override { return balancer_->uses_hash(); }
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override { workers_ = &workers; }
 
   /// Main thread: replaces the endpoints; those that stay the same keep their pools.

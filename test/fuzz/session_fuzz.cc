@@ -115,7 +115,7 @@ std::pair<StreamPtr, StreamPtr> MakePair(Worker& worker, const Options& options)
   if constexpr (requires { MemoryPair(options); }) {
     return MemoryPair(options);
   } else {
-    return MemoryPair(worker.executor(), options);
+    return MemoryPair(options);
   }
 }
 

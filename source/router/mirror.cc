@@ -1,0 +1,212 @@
+// Copies of requests. Worker thread only.
+#include "source/router/mirror.h"
+
+#include "source/base/reason.h"
+#include "source/base/strings.h"
+#include "source/router/domain_table.h"
+#include "source/router/routed_body.h"
+
+namespace sluice {
+namespace {
+
+// Bytes on their way from the request to one copy.
+class BodyPipe {
+ public:
+  BodyPipe(Worker& worker, size_t limit) : limit_(limit) {}
+
+  void Put(std::string_view data) {
+    if (waiting_.size() + data.size() > limit_) return Fail();
+    if (failed_) return;
+    waiting_.append(data);
+    changed_.Set();
+  }
+  void End() {
+    ended_ = true;
+    changed_.Set();
+  }
+  void Fail() {
+    if (ended_) return;
+    failed_ = true;
+    waiting_ = std::string();
+    changed_.Set();
+  }
+
+  Task<absl::StatusOr<Chunk>> Take() {
+    while (!failed_ && !ended_ && waiting_.empty()) {
+      changed_.Clear();
+      if (!co_await changed_.Wait()) co_return MakeError(Reason::kCancelled);
+    }
+    if (failed_) co_return MakeError(Reason::kCancelled);
+    Chunk chunk = waiting_.empty() ? Chunk() : Chunk::Copy(waiting_);
+    waiting_.clear();
+    co_return chunk;
+  }
+  bool Ready() const { return failed_ || ended_ || !waiting_.empty(); }
+
+ private:
+  const size_t limit_;
+  Event changed_;
+  std::string waiting_;
+  bool ended_ = false;
+  bool failed_ = false;
+};
+using BodyPipePtr = std::shared_ptr<BodyPipe>;
+
+// The request's own body, which tells the pipes what is read of it.
+class TeeBody final : public Body {
+ public:
+  TeeBody(BodyPtr source, std::vector<BodyPipePtr> pipes)
+      : source_(std::move(source)), pipes_(std::move(pipes)) {}
+  // Half a request is none.
+  ~TeeBody() override {
+    for (const BodyPipePtr& pipe : pipes_) pipe->Fail();
+  }
+
+  Task<absl::StatusOr<Chunk>> Read() override {
+    auto chunk = co_await source_->Read();
+    for (const BodyPipePtr& pipe : pipes_) {
+      if (!chunk.ok()) {
+        pipe->Fail();
+      } else if (chunk->empty()) {
+        pipe->End();
+      } else {
+        pipe->Put(chunk->data);
+      }
+    }
+    co_return chunk;
+  }
+  bool Ready() const override { return source_->Ready(); }
+  std::optional<uint64_t> Length() const override { return source_->Length(); }
+  Headers* trailers() override { return source_->trailers(); }
+
+ private:
+  const BodyPtr source_;
+  const std::vector<BodyPipePtr> pipes_;
+};
+
+// The body of a copy.
+class PipeBody final : public Body {
+ public:
+  PipeBody(BodyPipePtr pipe, std::optional<uint64_t> length)
+      : pipe_(std::move(pipe)), left_(length) {}
+
+  Task<absl::StatusOr<Chunk>> Read() override {
+    auto chunk = co_await pipe_->Take();
+    if (chunk.ok() && left_.has_value()) *left_ -= std::min<uint64_t>(*left_, chunk->data.size());
+    co_return chunk;
+  }
+  bool Ready() const override { return pipe_->Ready(); }
+  std::optional<uint64_t> Length() const override { return left_; }
+
+ private:
+  const BodyPipePtr pipe_;
+  std::optional<uint64_t> left_;
+};
+
+struct CopyParts {
+  CopyParts(Worker& worker, const ConnectionFacts& facts)
+      : own_connection(facts) {}
+  ConnectionFacts own_connection;
+  Scope own_scope;
+  Canceller own_canceller;
+};
+
+// The exchange of a copy: nobody waits for it.
+class CopyExchange final : private CopyParts, public Exchange {
+ public:
+  explicit CopyExchange(Exchange& original)
+      : CopyParts(original.worker(), original.connection()),
+        Exchange(original.worker(), own_scope, own_canceller, own_connection) {
+    set_remote_address(original.remote_address());
+    time.start = time.request_received = Now();
+    egress_guard = original.egress_guard;
+  }
+  Task<absl::Status> SendInterim(ResponseHeadPtr) override { co_return absl::OkStatus(); }
+  void LimitIdle(Duration) override {}
+  void LimitDuration(Duration) override {}
+  void Touch() override {}
+};
+
+RequestHeadPtr CopyHead(const RequestHead& head, const MirrorPolicy& mirror) {
+  auto copy = std::make_unique<RequestHead>();
+  copy->method = copy->arena.Copy(head.method);
+  copy->scheme = copy->arena.Copy(head.scheme);
+  copy->path = copy->arena.Copy(head.path);
+  copy->version = head.version;
+  for (const Header& header : head.headers) copy->headers.AddCopy(header.name, header.value);
+  copy->headers.Set(HeaderId::kXEnvoyInternal, "true");
+  std::string host(mirror.host.empty() ? head.authority : std::string_view(mirror.host));
+  if (mirror.host.empty() && mirror.marks_host) host = ShadowHost(host);
+  copy->authority = copy->arena.Copy(host);
+  return copy;
+}
+
+Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
+  Request request{exchange.request_head(), std::move(body)};
+  auto response = co_await cluster.Send(request, exchange, SendOptions());
+  if (!response.ok()) {
+    if (const int status = MeaningOf(ReasonOf(response.status())).status; status != 0)
+      CountAnswer(cluster, status, exchange);
+    co_return;
+  }
+  CountAnswer(cluster, response->head->status, exchange);
+  while (response->body != nullptr) {
+    auto chunk = co_await response->body->Read();
+    if (!chunk.ok() || chunk->empty()) break;
+  }
+}
+
+Task<> RunCopy(std::shared_ptr<CopyExchange> exchange, const Cluster& cluster, BodyPtr body,
+               Duration timeout) {
+  Worker& worker = exchange->worker();
+  {
+    Deadline deadline(worker.wheel(), exchange->canceller(), timeout);
+    co_await Receive(*exchange, cluster, std::move(body));
+    if (deadline.Expired()) cluster.stats().upstream_rq_timeout.Add();
+  }
+  exchange->scope().Cancel();
+  co_await exchange->scope().Join();
+  // Its canceller is this task's own: it may go only when the task has ended.
+  worker.Post([kept = std::move(exchange)] {});
+}
+
+}  // namespace
+
+std::string ShadowHost(std::string_view host) {
+  const std::string_view port = PortOf(host);
+  return Cat(host.substr(0, host.size() - port.size()), "-shadow", port);
+}
+
+BodyPtr SendCopies(
+    const std::vector<MirrorPolicy>& mirrors, Duration timeout,
+    const std::function<const Cluster*(std::string_view name, const Worker& worker)>& find_cluster,
+    const RequestHead& head, BodyPtr body, Exchange& exchange) {
+  // A tunnel is no message that could be sent twice.
+  if (head.is_connect() || !head.upgrade.empty()) return body;
+  Worker& worker = exchange.worker();
+  std::vector<BodyPipePtr> pipes;
+  for (const MirrorPolicy& mirror : mirrors) {
+    if (mirror.share.has_value() && !mirror.share->Draw(worker.rng())) continue;
+    const std::string_view name = mirror.cluster_header.empty()
+                                      ? std::string_view(mirror.cluster)
+                                      : head.headers.Get(mirror.cluster_header).value_or("");
+    const Cluster* cluster = find_cluster(name, worker);
+    if (cluster == nullptr) continue;
+    auto copy = std::make_shared<CopyExchange>(exchange);
+    copy->set_request_head(CopyHead(head, mirror));
+    copy->upstream.cluster_name = cluster->name();
+    if (mirror.edits != nullptr) mirror.edits->Apply(copy->request_head()->headers, *copy);
+    BodyPtr copied_body;
+    if (body != nullptr) {
+      pipes.push_back(std::make_shared<BodyPipe>(worker, cluster->settings().buffer_limit));
+      copied_body = std::make_unique<PipeBody>(pipes.back(), body->Length());
+    }
+    Canceller& canceller = copy->canceller();
+    worker.scope().Spawn(RunCopy(std::move(copy), *cluster, std::move(copied_body), timeout),
+                         canceller);
+  }
+  if (pipes.empty()) return body;
+  return std::make_unique<TeeBody>(std::move(body), std::move(pipes));
+}
+
+}  // namespace sluice
