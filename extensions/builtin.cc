@@ -10,8 +10,8 @@
 #include "extensions/filters/http/egress_guard/filter.h"
 #include "extensions/filters/http/header_mutation/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
-#include "source/server/cluster_factory.h"
 #include "source/server/http_connection_manager.h"
+#include "source/server/load_balancing.h"
 #include "source/server/router_factory.h"
 
 namespace sluice {

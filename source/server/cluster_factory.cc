@@ -1,11 +1,10 @@
 // See cluster_factory.h.
 #include "source/server/cluster_factory.h"
 
-#include "api/envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
-#include "api/envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
-#include "api/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
 #include "api/envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "source/config/durations.h"
+#include "source/server/health_check.h"
+#include "source/server/load_balancing.h"
 #include "source/upstream/dns_cache_manager.h"
 #include "source/upstream/dns_config.h"
 #include "source/upstream/endpoint_cluster.h"
@@ -42,6 +41,7 @@ void ReadSettings(ClusterFactoryContext& context) {
   const v3::Cluster& config = context.config;
   ClusterSettings& settings = context.settings;
   settings.name = config.name();
+  settings.main = &context.server.main;
   if (config.has_connect_timeout()) settings.connect_timeout = ToDuration(config.connect_timeout());
   if (config.has_per_connection_buffer_limit_bytes())
     settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
@@ -67,47 +67,41 @@ void ReadSettings(ClusterFactoryContext& context) {
   }
 }
 
-// The balancer: of a load_balancing_policy list the first that is known, else that of lb_policy.
-std::unique_ptr<const Balancer> BuildBalancer(ClusterFactoryContext& context) {
-  const v3::Cluster& config = context.config;
-  for (int i = 0; i < config.load_balancing_policy().policies_size(); ++i) {
-    const auto& policy = config.load_balancing_policy().policies(i).typed_extension_config();
-    const auto* entry =
-        context.server.registry.balancers().Find(policy.name(), policy.typed_config().type_url());
-    if (entry == nullptr) continue;
-    FactoryContext inner{context.server,
-                         Cat(context.path, ".load_balancing_policy.policies[", i,
-                             "].typed_extension_config.typed_config"),
-                         context.scope};
-    auto balancer = entry->create(policy.typed_config(), inner);
-    if (balancer.ok()) return *std::move(balancer);
-    inner.Error("", Std(balancer.status().message()));
-    return nullptr;
-  }
-  if (config.has_load_balancing_policy()) {
-    context.Error("load_balancing_policy",
-                  "none of the policies is supported: use round_robin, least_request or random");
-    return nullptr;
-  }
-  switch (config.lb_policy()) {
-    case v3::Cluster::LEAST_REQUEST:
-      return LeastRequest(2);
-    case v3::Cluster::RANDOM:
-      return RandomChoice();
-    case v3::Cluster::CLUSTER_PROVIDED:
-      context.Error("lb_policy", "CLUSTER_PROVIDED goes with a cluster_type only");
-      return nullptr;
-    default:
-      return RoundRobin();
-  }
-}
-
 struct ConfiguredHost {
   Endpoint::Settings settings;
   const envoy::config::core::v3::SocketAddress* socket =
       nullptr;  // null: a Unix socket, which is in settings.addresses
   std::string path;
 };
+
+EdsHealth EdsHealthOf(envoy::config::core::v3::HealthStatus status) {
+  using Status = envoy::config::core::v3::HealthStatus;
+  switch (status) {
+    case Status::UNHEALTHY:
+    case Status::TIMEOUT:
+      return EdsHealth::kUnhealthy;
+    case Status::DRAINING:
+      return EdsHealth::kDraining;
+    case Status::DEGRADED:
+      return EdsHealth::kDegraded;
+    default:
+      return EdsHealth::kHealthy;
+  }
+}
+
+void ReadHealthCheck(const envoy::config::endpoint::v3::Endpoint::HealthCheckConfig& config,
+                     ConfiguredHost& host, ClusterFactoryContext& context) {
+  Endpoint::Settings::HealthCheck& check = host.settings.health_check;
+  check.disabled = config.disable_active_health_check();
+  check.port = static_cast<uint16_t>(config.port_value());
+  check.hostname = config.hostname();
+  if (!config.has_address()) return;
+  auto address = AddressOf(config.address());
+  if (address.ok()) check.address = *address;
+  if (!address.ok())
+    context.server.diagnostics.Error(host.path + " (health_check_config.address)",
+                                     Std(address.status().message()));
+}
 
 std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
   std::vector<ConfiguredHost> hosts;
@@ -125,10 +119,10 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       host.settings.region = locality.locality().region();
       host.settings.zone = locality.locality().zone();
       host.settings.sub_zone = locality.locality().sub_zone();
-      using Health = envoy::config::core::v3::HealthStatus;
-      const Health health = endpoint.health_status();
-      host.settings.healthy =
-          health == Health::UNKNOWN || health == Health::HEALTHY || health == Health::DEGRADED;
+      host.settings.priority = locality.priority();
+      host.settings.locality_weight = locality.load_balancing_weight().value();
+      host.settings.eds_health = EdsHealthOf(endpoint.health_status());
+      ReadHealthCheck(endpoint.endpoint().health_check_config(), host, context);
       if (endpoint.endpoint().address().socket_address().protocol() !=
           envoy::config::core::v3::SocketAddress::TCP) {
         context.server.diagnostics.Error(host.path, "only TCP is supported here");
@@ -152,6 +146,7 @@ ClusterPtr BuildStatic(ClusterFactoryContext& context, std::unique_ptr<const Bal
   auto cluster = std::make_shared<EndpointCluster>(context.settings, context.config, context.scope,
                                                    context.server.dialer, context.server.workers,
                                                    std::move(balancer));
+  if (auto check = BuildHealthCheck(context)) cluster->CheckHealth(std::move(check));
   std::vector<Endpoint::Settings> settings;
   for (ConfiguredHost& host : ReadHosts(context)) {
     if (host.socket != nullptr) {
@@ -200,13 +195,21 @@ ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balanc
         "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint");
     return nullptr;
   }
-  return std::make_shared<DnsCluster>(context.settings, context.config, context.scope,
-                                      context.server.dialer, context.server.workers,
-                                      std::move(balancer), std::move(names), logical, **resolver,
-                                      context.server.main);
+  auto cluster = std::make_shared<DnsCluster>(context.settings, context.config, context.scope,
+                                              context.server.dialer, context.server.workers,
+                                              std::move(balancer), std::move(names), logical,
+                                              **resolver, context.server.main);
+  if (auto check = BuildHealthCheck(context)) cluster->CheckHealth(std::move(check));
+  return cluster;
 }
 
 ClusterPtr BuildExtension(ClusterFactoryContext& context) {
+  if (!context.config.health_checks().empty()) {
+    context.Error(
+        "health_checks",
+        "go with STATIC, STRICT_DNS and LOGICAL_DNS clusters: the hosts of others are not "
+        "known before they are asked for; use outlier_detection");
+  }
   const auto& type = context.config.cluster_type();
   const auto* entry =
       context.server.registry.clusters().Find(type.name(), type.typed_config().type_url());
@@ -244,22 +247,6 @@ ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, Serv
   if (balancer == nullptr) return nullptr;
   return config.type() == v3::Cluster::STATIC ? BuildStatic(context, std::move(balancer))
                                               : BuildDns(context, std::move(balancer));
-}
-
-void RegisterBalancers(Registry& registry) {
-  namespace lb = envoy::extensions::load_balancing_policies;
-  using Result = absl::StatusOr<std::unique_ptr<const Balancer>>;
-  registry.AddBalancer<lb::round_robin::v3::RoundRobin>(
-      "envoy.load_balancing_policies.round_robin",
-      [](const auto&, FactoryContext&) -> Result { return RoundRobin(); });
-  registry.AddBalancer<lb::random::v3::Random>(
-      "envoy.load_balancing_policies.random",
-      [](const auto&, FactoryContext&) -> Result { return RandomChoice(); });
-  registry.AddBalancer<lb::least_request::v3::LeastRequest>(
-      "envoy.load_balancing_policies.least_request",
-      [](const auto& config, FactoryContext&) -> Result {
-        return LeastRequest(config.has_choice_count() ? config.choice_count().value() : 2);
-      });
 }
 
 }  // namespace sluice

@@ -13,7 +13,4 @@ ClusterPtr BuildCluster(const envoy::config::cluster::v3::Cluster& config, const
 /// An address of the configuration. InvalidArgument for a host name.
 absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config);
 
-/// Registers the balancing policies of load_balancing_policy lists.
-void RegisterBalancers(Registry& registry);
-
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,6 +15,8 @@
 #include "source/upstream/circuit_breaker.h"
 #include "source/upstream/cluster_stats.h"
 #include "source/upstream/endpoint.h"
+#include "source/upstream/health_checker.h"
+#include "source/upstream/outlier_detection.h"
 
 namespace sluice {
 
@@ -34,6 +37,7 @@ struct ClusterSettings {
   size_t buffer_limit = 1024 * 1024;
   DialOptions dial;
   bool is_tls = false;
+  Worker* main = nullptr;  // where health is judged; null: nobody does
 };
 
 /// One attempt's wishes.
@@ -67,6 +71,9 @@ class Cluster {
   /// The cache of a dynamic cluster; null for others.
   virtual DnsCache* dns_cache() const { return nullptr; }
 
+  /// Main thread, before the workers run and before Start(): begins what watches the health of the
+  /// hosts.
+  void StartHealth();
   /// Main thread, before the workers run: begins what the cluster does in the background (DNS).
   /// `workers` outlive the cluster.
   virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
@@ -77,6 +84,11 @@ class Cluster {
   /// cluster type adds.
   virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
                                                  Exchange& exchange) const = 0;
+  /// The same where nothing has to be waited for; nullopt: ask Pick.
+  virtual std::optional<absl::StatusOr<EndpointPtr>> PickNow(const SendOptions& options,
+                                                             Exchange& exchange) const {
+    return std::nullopt;
+  }
 
   /// Worker: sends the request to an endpoint and returns the response once its head is there. The
   /// body of the response gives the connection back to its pool when it was read to a clean end. A
@@ -106,15 +118,30 @@ class Cluster {
   /// Worker: closes the pools of this worker, before it ends.
   virtual void DropPools(int worker) const = 0;
 
+  /// Main thread, before the first endpoints: has the hosts checked.
+  void CheckHealth(std::shared_ptr<const HealthCheckSettings> settings);
+
+  /// Null where none is configured.
+  const OutlierDetector* outlier_detector() const { return outlier_.get(); }
+
  protected:
   /// Main thread: the figures of the host of that name and address; successive endpoints of one
   /// host share them.
   std::shared_ptr<HostStats> StatsFor(const std::string& key);
   const stats::Scope& scope() const { return stats_.scope; }
   size_t workers() const { return workers_; }
+  /// Main thread: the health of a host has changed.
+  virtual void OnHealthChanged(const HostStats& host) {}
+  /// Null where none is configured.
+  HealthChecker* health_checker() const { return checker_.get(); }
 
  private:
   ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
+  /// Why what was picked cannot serve; counted.
+  absl::Status Refusal(const absl::StatusOr<EndpointPtr>& picked) const;
+  /// What an attempt says about its host.
+  void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response,
+             Exchange& exchange) const;
   Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange,
                                      const SendOptions& options, const Endpoint& endpoint) const;
 
@@ -126,6 +153,8 @@ class Cluster {
   std::unique_ptr<CircuitBreaker> breakers_[2];
   const ClusterStats::Breaker breaker_gauges_[2];
   StringMap<std::weak_ptr<HostStats>> hosts_;  // main thread
+  std::shared_ptr<OutlierDetector> outlier_;   // null: none
+  std::shared_ptr<HealthChecker> checker_;     // null: none
 };
 
 using ClusterPtr = std::shared_ptr<Cluster>;

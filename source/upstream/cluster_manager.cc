@@ -25,7 +25,10 @@ absl::Status ClusterManager::Add(ClusterPtr cluster) {
 
 void ClusterManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) {
   published_.Initialize(map_);
-  for (const ClusterPtr& cluster : ordered_) cluster->Start(workers);
+  for (const ClusterPtr& cluster : ordered_) {
+    cluster->StartHealth();
+    cluster->Start(workers);
+  }
 }
 
 bool ClusterManager::ready() const {

@@ -12,12 +12,14 @@ HostStats::HostStats()
       rq_success(NewCounter()),
       rq_error(NewCounter()),
       rq_timeout(NewCounter()),
+      rq_local_error(NewCounter()),
       cx_active(NewGauge()),
       rq_active(NewGauge()),
       rq_pending(NewGauge()) {}
 
 HostStats::~HostStats() {
-  for (Counter counter : {cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout})
+  for (Counter counter :
+       {cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout, rq_local_error})
     Free(counter);
   for (Gauge gauge : {cx_active, rq_active, rq_pending}) Free(gauge);
 }

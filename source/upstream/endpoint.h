@@ -1,6 +1,6 @@
-// Endpoint: one upstream host with its addresses, its figures, and on each worker its pool of
-// connections. Immutable but for the figures (counted per worker) and the pools (each touched by
-// its own worker only).
+// Endpoint: one upstream host with its addresses, its figures, its health, and on each worker its
+// pool of connections. Immutable but for the figures (counted per worker), the health
+// (host_health.h) and the pools (each touched by its own worker only).
 #pragma once
 
 #include <atomic>
@@ -10,6 +10,7 @@
 
 #include "source/base/metric.h"
 #include "source/net/address.h"
+#include "source/upstream/host_health.h"
 
 namespace sluice {
 
@@ -24,8 +25,13 @@ class HostStats {
   HostStats(const HostStats&) = delete;
 
   Counter cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+  Counter rq_local_error;  // those of rq_error that are no answer: refused, reset, timed out
   Gauge cx_active, rq_active, rq_pending;
+  mutable HostHealth health;
 };
+
+/// What the configuration (or a management server) says of an endpoint's health.
+enum class EdsHealth : uint8_t { kHealthy, kUnhealthy, kDraining, kDegraded };
 
 class Endpoint {
  public:
@@ -33,8 +39,17 @@ class Endpoint {
     std::string hostname;            // as configured, or name:port of a dynamic host
     std::vector<Address> addresses;  // tried in order; the first names the host
     uint32_t weight = 1;
+    uint32_t priority = 0;
     std::string region, zone, sub_zone;
-    bool healthy = true;
+    uint32_t locality_weight = 0;  // zero: not given
+    EdsHealth eds_health = EdsHealth::kHealthy;
+    struct HealthCheck {
+      bool disabled = false;
+      uint16_t port = 0;     // zero: that of the address
+      Address address;       // unset: that of the host
+      std::string hostname;  // of an HTTP check; empty: as the cluster's check says
+      bool operator==(const HealthCheck&) const = default;
+    } health_check;
   };
 
   Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t workers);
