@@ -1,6 +1,7 @@
 // See cluster_factory.h.
 #include "source/server/cluster_factory.h"
 
+#include "api/envoy/extensions/clusters/dns/v3/dns_cluster.pb.h"
 #include "api/envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "source/config/durations.h"
 #include "source/server/health_check.h"
@@ -37,6 +38,24 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
   context.auto_sni_and_san = upstream.auto_sni() && upstream.auto_san_validation();
 }
 
+void ReadPerHost(ClusterFactoryContext& context) {
+  const auto& all = context.config.circuit_breakers().per_host_thresholds();
+  for (int i = 0; i < all.size(); ++i) {
+    const v3::CircuitBreakers::Thresholds& thresholds = all[i];
+    if (thresholds.has_max_pending_requests() || thresholds.has_max_requests() ||
+        thresholds.has_max_retries() || thresholds.has_retry_budget() ||
+        thresholds.track_remaining()) {
+      context.Error(
+          Cat("circuit_breakers.per_host_thresholds[", i, "]"),
+          "Unsupported per_host_thresholds: only max_connections can be limited per host");
+      continue;
+    }
+    auto& limit = context.settings.max_connections_per_host[thresholds.priority()];
+    if (!limit.has_value() && thresholds.has_max_connections())
+      limit = thresholds.max_connections().value();
+  }
+}
+
 void ReadSettings(ClusterFactoryContext& context) {
   const v3::Cluster& config = context.config;
   ClusterSettings& settings = context.settings;
@@ -55,6 +74,7 @@ void ReadSettings(ClusterFactoryContext& context) {
     if (keep_alive.has_keepalive_interval())
       options.interval_seconds = static_cast<int>(keep_alive.keepalive_interval().value());
   }
+  ReadPerHost(context);
   for (const auto& [name, any] : config.typed_extension_protocol_options()) {
     const std::string field = config::EntryPath("typed_extension_protocol_options", name);
     envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
@@ -87,6 +107,14 @@ EdsHealth EdsHealthOf(envoy::config::core::v3::HealthStatus status) {
     default:
       return EdsHealth::kHealthy;
   }
+}
+
+// The endpoint's name on a ring, as its metadata gives it (envoy.lb: { hash_key }).
+std::string HashKeyOf(const envoy::config::core::v3::Metadata& metadata) {
+  const auto lb = metadata.filter_metadata().find("envoy.lb");
+  if (lb == metadata.filter_metadata().end()) return {};
+  const auto key = lb->second.fields().find("hash_key");
+  return key == lb->second.fields().end() ? "" : key->second.string_value();
 }
 
 void ReadHealthCheck(const envoy::config::endpoint::v3::Endpoint::HealthCheckConfig& config,
@@ -122,6 +150,7 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       host.settings.priority = locality.priority();
       host.settings.locality_weight = locality.load_balancing_weight().value();
       host.settings.eds_health = EdsHealthOf(endpoint.health_status());
+      host.settings.hash_key = HashKeyOf(endpoint.metadata());
       ReadHealthCheck(endpoint.endpoint().health_check_config(), host, context);
       if (endpoint.endpoint().address().socket_address().protocol() !=
           envoy::config::core::v3::SocketAddress::TCP) {
@@ -167,11 +196,17 @@ ClusterPtr BuildStatic(ClusterFactoryContext& context, std::unique_ptr<const Bal
   return cluster;
 }
 
-ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balancer> balancer) {
-  const bool logical = context.config.type() == v3::Cluster::LOGICAL_DNS;
-  const auto* resolver_config = context.config.has_typed_dns_resolver_config()
-                                    ? &context.config.typed_dns_resolver_config()
-                                    : nullptr;
+// How a DNS cluster looks its names up. `resolver`: null for the process's own.
+struct Lookup {
+  std::function<DnsTrackerOptions(std::string name)> options;
+  const envoy::config::core::v3::TypedExtensionConfig* resolver = nullptr;
+  bool logical = false;
+};
+
+ClusterPtr BuildDns(ClusterFactoryContext& context, const Lookup& lookup,
+                    std::unique_ptr<const Balancer> balancer) {
+  const bool logical = lookup.logical;
+  const auto* resolver_config = lookup.resolver;
   auto resolver = context.server.dns_caches.GetResolver(resolver_config);
   if (!resolver.ok()) {
     context.Error("typed_dns_resolver_config", Std(resolver.status().message()));
@@ -183,8 +218,7 @@ ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balanc
       context.server.diagnostics.Error(host.path, "a DNS cluster needs a socket_address");
       continue;
     }
-    DnsCluster::Name name{DnsTrackerOptionsOf(context.config, host.socket->address()),
-                          std::move(host.settings),
+    DnsCluster::Name name{lookup.options(host.socket->address()), std::move(host.settings),
                           static_cast<uint16_t>(host.socket->port_value())};
     if (name.host.hostname.empty()) name.host.hostname = host.socket->address();
     names.push_back(std::move(name));
@@ -203,8 +237,57 @@ ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balanc
   return cluster;
 }
 
+ClusterPtr BuildDnsOfType(ClusterFactoryContext& context,
+                          std::unique_ptr<const Balancer> balancer) {
+  const v3::Cluster& config = context.config;
+  Lookup lookup;
+  lookup.options = [&config](std::string name) {
+    return DnsTrackerOptionsOf(config, std::move(name));
+  };
+  if (config.has_typed_dns_resolver_config()) lookup.resolver = &config.typed_dns_resolver_config();
+  lookup.logical = config.type() == v3::Cluster::LOGICAL_DNS;
+  return BuildDns(context, lookup, std::move(balancer));
+}
+
+using DnsProto = envoy::extensions::clusters::dns::v3::DnsCluster;
+
+// The same in the words of the older fields, so that there is one reader of them.
+v3::Cluster OlderFields(const DnsProto& config) {
+  v3::Cluster older;
+  if (config.has_dns_refresh_rate()) *older.mutable_dns_refresh_rate() = config.dns_refresh_rate();
+  if (config.has_dns_failure_refresh_rate()) {
+    auto& rate = *older.mutable_dns_failure_refresh_rate();
+    *rate.mutable_base_interval() = config.dns_failure_refresh_rate().base_interval();
+    if (config.dns_failure_refresh_rate().has_max_interval())
+      *rate.mutable_max_interval() = config.dns_failure_refresh_rate().max_interval();
+  }
+  older.set_respect_dns_ttl(config.respect_dns_ttl());
+  if (config.has_dns_jitter()) *older.mutable_dns_jitter() = config.dns_jitter();
+  // The same names in the same order, behind UNSPECIFIED, which is AUTO.
+  older.set_dns_lookup_family(
+      static_cast<v3::Cluster::DnsLookupFamily>(std::max(config.dns_lookup_family() - 1, 0)));
+  return older;
+}
+
+absl::StatusOr<ClusterPtr> BuildDnsExtension(const DnsProto& config,
+                                             ClusterFactoryContext& context) {
+  std::unique_ptr<const Balancer> balancer = BuildBalancer(context);
+  if (balancer == nullptr) return Invalid("has no balancer");
+  const v3::Cluster older = OlderFields(config);
+  Lookup lookup;
+  lookup.options = [&older](std::string name) {
+    return DnsTrackerOptionsOf(older, std::move(name));
+  };
+  if (config.has_typed_dns_resolver_config()) lookup.resolver = &config.typed_dns_resolver_config();
+  lookup.logical = config.all_addresses_in_single_endpoint();
+  ClusterPtr cluster = BuildDns(context, lookup, std::move(balancer));
+  if (cluster == nullptr) return Invalid("cannot be built");
+  return cluster;
+}
+
 ClusterPtr BuildExtension(ClusterFactoryContext& context) {
-  if (!context.config.health_checks().empty()) {
+  const bool lists_hosts = context.config.cluster_type().name() == "envoy.clusters.dns";
+  if (!context.config.health_checks().empty() && !lists_hosts) {
     context.Error(
         "health_checks",
         "go with STATIC, STRICT_DNS and LOGICAL_DNS clusters: the hosts of others are not "
@@ -246,7 +329,11 @@ ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, Serv
   std::unique_ptr<const Balancer> balancer = BuildBalancer(context);
   if (balancer == nullptr) return nullptr;
   return config.type() == v3::Cluster::STATIC ? BuildStatic(context, std::move(balancer))
-                                              : BuildDns(context, std::move(balancer));
+                                              : BuildDnsOfType(context, std::move(balancer));
+}
+
+void RegisterDnsCluster(Registry& registry) {
+  registry.AddCluster<DnsProto>("envoy.clusters.dns", BuildDnsExtension);
 }
 
 }  // namespace sluice

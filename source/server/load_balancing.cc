@@ -2,7 +2,9 @@
 #include "source/server/load_balancing.h"
 
 #include "api/envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
+#include "api/envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb.h"
 #include "api/envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
+#include "api/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb.h"
 #include "api/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
 #include "source/config/durations.h"
 
@@ -41,6 +43,54 @@ void ReadLocality(const lb::common::v3::LocalityLbConfig& config, BalancerOption
   options.fail_on_panic = config.zone_aware_lb_config().fail_traffic_on_panic();
 }
 
+// The policy as its extension is configured: lb_policy and its fields say the same in other words.
+std::unique_ptr<const Balancer> FromExtension(ClusterFactoryContext& context, std::string_view name,
+                                              const google::protobuf::Message& config) {
+  google::protobuf::Any any;
+  any.PackFrom(config);
+  const auto* entry = context.server.registry.balancers().Find(name, any.type_url());
+  if (entry == nullptr) {
+    context.Error("lb_policy", "this binary was built without it");
+    return nullptr;
+  }
+  FactoryContext inner{context.server, context.path, context.scope};
+  auto balancer = entry->create(any, inner);
+  if (balancer.ok()) return *std::move(balancer);
+  context.Error("lb_policy", Std(balancer.status().message()));
+  return nullptr;
+}
+
+// What ring hash and maglev are told by common_lb_config.
+template <class Config>
+void ReadCommon(const v3::Cluster::CommonLbConfig& common, Config& config) {
+  if (common.has_locality_weighted_lb_config()) config.mutable_locality_weighted_lb_config();
+  if (!common.has_consistent_hashing_lb_config()) return;
+  const auto& hashing = common.consistent_hashing_lb_config();
+  auto& target = *config.mutable_consistent_hashing_lb_config();
+  target.set_use_hostname_for_hashing(hashing.use_hostname_for_hashing());
+  if (hashing.has_hash_balance_factor())
+    *target.mutable_hash_balance_factor() = hashing.hash_balance_factor();
+}
+
+std::unique_ptr<const Balancer> RingHashOf(ClusterFactoryContext& context) {
+  const auto& old = context.config.ring_hash_lb_config();
+  lb::ring_hash::v3::RingHash config;
+  if (old.has_minimum_ring_size()) *config.mutable_minimum_ring_size() = old.minimum_ring_size();
+  if (old.has_maximum_ring_size()) *config.mutable_maximum_ring_size() = old.maximum_ring_size();
+  if (old.hash_function() == v3::Cluster::RingHashLbConfig::MURMUR_HASH_2)
+    config.set_hash_function(lb::ring_hash::v3::RingHash::MURMUR_HASH_2);
+  ReadCommon(context.config.common_lb_config(), config);
+  return FromExtension(context, "envoy.load_balancing_policies.ring_hash", config);
+}
+
+std::unique_ptr<const Balancer> MaglevOf(ClusterFactoryContext& context) {
+  const auto& old = context.config.maglev_lb_config();
+  lb::maglev::v3::Maglev config;
+  if (old.has_table_size()) *config.mutable_table_size() = old.table_size();
+  ReadCommon(context.config.common_lb_config(), config);
+  return FromExtension(context, "envoy.load_balancing_policies.maglev", config);
+}
+
 std::unique_ptr<const Balancer> FromList(ClusterFactoryContext& context) {
   const v3::LoadBalancingPolicy& list = context.config.load_balancing_policy();
   for (int i = 0; i < list.policies_size(); ++i) {
@@ -76,6 +126,10 @@ std::unique_ptr<const Balancer> BuildBalancer(ClusterFactoryContext& context) {
     case v3::Cluster::LEAST_REQUEST:
       options.slow_start = SlowStartOf(config.least_request_lb_config().slow_start_config());
       return LeastRequest(LeastRequestOf(config.least_request_lb_config()), options);
+    case v3::Cluster::RING_HASH:
+      return RingHashOf(context);
+    case v3::Cluster::MAGLEV:
+      return MaglevOf(context);
     case v3::Cluster::RANDOM:
       return RandomChoice(options);
     case v3::Cluster::CLUSTER_PROVIDED:

@@ -67,6 +67,7 @@ class Schedule {
 
 /// A worker's own state for one list.
 struct ListState {
+  int worker = 0;
   uint64_t cursor = 0;  // rotates; starts at random so that workers do not march in step
   Schedule schedule;
 };
@@ -98,6 +99,13 @@ class Balancer {
   /// True for policies that hash: localities are not picked first, their weights are folded into
   /// those of the endpoints.
   virtual bool merges_localities() const { return false; }
+  /// Whether it looks at `hash`: a request's is computed only then.
+  virtual bool uses_hash() const { return false; }
+  /// True for policies that want to know how long answers take.
+  virtual bool measures() const { return false; }
+  /// Worker: an attempt took so long, to the head of its answer or to its failure. `time` is what
+  /// this worker keeps of that endpoint.
+  virtual void OnOutcome(ResponseTime& time, Duration taken, bool failed, TimePoint now) const {}
   /// Worker: the index of one endpoint of a list that has at least one. `hash` is the request's;
   /// zero: it has none.
   virtual size_t Pick(const PickList& list, uint64_t hash, ListState& state, Rng& rng) const = 0;

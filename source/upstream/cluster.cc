@@ -22,6 +22,13 @@ Thresholds ThresholdsOf(const v3::CircuitBreakers& config,
     if (thresholds.has_max_requests()) result.max_requests = thresholds.max_requests().value();
     if (thresholds.has_max_retries()) result.max_retries = thresholds.max_retries().value();
     result.track_remaining = thresholds.track_remaining();
+    if (thresholds.has_retry_budget()) {
+      RetryBudget& budget = result.retry_budget.emplace();
+      if (thresholds.retry_budget().has_budget_percent())
+        budget.percent = thresholds.retry_budget().budget_percent().value();
+      if (thresholds.retry_budget().has_min_retry_concurrency())
+        budget.minimum = thresholds.retry_budget().min_retry_concurrency().value();
+    }
     break;  // The first entry of a priority counts.
   }
   return result;
@@ -168,8 +175,9 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   stats_.upstream_rq_total.Add();
   endpoint.stats().rq_total.Add();
   ActiveRequest active(stats_, **std::move(picked), exchange.worker().index());
+  const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
   absl::StatusOr<Response> response = co_await Try(request, exchange, options, endpoint);
-  Judge(endpoint, response, exchange);
+  Judge(endpoint, response, exchange, start);
   if (response.ok() && response->body != nullptr) {
     response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active),
                                                    std::move(unit));
@@ -188,9 +196,10 @@ absl::Status Cluster::Refusal(const absl::StatusOr<EndpointPtr>& picked) const {
 }
 
 void Cluster::Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response,
-                    Exchange& exchange) const {
+                    Exchange& exchange, TimePoint start) const {
   const HostStats& host = endpoint.stats();
   if (response.ok()) {
+    Measure(endpoint, response->head->status >= 500, exchange, start);
     (response->head->status < 500 ? host.rq_success : host.rq_error).Add();
     if (outlier_ != nullptr) outlier_->OnAnswer(endpoint.shared_stats(), response->head->status);
     if (checker_ != nullptr &&
@@ -218,9 +227,18 @@ void Cluster::Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& re
     default:
       return;
   }
+  Measure(endpoint, true, exchange, start);
   host.rq_error.Add();
   host.rq_local_error.Add();
   if (outlier_ != nullptr) outlier_->OnLocalFailure(endpoint.shared_stats(), timed_out ? 504 : 503);
+}
+
+void Cluster::Measure(const Endpoint& endpoint, bool failed, Exchange& exchange,
+                      TimePoint start) const {
+  if (measuring_ == nullptr) return;
+  const TimePoint now = Now();
+  measuring_->OnOutcome(endpoint.response_time(exchange.worker().index()), now - start, failed,
+                        now);
 }
 
 // One request on one connection, or on a second one where the first had gone stale in the pool.
@@ -294,7 +312,9 @@ void Cluster::RefreshGauges() const {
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
     gauges.remaining_pending.Set(breaker.Remaining(Resource::kPending));
     gauges.remaining_rq.Set(breaker.Remaining(Resource::kRequests));
-    gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
+    // With a budget there is no fixed number of retries of which some remain.
+    if (!breaker.thresholds().retry_budget.has_value())
+      gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
   }
   if (checker_ != nullptr) checker_->RefreshGauges();
   const std::vector<HostView> hosts = Hosts();

@@ -35,6 +35,8 @@ struct ClusterSettings {
   size_t max_response_headers = 100;
   size_t max_response_headers_bytes = 60 * 1024;
   size_t buffer_limit = 1024 * 1024;
+  /// Connections to one host, by Priority; nullopt: no limit.
+  std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
   bool is_tls = false;
   Worker* main = nullptr;  // where health is judged; null: nobody does
@@ -130,6 +132,8 @@ class Cluster {
   std::shared_ptr<HostStats> StatsFor(const std::string& key);
   const stats::Scope& scope() const { return stats_.scope; }
   size_t workers() const { return workers_; }
+  /// The policy that wants to know how long answers take; null: nobody does.
+  void set_measuring(const Balancer& balancer) { measuring_ = &balancer; }
   /// Main thread: the health of a host has changed.
   virtual void OnHealthChanged(const HostStats& host) {}
   /// Null where none is configured.
@@ -139,9 +143,10 @@ class Cluster {
   ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
   /// Why what was picked cannot serve; counted.
   absl::Status Refusal(const absl::StatusOr<EndpointPtr>& picked) const;
-  /// What an attempt says about its host.
-  void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response,
-             Exchange& exchange) const;
+  /// What an attempt that began at `start` says about its host.
+  void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response, Exchange& exchange,
+             TimePoint start) const;
+  void Measure(const Endpoint& endpoint, bool failed, Exchange& exchange, TimePoint start) const;
   Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange,
                                      const SendOptions& options, const Endpoint& endpoint) const;
 
@@ -153,8 +158,9 @@ class Cluster {
   std::unique_ptr<CircuitBreaker> breakers_[2];
   const ClusterStats::Breaker breaker_gauges_[2];
   StringMap<std::weak_ptr<HostStats>> hosts_;  // main thread
-  std::shared_ptr<OutlierDetector> outlier_;   // null: none
-  std::shared_ptr<HealthChecker> checker_;     // null: none
+  const Balancer* measuring_ = nullptr;
+  std::shared_ptr<OutlierDetector> outlier_;  // null: none
+  std::shared_ptr<HealthChecker> checker_;    // null: none
 };
 
 using ClusterPtr = std::shared_ptr<Cluster>;

@@ -32,8 +32,11 @@ void ClusterManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) 
 }
 
 bool ClusterManager::ready() const {
-  return std::all_of(ordered_.begin(), ordered_.end(),
-                     [](const ClusterPtr& cluster) { return cluster->ready(); });
+  return std::all_of(ordered_.begin(), ordered_.end(), [](const ClusterPtr& cluster) {
+    const auto& config = cluster->config();
+    return cluster->ready() ||
+           (config.has_wait_for_warm_on_init() && !config.wait_for_warm_on_init().value());
+  });
 }
 
 const Cluster* ClusterManager::Find(std::string_view name, const Worker& worker) const {

@@ -21,7 +21,7 @@ uint64_t NextConnectionId(const Worker& worker) {
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit,
-                             uint64_t id)
+                             HostPlace place, uint64_t id)
     : ClientSession(pool->worker(), std::move(stream),
                     {pool->cluster().settings().max_response_headers,
                      pool->cluster().settings().max_response_headers_bytes,
@@ -30,6 +30,7 @@ PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, B
                      pool->cluster().stats().upstream_cx_tx_bytes_total}),
       pool_(std::move(pool)),
       unit_(std::move(unit)),
+      place_(std::move(place)),
       id_(id) {}
 
 PooledSession::~PooledSession() {
@@ -40,6 +41,7 @@ PooledSession::~PooledSession() {
   stats.upstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - created_)));
   pool_->host().cx_active.Sub();
   unit_ = BreakerUnit();
+  place_ = HostPlace();
   pool_->Forget(*this);
 }
 
@@ -126,14 +128,32 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
   auto stream = co_await Connect(exchange);
   if (!stream.ok()) {
     turn->unit = BreakerUnit();
+    turn->place = HostPlace();
+    --connections_;
     WakeOne();
     co_return stream.status();
   }
-  ++connections_;
   const uint64_t id = NextConnectionId(worker_);
-  co_return Acquired{SessionLease(std::make_shared<PooledSession>(self, *std::move(stream),
-                                                                  std::move(turn->unit), id)),
-                     false};
+  co_return Acquired{
+      SessionLease(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
+                                                   std::move(turn->place), id)),
+      false};
+}
+
+std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {
+  Turn turn;
+  const auto per_host = cluster_.settings().max_connections_per_host[static_cast<size_t>(priority)];
+  if (per_host.has_value()) turn.place = HostPlace::Try(*host_, *per_host);
+  const bool place = turn.place || !per_host.has_value();
+  if (place)
+    turn.unit =
+        BreakerUnit::Try(cluster_.breaker(priority), Resource::kConnections, worker_.index());
+  // A host without any connection may always have one, so that the connections of others cannot
+  // starve it.
+  if (!turn.unit && connections_ > 0) return std::nullopt;
+  if (per_host.has_value() && !turn.place) turn.place = HostPlace(*host_);
+  ++connections_;
+  return turn;
 }
 
 Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
@@ -148,10 +168,7 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
   stats.upstream_rq_pending_total.Add();
   bool overflowed = false;
   while (true) {
-    BreakerUnit unit = BreakerUnit::Try(breaker, Resource::kConnections, worker_.index());
-    // A host without any connection may always have one, so that the connections of others cannot
-    // starve it.
-    if (unit || connections_ == 0) co_return Turn{std::move(unit), nullptr};
+    if (auto leave = MayConnect(priority)) co_return *std::move(leave);
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
     Event turn(worker_.executor());
     Waiter waiter{&turn, nullptr};
@@ -160,12 +177,12 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     const bool alive = co_await turn.WaitFor(std::chrono::milliseconds(50));
     waiters_.remove(*place);
     if (waiter.session != nullptr) {
-      if (alive) co_return Turn{BreakerUnit(), std::move(waiter.session)};
+      if (alive) co_return Turn{BreakerUnit(), HostPlace(), std::move(waiter.session)};
       Return(std::move(waiter.session));
     }
     if (!alive) co_return MakeError(Reason::kCancelled);
     if (!fresh) {
-      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), std::move(session)};
+      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), HostPlace(), std::move(session)};
     }
   }
 }

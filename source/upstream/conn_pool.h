@@ -19,7 +19,8 @@ class ConnPool;
 /// connected until it dies.
 class PooledSession final : public ClientSession, private Timer {
  public:
-  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id);
+  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, HostPlace place,
+                uint64_t id);
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
@@ -33,6 +34,7 @@ class PooledSession final : public ClientSession, private Timer {
 
   const std::shared_ptr<ConnPool> pool_;
   BreakerUnit unit_;
+  HostPlace place_;
   const uint64_t id_;
   const TimePoint created_ = Now();
   TimePoint idle_since_{};
@@ -76,8 +78,11 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// connection may come instead.
   struct Turn {
     BreakerUnit unit;
+    HostPlace place;
     std::shared_ptr<PooledSession> session;
   };
+  /// Leave to make a connection; nullopt when there are enough.
+  std::optional<Turn> MayConnect(Priority priority);
   Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, bool fresh);
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange);
   void WakeOne();

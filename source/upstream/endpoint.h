@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "source/base/metric.h"
@@ -28,10 +29,48 @@ class HostStats {
   Counter rq_local_error;  // those of rq_error that are no answer: refused, reset, timed out
   Gauge cx_active, rq_active, rq_pending;
   mutable HostHealth health;
+
+  /// Connections that exist or are being made, on all workers: counted only where the configuration
+  /// limits them.
+  mutable std::atomic<uint32_t> limited_connections{0};
+};
+
+/// One of the connections that a host may have (per_host_thresholds); gives its place back when it
+/// dies.
+class HostPlace {
+ public:
+  HostPlace() = default;
+  /// Empty when `limit` connections are there already.
+  static HostPlace Try(const HostStats& host, uint32_t limit) {
+    HostPlace place(host);
+    if (host.limited_connections.load(std::memory_order_relaxed) > limit) place = HostPlace();
+    return place;
+  }
+  explicit HostPlace(const HostStats& host) : host_(&host) {
+    host.limited_connections.fetch_add(1, std::memory_order_relaxed);
+  }
+  HostPlace(HostPlace&& other) noexcept : host_(std::exchange(other.host_, nullptr)) {}
+  HostPlace& operator=(HostPlace&& other) noexcept {
+    std::swap(host_, other.host_);
+    return *this;
+  }
+  ~HostPlace() {
+    if (host_ != nullptr) host_->limited_connections.fetch_sub(1, std::memory_order_relaxed);
+  }
+  explicit operator bool() const { return host_ != nullptr; }
+
+ private:
+  const HostStats* host_ = nullptr;
 };
 
 /// What the configuration (or a management server) says of an endpoint's health.
 enum class EdsHealth : uint8_t { kHealthy, kUnhealthy, kDraining, kDegraded };
+
+/// How long an endpoint takes to answer, as one worker has seen it.
+struct ResponseTime {
+  double seconds = 0;
+  TimePoint at{};  // of the last measurement; default: none
+};
 
 class Endpoint {
  public:
@@ -40,6 +79,7 @@ class Endpoint {
     std::vector<Address> addresses;  // tried in order; the first names the host
     uint32_t weight = 1;
     uint32_t priority = 0;
+    std::string hash_key;  // what a hashing policy takes for its name; empty: address or hostname
     std::string region, zone, sub_zone;
     uint32_t locality_weight = 0;  // zero: not given
     EdsHealth eds_health = EdsHealth::kHealthy;
@@ -67,6 +107,9 @@ class Endpoint {
   int64_t active() const;
   void AddActive(int worker, int64_t n) const;
 
+  /// That worker's own.
+  ResponseTime& response_time(int worker) const { return lines_[worker].response_time; }
+
   /// The pool of a worker; made and dropped by that worker.
   std::shared_ptr<ConnPool>& pool(int worker) const { return lines_[worker].pool; }
   /// That worker: closes its pool; connections in use end with their exchanges.
@@ -78,6 +121,7 @@ class Endpoint {
   struct alignas(64) Line {
     std::shared_ptr<ConnPool> pool;
     std::atomic<int64_t> active{0};
+    ResponseTime response_time;
   };
   mutable std::vector<Line> lines_;
 };

@@ -13,7 +13,8 @@ bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
   return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight &&
          a.priority == b.priority && a.region == b.region && a.zone == b.zone &&
          a.sub_zone == b.sub_zone && a.locality_weight == b.locality_weight &&
-         a.eds_health == b.eds_health && a.health_check == b.health_check;
+         a.hash_key == b.hash_key && a.eds_health == b.eds_health &&
+         a.health_check == b.health_check;
 }
 
 HealthTarget TargetOf(const Endpoint& endpoint) {
@@ -50,11 +51,12 @@ EndpointCluster::EndpointCluster(ClusterSettings settings,
       balancer_(std::move(balancer)),
       options_(OptionsOf(config)),
       slots_(workers) {
+  if (balancer_->measures()) set_measuring(*balancer_);
   Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
   const auto set = MakeSet();
   for (Slot& slot : slots_) {
     slot.set = set;
-    slot.state = set->NewState(rng);
+    slot.state = set->NewState(static_cast<int>(&slot - slots_.data()), rng);
   }
 }
 
@@ -146,7 +148,7 @@ void EndpointCluster::Publish(EndpointPtr failed) {
     for (Slot& slot : slots_) {
       slot.endpoints = current_;
       slot.set = set;
-      slot.state = set->NewState(rng);
+      slot.state = set->NewState(static_cast<int>(&slot - slots_.data()), rng);
     }
     return;
   }
@@ -177,7 +179,7 @@ void EndpointCluster::OnHealthChanged(const HostStats& host) {
 void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints,
                               std::shared_ptr<const EndpointSet> set, Worker& worker) {
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
-  slot.state = set->NewState(worker.rng());
+  slot.state = set->NewState(worker.index(), worker.rng());
   slot.set = std::move(set);
   for (const EndpointPtr& endpoint : old) {
     if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())

@@ -207,10 +207,13 @@ void EndpointSet::MakeShares() {
   }
 }
 
-PickState EndpointSet::NewState(Rng& rng) const {
+PickState EndpointSet::NewState(int worker, Rng& rng) const {
   PickState state;
   state.lists.resize(lists_);
-  for (ListState& list : state.lists) list.cursor = rng();
+  for (ListState& list : state.lists) {
+    list.worker = worker;
+    list.cursor = rng();
+  }
   state.localities.resize(schedules_);
   return state;
 }

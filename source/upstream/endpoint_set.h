@@ -33,7 +33,7 @@ class EndpointSet {
   };
   /// Worker: the list that serves the next request.
   Choice Choose(PickState& state, Rng& rng) const;
-  PickState NewState(Rng& rng) const;
+  PickState NewState(int worker, Rng& rng) const;
 
   /// Percent of the traffic that a priority gets, for tests and for those who look.
   struct Load {

@@ -88,7 +88,7 @@ std::vector<int> Picks(const EndpointSet& set, const Balancer& balancer,
                        const EndpointList& endpoints, int count) {
   std::vector<int> picks(endpoints.size());
   Rng rng(3);
-  PickState state = set.NewState(rng);
+  PickState state = set.NewState(0, rng);
   for (int i = 0; i < count; ++i) {
     const EndpointSet::Choice choice = set.Choose(state, rng);
     if (choice.list == nullptr) continue;
