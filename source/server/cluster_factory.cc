@@ -17,25 +17,51 @@ namespace v3 = envoy::config::cluster::v3;
 using config::ToDuration;
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options,
-                      ClusterFactoryContext& context) {
-  const auto& common = options.common_http_protocol_options();
+void ReadCommonOptions(const envoy::config::core::v3::HttpProtocolOptions& common,
+                       const std::string& field, ClusterFactoryContext& context) {
   ClusterSettings& settings = context.settings;
   if (common.has_idle_timeout()) settings.idle_timeout = ToDuration(common.idle_timeout());
   if (common.has_max_connection_duration())
     settings.max_connection_duration = ToDuration(common.max_connection_duration());
   if (common.has_max_stream_duration()) {
     context.Error(
-        config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
-            ".common_http_protocol_options.max_stream_duration",
+        field + ".max_stream_duration",
         "is not supported on clusters yet: set it on the route or the connection manager");
   }
   if (common.has_max_headers_count())
     settings.max_response_headers = common.max_headers_count().value();
   if (common.has_max_requests_per_connection())
     settings.max_requests_per_connection = common.max_requests_per_connection().value();
+}
+
+void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options,
+                      ClusterFactoryContext& context) {
+  ReadCommonOptions(options.common_http_protocol_options(),
+                    config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
+                        ".common_http_protocol_options",
+                    context);
   const auto& upstream = options.upstream_http_protocol_options();
   context.auto_sni_and_san = upstream.auto_sni() && upstream.auto_san_validation();
+}
+
+void ReadSources(ClusterFactoryContext& context) {
+  if (!context.config.has_upstream_bind_config()) return;
+  const auto& config = context.config.upstream_bind_config();
+  auto sources = std::make_shared<DialOptions::Sources>();
+  sources->free_bind = config.freebind().value();
+  sources->errors = context.scope.counter("bind_errors");
+  const auto add = [&](const envoy::config::core::v3::SocketAddress& address,
+                       const std::string& field) {
+    auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
+    if (made.ok()) sources->addresses.push_back(*made);
+    if (!made.ok()) context.Error("upstream_bind_config." + field, Std(made.status().message()));
+  };
+  if (config.has_source_address()) add(config.source_address(), "source_address");
+  for (int i = 0; i < config.extra_source_addresses_size(); ++i)
+    add(config.extra_source_addresses(i).address(), Cat("extra_source_addresses[", i, "]"));
+  for (int i = 0; i < config.additional_source_addresses_size(); ++i)
+    add(config.additional_source_addresses(i), Cat("additional_source_addresses[", i, "]"));
+  context.settings.dial.sources = std::move(sources);
 }
 
 void ReadPerHost(ClusterFactoryContext& context) {
@@ -75,6 +101,10 @@ void ReadSettings(ClusterFactoryContext& context) {
       options.interval_seconds = static_cast<int>(keep_alive.keepalive_interval().value());
   }
   ReadPerHost(context);
+  ReadSources(context);
+  ReadCommonOptions(config.common_http_protocol_options(), "common_http_protocol_options", context);
+  if (config.has_max_requests_per_connection())
+    settings.max_requests_per_connection = config.max_requests_per_connection().value();
   for (const auto& [name, any] : config.typed_extension_protocol_options()) {
     const std::string field = config::EntryPath("typed_extension_protocol_options", name);
     envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
@@ -91,6 +121,7 @@ struct ConfiguredHost {
   Endpoint::Settings settings;
   const envoy::config::core::v3::SocketAddress* socket =
       nullptr;  // null: a Unix socket, which is in settings.addresses
+  std::vector<Address> additional;
   std::string path;
 };
 
@@ -131,6 +162,22 @@ void ReadHealthCheck(const envoy::config::endpoint::v3::Endpoint::HealthCheckCon
                                      Std(address.status().message()));
 }
 
+void ReadAdditional(const envoy::config::endpoint::v3::Endpoint& config, ConfiguredHost& host,
+                    ClusterFactoryContext& context) {
+  const bool is_static =
+      !context.config.has_cluster_type() && context.config.type() == v3::Cluster::STATIC;
+  for (const auto& additional : config.additional_addresses()) {
+    auto address = AddressOf(additional.address());
+    if (address.ok() && is_static) {
+      host.additional.push_back(*address);
+      continue;
+    }
+    context.server.diagnostics.Error(
+        host.path + " (additional_addresses)",
+        is_static ? Std(address.status().message()) : "go with STATIC clusters only");
+  }
+}
+
 std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
   std::vector<ConfiguredHost> hosts;
   const auto& assignment = context.config.load_assignment();
@@ -165,6 +212,7 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       } else {
         host.socket = &endpoint.endpoint().address().socket_address();
       }
+      ReadAdditional(endpoint.endpoint(), host, context);
       hosts.push_back(std::move(host));
     }
   }
@@ -190,7 +238,9 @@ ClusterPtr BuildStatic(ClusterFactoryContext& context, std::unique_ptr<const Bal
       }
       host.settings.addresses = {*address};
     }
-    if (!host.settings.addresses.empty()) settings.push_back(std::move(host.settings));
+    if (host.settings.addresses.empty()) continue;
+    for (const Address& address : host.additional) host.settings.addresses.push_back(address);
+    settings.push_back(std::move(host.settings));
   }
   cluster->Update(std::move(settings));
   return cluster;

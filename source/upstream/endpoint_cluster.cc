@@ -94,7 +94,7 @@ void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
   if (next == current_) return stats().update_no_rebuild.Add();
   stats().membership_change.Add();
   SetCurrent(std::move(next));
-  Publish(nullptr);
+  Publish(nullptr, config().common_lb_config().close_connections_on_host_set_change());
 }
 
 EndpointPtr EndpointCluster::MakeEndpoint(Endpoint::Settings host) {
@@ -141,7 +141,7 @@ std::shared_ptr<const EndpointSet> EndpointCluster::MakeSet() const {
   return std::make_shared<EndpointSet>(current_, options_, *balancer_);
 }
 
-void EndpointCluster::Publish(EndpointPtr failed) {
+void EndpointCluster::Publish(EndpointPtr failed, bool drop_all) {
   const auto set = MakeSet();
   if (workers_ == nullptr) {  // Before the workers run.
     Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
@@ -153,7 +153,8 @@ void EndpointCluster::Publish(EndpointPtr failed) {
     return;
   }
   for (const auto& worker : *workers_) {
-    worker->Post([this, endpoints = current_, set, failed, worker = worker.get()] {
+    worker->Post([this, endpoints = current_, set, failed, drop_all, worker = worker.get()] {
+      if (drop_all) DropPools(worker->index());
       Replace(slots_[worker->index()], endpoints, set, *worker);
       if (failed != nullptr) failed->DropPool(worker->index());
     });

@@ -47,7 +47,7 @@ class EndpointCluster : public Cluster {
   std::shared_ptr<const EndpointSet> MakeSet() const;
   /// Hands the endpoints, with their health as it is now, to the workers. The pools of `failed`, if
   /// it is not null, are dropped: another attempt at it is to take another connection.
-  void Publish(EndpointPtr failed);
+  void Publish(EndpointPtr failed, bool drop_all = false);
   static void Replace(Slot& slot, const EndpointList& endpoints,
                       std::shared_ptr<const EndpointSet> set, Worker& worker);
 

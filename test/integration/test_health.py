@@ -1,7 +1,7 @@
 """Hosts that fail are left alone: outlier detection and active health checks."""
 import threading
 
-from test.support import config
+from test.support import config, names
 from test.support.client import Client
 from test.support.origin import HttpOrigin, closed_port, ok
 from test.support.proxy import ProxyTest
@@ -44,12 +44,11 @@ class Health(ProxyTest):
         return self.start(config.bootstrap(config.listener(manager), [
             config.cluster("many", *(ports or self.ports), **fields)]), concurrency=1)
 
-    def ask(self):
-        with Client(self.proxy.port()) as client:
-            return client.ask("GET", "/", "h")
+    def get(self):
+        return self.ask("GET", "/", "h")
 
     def who_answers(self, count=8):
-        return sorted({self.ask().text() for _ in range(count)})
+        return sorted({self.get().text() for _ in range(count)})
 
     def flags(self):
         """The health flags by host, in the order of the configuration."""
@@ -69,7 +68,7 @@ class Health(ProxyTest):
         bad.answer = ERROR
         self.gateway(outlier_detection={
             "consecutive_5xx": 2, "max_ejection_percent": 50, "interval": "0.1s", "base_ejection_time": "0.3s"})
-        wait_for(lambda: self.ask() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
+        wait_for(lambda: self.get() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
         self.assertEqual(1, self.proxy.stat("cluster.many.outlier_detection.ejections_enforced_consecutive_5xx"))
         self.assertEqual(1, self.proxy.stat("cluster.many.membership_healthy"))
         bad.answer = None
@@ -81,7 +80,7 @@ class Health(ProxyTest):
         bad, _ = self.origins(2)
         bad.answer = ERROR
         self.gateway(outlier_detection={"consecutive_5xx": 1, "max_ejection_percent": 50})
-        wait_for(lambda: self.ask() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
+        wait_for(lambda: self.get() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
         # What the main thread shows, the workers know a moment later.
         wait_for(lambda: self.who_answers() == ["host1"], 10, "host1 alone")
         hosts = self.proxy.admin("/clusters?format=json").json()["cluster_statuses"][0]["host_statuses"]
@@ -95,7 +94,7 @@ class Health(ProxyTest):
             self.gateway([port, *self.ports], outlier_detection={
                 "split_external_local_origin_errors": True, "consecutive_local_origin_failure": 2,
                 "max_ejection_percent": 50})
-            wait_for(lambda: self.ask() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
+            wait_for(lambda: self.get() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
         name = "cluster.many.outlier_detection.ejections_enforced_consecutive_local_origin_failure"
         self.assertEqual(1, self.proxy.stat(name))
 
@@ -112,8 +111,8 @@ class Health(ProxyTest):
         wait_for(lambda: self.who_answers() == ["host1"], 10, "host1 alone")
         second.well = False
         self.becomes("/failed_active_hc", "/failed_active_hc")
-        wait_for(lambda: self.ask().status == 503, 10, "503")
-        self.assertEqual("no healthy upstream", self.ask().text())
+        wait_for(lambda: self.get().status == 503, 10, "503")
+        self.assertEqual("no healthy upstream", self.get().text())
         self.assertEqual(0, self.proxy.stat("cluster.many.health_check.healthy"))
         first.well = True
         self.becomes("healthy", "/failed_active_hc")
@@ -176,6 +175,102 @@ class Health(ProxyTest):
         first.answer = ok(b"bye", "x-envoy-immediate-health-check-fail: true")
         self.gateway(health_checks=self.check(interval="60s", no_traffic_interval="60s"),
                      common_lb_config=NO_PANIC)
-        wait_for(lambda: self.ask() and
+        wait_for(lambda: self.get() and
                  self.flags() == ["/failed_active_hc/excluded_via_immediate_hc_fail", "healthy"], 10, "its word")
         wait_for(lambda: self.who_answers() == ["host1"], 10, "host1 alone")
+
+
+class Clusters(Health):
+    """Connections and endpoints of clusters."""
+
+    def test_source_address(self):
+        peers = []
+
+        def serve(wire):
+            peers.append(wire.socket.getpeername()[0])
+            wire.head()
+            wire.send(ok(b"hello"))
+
+        origin = self.raw_origin(serve)
+        self.gateway([origin.port], upstream_bind_config={
+            "source_address": {"address": "127.0.0.9", "port_value": 0}})
+        self.assertEqual("hello", self.get().text())
+        self.assertEqual("127.0.0.9", peers[0])
+
+    def test_source_address_of_nobody(self):
+        self.origins(1)
+        self.gateway(upstream_bind_config={"source_address": {"address": "192.0.2.77", "port_value": 0}})
+        self.assertEqual(503, self.get().status)
+        self.assertGreater(self.proxy.stat("cluster.many.bind_errors"), 0)
+
+    def test_additional_addresses(self):
+        self.origins(1)
+        port, holder = closed_port()
+        with holder:
+            endpoint = {"address": config.socket_address(port=port),
+                        "additional_addresses": [{"address": config.socket_address(port=self.ports[0])}]}
+            self.gateway(load_assignment={"cluster_name": "many", "endpoints": [
+                {"lb_endpoints": [{"endpoint": endpoint}]}]})
+            self.assertEqual("host0", self.get().text())
+
+    def test_connections_per_host(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        origin = HttpOrigin(lambda request: release.wait(10) and ok(b"done"))
+        self.addCleanup(origin.close)
+        self.gateway([origin.port], circuit_breakers={"per_host_thresholds": [{"max_connections": 2}]})
+        answers = []
+        clients = [threading.Thread(target=lambda: answers.append(self.get().text())) for _ in range(4)]
+        for client in clients:
+            client.start()
+        self.proxy.wait_stat("cluster.many.upstream_cx_overflow", 2)
+        self.assertEqual(2, origin.connections)
+        release.set()
+        for client in clients:
+            client.join(10)
+        self.assertEqual(["done"] * 4, answers)
+
+    def test_dns_cluster(self):
+        self.origins(1)
+        dns = self.names({"origin.t": names.address("127.0.0.1")})
+        manager = config.http([config.forward("many")], log=self.log_path)
+        cluster = config.cluster("many", *self.ports, address="origin.t")
+        del cluster["type"]
+        cluster["cluster_type"] = config.typed(
+            "envoy.clusters.dns", "envoy.extensions.clusters.dns.v3.DnsCluster", dns_lookup_family="V4_ONLY",
+            dns_jitter="0.1s", typed_dns_resolver_config=config.resolver(dns))
+        self.start(config.bootstrap(config.listener(manager), [cluster]))
+        self.assertEqual("host0", self.get().text())
+
+    def test_slow_host_gets_less(self):
+        slow, fast = self.origins(2)
+
+        def late(request):
+            threading.Event().wait(0.05)
+            return ok(b"slow")
+
+        answers = {"host1": 0, "slow": 0}
+        origin = HttpOrigin(late)
+        self.addCleanup(origin.close)
+        self.gateway([origin.port, self.ports[1]], load_balancing_policy={"policies": [{
+            "typed_extension_config": config.typed("sluice.load_balancing.peak_ewma",
+                                                   "sluice.load_balancing.v1.PeakEwma")}]})
+        for _ in range(40):
+            answers[self.get().text()] += 1
+        self.assertLessEqual(answers["slow"], 4, answers)
+        self.assertEqual([], slow.checks + fast.checks)
+
+    def test_ring_hash_by_header(self):
+        for policy in ("RING_HASH", "MAGLEV"):
+            with self.subTest(policy):
+                self.proxy = None
+                self.origins(4)
+                manager = config.http([config.forward("many", action={
+                    "hash_policy": [{"header": {"header_name": "x-user"}}]})], log=self.log_path)
+                self.start(config.bootstrap(config.listener(manager), [
+                    config.cluster("many", *self.ports, lb_policy=policy)]))
+                with Client(self.proxy.port()) as client:
+                    seen = {user: {client.ask("GET", "/", "h", [("x-user", user)]).text() for _ in range(3)}
+                            for user in map(str, range(30))}
+                self.assertTrue(all(len(hosts) == 1 for hosts in seen.values()), seen)
+                self.assertEqual(4, len(set.union(*seen.values())))
