@@ -2,6 +2,8 @@
 // threads.
 #include "source/upstream/cluster.h"
 
+#include <limits>
+
 #include "source/base/reason.h"
 #include "source/upstream/conn_pool.h"
 
@@ -309,6 +311,8 @@ void Cluster::RefreshGauges() const {
     gauges.rq_open.Set(breaker.IsOpen(Resource::kRequests));
     gauges.rq_retry_open.Set(breaker.IsOpen(Resource::kRetries));
     if (!breaker.thresholds().track_remaining) continue;
+    // Pools are not limited.
+    gauges.remaining_cx_pools.Set(std::numeric_limits<int64_t>::max());
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
     gauges.remaining_pending.Set(breaker.Remaining(Resource::kPending));
     gauges.remaining_rq.Set(breaker.Remaining(Resource::kRequests));

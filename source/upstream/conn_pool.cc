@@ -39,6 +39,7 @@ PooledSession::~PooledSession() {
   stats.upstream_cx_destroy.Add();
   (peer_closed() ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).Add();
   stats.upstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - created_)));
+  stats.upstream_rq_per_cx.Record(requests);
   pool_->host().cx_active.Sub();
   unit_ = BreakerUnit();
   place_ = HostPlace();

@@ -81,7 +81,6 @@ void AddThresholds(const Thresholds& thresholds, core::RoutingPriority priority,
   message.mutable_max_pending_requests()->set_value(thresholds.max_pending_requests);
   message.mutable_max_requests()->set_value(thresholds.max_requests);
   message.mutable_max_retries()->set_value(thresholds.max_retries);
-  message.set_track_remaining(thresholds.track_remaining);
 }
 
 void AddHost(const Cluster::HostView& host, api::ClusterStatus& cluster) {
