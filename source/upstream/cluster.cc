@@ -287,8 +287,8 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions
   const EndpointPtr endpoint = **std::move(picked);
   exchange.upstream.host_name = endpoint->hostname();
   exchange.upstream.remote = endpoint->address();
-  auto acquired =
-      co_await PoolFor(*endpoint, exchange.worker()).Acquire(exchange, options.priority, true);
+  const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
+  auto acquired = co_await pool->Acquire(exchange, options.priority, true);
   if (outlier_ != nullptr && acquired.ok()) {
     outlier_->OnConnected(endpoint->stats());
     outlier_->OnAnswer(endpoint->shared_stats(), 200);
@@ -297,6 +297,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions
     outlier_->OnLocalFailure(endpoint->shared_stats(), 503);
   }
   if (!acquired.ok()) co_return acquired.status();
+  if (config_.close_connections_on_host_health_failure()) pool->AddTunnel(acquired->lease.shared());
   exchange.upstream.remote = acquired->lease->stream().remote_address();
   exchange.upstream.local = acquired->lease->stream().local_address();
   co_return ClientSession::IntoTunnel(std::move(acquired->lease));

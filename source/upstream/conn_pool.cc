@@ -246,6 +246,22 @@ void ConnPool::Return(std::shared_ptr<PooledSession> session) {
   idle_.push_back(std::move(session));
 }
 
+void ConnPool::AddTunnel(const std::shared_ptr<ClientSession>& session) {
+  // Those that have ended make room before the list grows.
+  if (tunnels_.size() == tunnels_.capacity()) {
+    tunnels_.erase(std::remove_if(tunnels_.begin(), tunnels_.end(),
+                                  [](const auto& tunnel) { return tunnel.expired(); }),
+                   tunnels_.end());
+  }
+  tunnels_.push_back(session);
+}
+
+void ConnPool::CloseTunnels() {
+  for (const auto& tunnel : std::exchange(tunnels_, {})) {
+    if (const auto session = tunnel.lock()) session->Close();
+  }
+}
+
 void ConnPool::Close() {
   closed_ = true;
   // Moved out first: a dying session calls back into this pool.

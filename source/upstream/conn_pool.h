@@ -58,6 +58,9 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
 
   /// Closes what is idle and keeps nothing from now on.
   void Close();
+  /// Remembers a connection that carries a tunnel from now on, for CloseTunnels().
+  void AddTunnel(const std::shared_ptr<ClientSession>& session);
+  void CloseTunnels();
 
   const Cluster& cluster() const { return cluster_; }
   const HostStats& host() const { return *host_; }
@@ -93,6 +96,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   Worker& worker_;
   std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
   std::list<Waiter*> waiters_;
+  std::vector<std::weak_ptr<ClientSession>> tunnels_;  // those that have ended among them
   size_t connections_ = 0;
   bool closed_ = false;
 };

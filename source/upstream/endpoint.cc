@@ -29,9 +29,11 @@ Endpoint::Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t w
 
 Endpoint::~Endpoint() = default;
 
-void Endpoint::DropPool(int worker) const {
+void Endpoint::DropPool(int worker, bool close_tunnels) const {
   const std::shared_ptr<ConnPool> pool = std::move(lines_[worker].pool);
-  if (pool != nullptr) pool->Close();
+  if (pool == nullptr) return;
+  if (close_tunnels) pool->CloseTunnels();
+  pool->Close();
 }
 
 int64_t Endpoint::active() const {

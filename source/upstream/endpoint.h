@@ -112,8 +112,9 @@ class Endpoint {
 
   /// The pool of a worker; made and dropped by that worker.
   std::shared_ptr<ConnPool>& pool(int worker) const { return lines_[worker].pool; }
-  /// That worker: closes its pool; connections in use end with their exchanges.
-  void DropPool(int worker) const;
+  /// That worker: closes its pool; connections in use end with their exchanges, but tunnels go on
+  /// unless `close_tunnels`.
+  void DropPool(int worker, bool close_tunnels = false) const;
 
  private:
   const Settings settings_;

@@ -156,7 +156,8 @@ void EndpointCluster::Publish(EndpointPtr failed, bool drop_all) {
     worker->Post([this, endpoints = current_, set, failed, drop_all, worker = worker.get()] {
       if (drop_all) DropPools(worker->index());
       Replace(slots_[worker->index()], endpoints, set, *worker);
-      if (failed != nullptr) failed->DropPool(worker->index());
+      if (failed != nullptr)
+        failed->DropPool(worker->index(), config().close_connections_on_host_health_failure());
     });
   }
 }

@@ -274,3 +274,28 @@ class Clusters(Health):
                             for user in map(str, range(30))}
                 self.assertTrue(all(len(hosts) == 1 for hosts in seen.values()), seen)
                 self.assertEqual(4, len(set.union(*seen.values())))
+
+    def test_tunnels_end_when_their_host_fails(self):
+        for closes in (False, True):
+            with self.subTest(closes=closes):
+                self.proxy = None
+                health, = self.origins(1)
+                echo = self.raw_origin(lambda wire: [wire.send(wire.read(1)) for _ in range(100)])
+                endpoint = {"address": config.socket_address(port=echo.port),
+                            "health_check_config": {"port_value": self.ports[0]}}
+                proxy = config.typed("envoy.filters.network.tcp_proxy", config.TCP_PROXY, stat_prefix="t",
+                                     cluster="many")
+                self.start(config.bootstrap(config.listener(proxy), [config.cluster(
+                    "many", health_checks=self.check(), close_connections_on_host_health_failure=closes,
+                    load_assignment={"cluster_name": "many", "endpoints": [
+                        {"lb_endpoints": [{"endpoint": endpoint}]}]})]))
+                with self.client() as client:
+                    client.send("x")
+                    self.assertEqual(b"x", client.read(1))
+                    health.well = False
+                    self.becomes("/failed_active_hc")
+                    if closes:
+                        self.assertEqual(b"", client.rest())
+                    else:
+                        client.send("y")
+                        self.assertEqual(b"y", client.read(1))
