@@ -227,7 +227,7 @@ class Clusters(ManyHosts):
         clients = [threading.Thread(target=lambda: answers.append(self.get().text())) for _ in range(4)]
         for client in clients:
             client.start()
-        self.proxy.wait_stat("cluster.many.upstream_cx_overflow", 2)
+        wait_for(lambda: self.proxy.stat("cluster.many.upstream_cx_overflow") >= 2, 10, "two that wait")
         self.assertEqual(2, origin.connections)
         release.set()
         for client in clients:
