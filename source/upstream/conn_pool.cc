@@ -18,6 +18,25 @@ uint64_t NextConnectionId(const Worker& worker) {
   return (++last << 8) | static_cast<uint64_t>(worker.index() & 0xff);
 }
 
+// Counts a request that waits for its connection.
+class Pending {
+ public:
+  Pending(const ClusterStats& stats, const HostStats& host) : stats_(stats), host_(host) {
+    stats_.upstream_rq_pending_total.Add();
+    stats_.upstream_rq_pending_active.Add();
+    host_.rq_pending.Add();
+  }
+  Pending(const Pending&) = delete;
+  ~Pending() {
+    stats_.upstream_rq_pending_active.Sub();
+    host_.rq_pending.Sub();
+  }
+
+ private:
+  const ClusterStats& stats_;
+  const HostStats& host_;
+};
+
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit,
@@ -123,6 +142,14 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     if (auto session = TakeIdle()) co_return Acquired{SessionLease(std::move(session)), true};
   }
   auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
+  // Until it has a connection a request is pending, also while the connection is being made.
+  const BreakerUnit unit =
+      BreakerUnit::Try(cluster_.breaker(priority), Resource::kPending, worker_.index());
+  if (!unit) {
+    cluster_.stats().upstream_rq_pending_overflow.Add();
+    co_return MakeError(Reason::kOverflow);
+  }
+  const Pending pending(cluster_.stats(), *host_);
   auto turn = co_await WaitForTurn(exchange, priority, fresh);
   if (!turn.ok()) co_return turn.status();
   if (turn->session != nullptr) co_return Acquired{SessionLease(std::move(turn->session)), true};
@@ -159,14 +186,7 @@ std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {
 
 Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
                                                            bool fresh) {
-  CircuitBreaker& breaker = cluster_.breaker(priority);
   const ClusterStats& stats = cluster_.stats();
-  const BreakerUnit pending = BreakerUnit::Try(breaker, Resource::kPending, worker_.index());
-  if (!pending) {
-    stats.upstream_rq_pending_overflow.Add();
-    co_return MakeError(Reason::kOverflow);
-  }
-  stats.upstream_rq_pending_total.Add();
   bool overflowed = false;
   while (true) {
     if (auto leave = MayConnect(priority)) co_return *std::move(leave);
