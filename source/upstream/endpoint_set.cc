@@ -70,9 +70,10 @@ EndpointSet::EndpointSet(const EndpointList& endpoints, const EndpointSetOptions
     census[i].hosts = all[i].size();
     census[i].healthy = healthy[i].size();
     census[i].degraded = degraded[i].size();
-    levels_[i].healthy = MakeGroup(healthy[i], all[i], balancer_.options().locality_weighted);
-    levels_[i].degraded = MakeGroup(degraded[i], all[i], balancer_.options().locality_weighted);
+    // The healthy ones last: what policies publish about their tables is about these.
     levels_[i].all = MakeGroup(all[i], all[i], false);
+    levels_[i].degraded = MakeGroup(degraded[i], all[i], balancer_.options().locality_weighted);
+    levels_[i].healthy = MakeGroup(healthy[i], all[i], balancer_.options().locality_weighted);
   }
   Divide(census);
   MakeShares();
