@@ -64,6 +64,17 @@ void ReadSources(ClusterFactoryContext& context) {
   context.settings.dial.sources = std::move(sources);
 }
 
+void ReadAddressOrder(ClusterFactoryContext& context) {
+  const auto& config = context.config.upstream_connection_options().happy_eyeballs_config();
+  AddressOrder& order = context.settings.address_order;
+  if (config.first_address_family_version() == v3::UpstreamConnectionOptions::V4)
+    order.first_family = AF_INET;
+  if (config.first_address_family_version() == v3::UpstreamConnectionOptions::V6)
+    order.first_family = AF_INET6;
+  if (config.has_first_address_family_count())
+    order.first_count = config.first_address_family_count().value();
+}
+
 void ReadPerHost(ClusterFactoryContext& context) {
   const auto& all = context.config.circuit_breakers().per_host_thresholds();
   for (int i = 0; i < all.size(); ++i) {
@@ -102,6 +113,7 @@ void ReadSettings(ClusterFactoryContext& context) {
   }
   ReadPerHost(context);
   ReadSources(context);
+  ReadAddressOrder(context);
   ReadCommonOptions(config.common_http_protocol_options(), "common_http_protocol_options", context);
   if (config.has_max_requests_per_connection())
     settings.max_requests_per_connection = config.max_requests_per_connection().value();

@@ -153,8 +153,11 @@ std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
 
 ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {
   std::shared_ptr<ConnPool>& pool = endpoint.pool(worker.index());
-  if (pool == nullptr)
-    pool = std::make_shared<ConnPool>(*this, endpoint.shared_stats(), endpoint.addresses(), worker);
+  if (pool == nullptr) {
+    pool =
+        std::make_shared<ConnPool>(*this, endpoint.shared_stats(),
+                                   InOrder(endpoint.addresses(), settings_.address_order), worker);
+  }
   return *pool;
 }
 

@@ -11,6 +11,7 @@
 #include "source/http/exchange.h"
 #include "source/net/dialer.h"
 #include "source/observe/stats.h"
+#include "source/upstream/address_order.h"
 #include "source/upstream/balancer.h"
 #include "source/upstream/circuit_breaker.h"
 #include "source/upstream/cluster_stats.h"
@@ -38,6 +39,7 @@ struct ClusterSettings {
   /// Connections to one host, by Priority; nullopt: no limit.
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
+  AddressOrder address_order;
   bool is_tls = false;
   Worker* main = nullptr;  // where health is judged; null: nobody does
 };
