@@ -19,8 +19,12 @@
 #include "extensions/filters/http/rbac/filter.h"
 #include "extensions/filters/network/rbac/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
+#include "extensions/load_balancing/maglev/maglev.h"
+#include "extensions/load_balancing/peak_ewma/peak_ewma.h"
+#include "extensions/load_balancing/ring_hash/ring_hash.h"
 #include "source/server/cluster_factory.h"
 #include "source/server/http_connection_manager.h"
+#include "source/server/load_balancing.h"
 #include "source/server/router_factory.h"
 
 namespace sluice {
@@ -43,8 +47,12 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterBuffer(registry);
   RegisterHealthCheck(registry);
 
+  RegisterDnsCluster(registry);
   RegisterDynamicForwardProxyCluster(registry);
   RegisterBalancers(registry);
+  RegisterMaglev(registry);
+  RegisterPeakEwma(registry);
+  RegisterRingHash(registry);
 
   RegisterEgressGuard(registry);
 

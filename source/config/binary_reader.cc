@@ -106,6 +106,8 @@ class Supported {
     if (url.empty()) return diagnostics_.Error(path, "type_url is missing");
     std::unique_ptr<pb::Message> content(NewKnownMessage(name));
     if (SupportedMessage(name) == nullptr) {
+      // One of several, of which the first that is supported is taken.
+      if (content != nullptr && path.find(".load_balancing_policy.policies[") != path.npos) return;
       const std::string text =
           content != nullptr
               ? Cat(Quoted(name), " is a known Envoy type that Sluice does not support yet")

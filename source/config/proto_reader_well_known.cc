@@ -228,6 +228,11 @@ void ProtoReader::ReadAnyContent(const Node& node, const Node& place, std::strin
 void ProtoReader::RefuseType(const Node& place, std::string_view url, std::string_view name,
                              Message* any) {
   const bool known = KnownApi().FindMessageTypeByName(std::string(name)) != nullptr;
+  // One of several, of which the first that is supported is taken: the cluster says so if none is.
+  if (known && path_.find(".load_balancing_policy.policies[") != path_.npos) {
+    static_cast<pb::Any*>(any)->set_type_url(std::string(url));
+    return;
+  }
   std::string message =
       known ? Cat(Quoted(name), " is a known Envoy type that Sluice does not support yet")
             : Cat("unknown type ", Quoted(url));

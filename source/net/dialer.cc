@@ -1,14 +1,18 @@
 // Connecting, one address and several. Worker threads.
 #include "source/net/dialer.h"
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include "source/async/poller.h"
 #include "source/base/reason.h"
+#include "source/base/strings.h"
 #include "source/net/tcp_stream.h"
 
 namespace sluice {
@@ -58,6 +62,22 @@ Task<std::optional<int>> Outcome(int fd) {
   co_return error;
 }
 
+// Gives the socket the source address that goes with `to`, if there is one.
+absl::Status BindSource(int fd, const Address& to, const DialOptions::Sources& sources) {
+  const auto found =
+      std::find_if(sources.addresses.begin(), sources.addresses.end(),
+                   [&](const Address& source) { return source.family() == to.family(); });
+  if (found == sources.addresses.end()) return absl::OkStatus();
+  const int on = 1;
+  if (sources.free_bind) ::setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+  // The port is chosen when the destination is known: so many more connections fit.
+  ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+  if (::bind(fd, found->data(), found->size()) == 0) return absl::OkStatus();
+  const std::string why = std::generic_category().message(errno);
+  sources.errors.Add();
+  return MakeError(Reason::kConnectRefused, Cat("cannot bind to ", found->ToString(), ": ", why));
+}
+
 class SystemDialer final : public Dialer {
  public:
   Task<absl::StatusOr<StreamPtr>> Dial(Address address, DialOptions options) const override {
@@ -68,6 +88,10 @@ class SystemDialer final : public Dialer {
     const int on = 1;
     if (address.is_ip()) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (options.keep_alive.has_value()) SetKeepAlive(socket.get(), *options.keep_alive);
+    if (options.sources != nullptr) {
+      if (absl::Status bound = BindSource(socket.get(), address, *options.sources); !bound.ok())
+        co_return bound;
+    }
     if (::connect(socket.get(), address.data(), address.size()) != 0) {
       if (errno != EINPROGRESS) co_return Refused(errno);
       const std::optional<int> error = co_await Outcome(socket.get());

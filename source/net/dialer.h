@@ -2,11 +2,13 @@
 // network of the tests. Used on worker threads; immutable.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "source/async/worker.h"
 #include "source/base/clock.h"
+#include "source/base/metric.h"
 #include "source/net/stream.h"
 
 namespace sluice {
@@ -17,6 +19,14 @@ struct DialOptions {
   };
   std::optional<KeepAlive>
       keep_alive;  // TCP keep-alive (upstream_connection_options.tcp_keepalive)
+  /// Where connections come from: the first of the same family as the host's address; null: the
+  /// system chooses (upstream_bind_config).
+  struct Sources {
+    std::vector<Address> addresses;
+    bool free_bind = false;  // they need not be this machine's
+    Counter errors;          // bind() failed
+  };
+  std::shared_ptr<const Sources> sources;
 };
 
 class Dialer {

@@ -1,11 +1,11 @@
 // See cluster_factory.h.
 #include "source/server/cluster_factory.h"
 
-#include "api/envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
-#include "api/envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
-#include "api/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
+#include "api/envoy/extensions/clusters/dns/v3/dns_cluster.pb.h"
 #include "api/envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "source/config/durations.h"
+#include "source/server/health_check.h"
+#include "source/server/load_balancing.h"
 #include "source/upstream/dns_cache_manager.h"
 #include "source/upstream/dns_config.h"
 #include "source/upstream/endpoint_cluster.h"
@@ -17,9 +17,8 @@ namespace v3 = envoy::config::cluster::v3;
 using config::ToDuration;
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options,
-                      ClusterFactoryContext& context) {
-  const auto& common = options.common_http_protocol_options();
+void ReadCommonOptions(const envoy::config::core::v3::HttpProtocolOptions& common,
+                       const std::string& field, ClusterFactoryContext& context) {
   ClusterSettings& settings = context.settings;
   if (common.has_idle_timeout()) settings.idle_timeout = ToDuration(common.idle_timeout());
   if (common.has_max_connection_duration())
@@ -30,14 +29,72 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
     settings.max_response_headers = common.max_headers_count().value();
   if (common.has_max_requests_per_connection())
     settings.max_requests_per_connection = common.max_requests_per_connection().value();
+}
+
+void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options,
+                      ClusterFactoryContext& context) {
+  ReadCommonOptions(options.common_http_protocol_options(),
+                    config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
+                        ".common_http_protocol_options",
+                    context);
   const auto& upstream = options.upstream_http_protocol_options();
   context.auto_sni_and_san = upstream.auto_sni() && upstream.auto_san_validation();
+}
+
+void ReadSources(ClusterFactoryContext& context) {
+  if (!context.config.has_upstream_bind_config()) return;
+  const auto& config = context.config.upstream_bind_config();
+  auto sources = std::make_shared<DialOptions::Sources>();
+  sources->free_bind = config.freebind().value();
+  sources->errors = context.scope.counter("bind_errors");
+  const auto add = [&](const envoy::config::core::v3::SocketAddress& address,
+                       const std::string& field) {
+    auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
+    if (made.ok()) sources->addresses.push_back(*made);
+    if (!made.ok()) context.Error("upstream_bind_config." + field, Std(made.status().message()));
+  };
+  if (config.has_source_address()) add(config.source_address(), "source_address");
+  for (int i = 0; i < config.extra_source_addresses_size(); ++i)
+    add(config.extra_source_addresses(i).address(), Cat("extra_source_addresses[", i, "]"));
+  for (int i = 0; i < config.additional_source_addresses_size(); ++i)
+    add(config.additional_source_addresses(i), Cat("additional_source_addresses[", i, "]"));
+  context.settings.dial.sources = std::move(sources);
+}
+
+void ReadAddressOrder(ClusterFactoryContext& context) {
+  const auto& config = context.config.upstream_connection_options().happy_eyeballs_config();
+  AddressOrder& order = context.settings.address_order;
+  if (config.first_address_family_version() == v3::UpstreamConnectionOptions::V4)
+    order.first_family = AF_INET;
+  if (config.first_address_family_version() == v3::UpstreamConnectionOptions::V6)
+    order.first_family = AF_INET6;
+  if (config.has_first_address_family_count())
+    order.first_count = config.first_address_family_count().value();
+}
+
+void ReadPerHost(ClusterFactoryContext& context) {
+  const auto& all = context.config.circuit_breakers().per_host_thresholds();
+  for (int i = 0; i < all.size(); ++i) {
+    const v3::CircuitBreakers::Thresholds& thresholds = all[i];
+    if (thresholds.has_max_pending_requests() || thresholds.has_max_requests() ||
+        thresholds.has_max_retries() || thresholds.has_retry_budget() ||
+        thresholds.track_remaining()) {
+      context.Error(
+          Cat("circuit_breakers.per_host_thresholds[", i, "]"),
+          "Unsupported per_host_thresholds: only max_connections can be limited per host");
+      continue;
+    }
+    auto& limit = context.settings.max_connections_per_host[thresholds.priority()];
+    if (!limit.has_value() && thresholds.has_max_connections())
+      limit = thresholds.max_connections().value();
+  }
 }
 
 void ReadSettings(ClusterFactoryContext& context) {
   const v3::Cluster& config = context.config;
   ClusterSettings& settings = context.settings;
   settings.name = config.name();
+  settings.main = &context.server.main;
   if (config.has_connect_timeout()) settings.connect_timeout = ToDuration(config.connect_timeout());
   if (config.has_per_connection_buffer_limit_bytes())
     settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
@@ -51,6 +108,12 @@ void ReadSettings(ClusterFactoryContext& context) {
     if (keep_alive.has_keepalive_interval())
       options.interval_seconds = static_cast<int>(keep_alive.keepalive_interval().value());
   }
+  ReadPerHost(context);
+  ReadSources(context);
+  ReadAddressOrder(context);
+  ReadCommonOptions(config.common_http_protocol_options(), "common_http_protocol_options", context);
+  if (config.has_max_requests_per_connection())
+    settings.max_requests_per_connection = config.max_requests_per_connection().value();
   for (const auto& [name, any] : config.typed_extension_protocol_options()) {
     const std::string field = config::EntryPath("typed_extension_protocol_options", name);
     envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
@@ -63,47 +126,66 @@ void ReadSettings(ClusterFactoryContext& context) {
   }
 }
 
-// The balancer: of a load_balancing_policy list the first that is known, else that of lb_policy.
-std::unique_ptr<const Balancer> BuildBalancer(ClusterFactoryContext& context) {
-  const v3::Cluster& config = context.config;
-  for (int i = 0; i < config.load_balancing_policy().policies_size(); ++i) {
-    const auto& policy = config.load_balancing_policy().policies(i).typed_extension_config();
-    const auto* entry =
-        context.server.registry.balancers().Find(policy.name(), policy.typed_config().type_url());
-    if (entry == nullptr) continue;
-    FactoryContext inner{context.server,
-                         Cat(context.path, ".load_balancing_policy.policies[", i,
-                             "].typed_extension_config.typed_config"),
-                         context.scope};
-    auto balancer = entry->create(policy.typed_config(), inner);
-    if (balancer.ok()) return *std::move(balancer);
-    inner.Error("", Std(balancer.status().message()));
-    return nullptr;
-  }
-  if (config.has_load_balancing_policy()) {
-    context.Error("load_balancing_policy",
-                  "none of the policies is supported: use round_robin, least_request or random");
-    return nullptr;
-  }
-  switch (config.lb_policy()) {
-    case v3::Cluster::LEAST_REQUEST:
-      return LeastRequest(2);
-    case v3::Cluster::RANDOM:
-      return RandomChoice();
-    case v3::Cluster::CLUSTER_PROVIDED:
-      context.Error("lb_policy", "CLUSTER_PROVIDED goes with a cluster_type only");
-      return nullptr;
-    default:
-      return RoundRobin();
-  }
-}
-
 struct ConfiguredHost {
   Endpoint::Settings settings;
   const envoy::config::core::v3::SocketAddress* socket =
       nullptr;  // null: a Unix socket, which is in settings.addresses
+  std::vector<Address> additional;
   std::string path;
 };
+
+EdsHealth EdsHealthOf(envoy::config::core::v3::HealthStatus status) {
+  using Status = envoy::config::core::v3::HealthStatus;
+  switch (status) {
+    case Status::UNHEALTHY:
+    case Status::TIMEOUT:
+      return EdsHealth::kUnhealthy;
+    case Status::DRAINING:
+      return EdsHealth::kDraining;
+    case Status::DEGRADED:
+      return EdsHealth::kDegraded;
+    default:
+      return EdsHealth::kHealthy;
+  }
+}
+
+// The endpoint's name on a ring, as its metadata gives it (envoy.lb: { hash_key }).
+std::string HashKeyOf(const envoy::config::core::v3::Metadata& metadata) {
+  const auto lb = metadata.filter_metadata().find("envoy.lb");
+  if (lb == metadata.filter_metadata().end()) return {};
+  const auto key = lb->second.fields().find("hash_key");
+  return key == lb->second.fields().end() ? "" : key->second.string_value();
+}
+
+void ReadHealthCheck(const envoy::config::endpoint::v3::Endpoint::HealthCheckConfig& config,
+                     ConfiguredHost& host, ClusterFactoryContext& context) {
+  Endpoint::Settings::HealthCheck& check = host.settings.health_check;
+  check.disabled = config.disable_active_health_check();
+  check.port = static_cast<uint16_t>(config.port_value());
+  check.hostname = config.hostname();
+  if (!config.has_address()) return;
+  auto address = AddressOf(config.address());
+  if (address.ok()) check.address = *address;
+  if (!address.ok())
+    context.server.diagnostics.Error(host.path + " (health_check_config.address)",
+                                     Std(address.status().message()));
+}
+
+void ReadAdditional(const envoy::config::endpoint::v3::Endpoint& config, ConfiguredHost& host,
+                    ClusterFactoryContext& context) {
+  const bool is_static =
+      !context.config.has_cluster_type() && context.config.type() == v3::Cluster::STATIC;
+  for (const auto& additional : config.additional_addresses()) {
+    auto address = AddressOf(additional.address());
+    if (address.ok() && is_static) {
+      host.additional.push_back(*address);
+      continue;
+    }
+    context.server.diagnostics.Error(
+        host.path + " (additional_addresses)",
+        is_static ? Std(address.status().message()) : "go with STATIC clusters only");
+  }
+}
 
 std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
   std::vector<ConfiguredHost> hosts;
@@ -121,10 +203,11 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       host.settings.region = locality.locality().region();
       host.settings.zone = locality.locality().zone();
       host.settings.sub_zone = locality.locality().sub_zone();
-      using Health = envoy::config::core::v3::HealthStatus;
-      const Health health = endpoint.health_status();
-      host.settings.healthy =
-          health == Health::UNKNOWN || health == Health::HEALTHY || health == Health::DEGRADED;
+      host.settings.priority = locality.priority();
+      host.settings.locality_weight = locality.load_balancing_weight().value();
+      host.settings.eds_health = EdsHealthOf(endpoint.health_status());
+      host.settings.hash_key = HashKeyOf(endpoint.metadata());
+      ReadHealthCheck(endpoint.endpoint().health_check_config(), host, context);
       if (endpoint.endpoint().address().socket_address().protocol() !=
           envoy::config::core::v3::SocketAddress::TCP) {
         context.server.diagnostics.Error(host.path, "only TCP is supported here");
@@ -138,6 +221,7 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       } else {
         host.socket = &endpoint.endpoint().address().socket_address();
       }
+      ReadAdditional(endpoint.endpoint(), host, context);
       hosts.push_back(std::move(host));
     }
   }
@@ -148,6 +232,7 @@ ClusterPtr BuildStatic(ClusterFactoryContext& context, std::unique_ptr<const Bal
   auto cluster = std::make_shared<EndpointCluster>(context.settings, context.config, context.scope,
                                                    context.server.dialer, context.server.workers,
                                                    std::move(balancer));
+  if (auto check = BuildHealthCheck(context)) cluster->CheckHealth(std::move(check));
   std::vector<Endpoint::Settings> settings;
   for (ConfiguredHost& host : ReadHosts(context)) {
     if (host.socket != nullptr) {
@@ -162,17 +247,25 @@ ClusterPtr BuildStatic(ClusterFactoryContext& context, std::unique_ptr<const Bal
       }
       host.settings.addresses = {*address};
     }
-    if (!host.settings.addresses.empty()) settings.push_back(std::move(host.settings));
+    if (host.settings.addresses.empty()) continue;
+    for (const Address& address : host.additional) host.settings.addresses.push_back(address);
+    settings.push_back(std::move(host.settings));
   }
   cluster->Update(std::move(settings));
   return cluster;
 }
 
-ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balancer> balancer) {
-  const bool logical = context.config.type() == v3::Cluster::LOGICAL_DNS;
-  const auto* resolver_config = context.config.has_typed_dns_resolver_config()
-                                    ? &context.config.typed_dns_resolver_config()
-                                    : nullptr;
+// How a DNS cluster looks its names up. `resolver`: null for the process's own.
+struct Lookup {
+  std::function<DnsTrackerOptions(std::string name)> options;
+  const envoy::config::core::v3::TypedExtensionConfig* resolver = nullptr;
+  bool logical = false;
+};
+
+ClusterPtr BuildDns(ClusterFactoryContext& context, const Lookup& lookup,
+                    std::unique_ptr<const Balancer> balancer) {
+  const bool logical = lookup.logical;
+  const auto* resolver_config = lookup.resolver;
   auto resolver = context.server.dns_caches.GetResolver(resolver_config);
   if (!resolver.ok()) {
     context.Error("typed_dns_resolver_config", Std(resolver.status().message()));
@@ -184,8 +277,7 @@ ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balanc
       context.server.diagnostics.Error(host.path, "a DNS cluster needs a socket_address");
       continue;
     }
-    DnsCluster::Name name{DnsTrackerOptionsOf(context.config, host.socket->address()),
-                          std::move(host.settings),
+    DnsCluster::Name name{lookup.options(host.socket->address()), std::move(host.settings),
                           static_cast<uint16_t>(host.socket->port_value())};
     if (name.host.hostname.empty()) name.host.hostname = host.socket->address();
     names.push_back(std::move(name));
@@ -196,13 +288,70 @@ ClusterPtr BuildDns(ClusterFactoryContext& context, std::unique_ptr<const Balanc
         "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint");
     return nullptr;
   }
-  return std::make_shared<DnsCluster>(context.settings, context.config, context.scope,
-                                      context.server.dialer, context.server.workers,
-                                      std::move(balancer), std::move(names), logical, **resolver,
-                                      context.server.main);
+  auto cluster = std::make_shared<DnsCluster>(context.settings, context.config, context.scope,
+                                              context.server.dialer, context.server.workers,
+                                              std::move(balancer), std::move(names), logical,
+                                              **resolver, context.server.main);
+  if (auto check = BuildHealthCheck(context)) cluster->CheckHealth(std::move(check));
+  return cluster;
+}
+
+ClusterPtr BuildDnsOfType(ClusterFactoryContext& context,
+                          std::unique_ptr<const Balancer> balancer) {
+  const v3::Cluster& config = context.config;
+  Lookup lookup;
+  lookup.options = [&config](std::string name) {
+    return DnsTrackerOptionsOf(config, std::move(name));
+  };
+  if (config.has_typed_dns_resolver_config()) lookup.resolver = &config.typed_dns_resolver_config();
+  lookup.logical = config.type() == v3::Cluster::LOGICAL_DNS;
+  return BuildDns(context, lookup, std::move(balancer));
+}
+
+using DnsProto = envoy::extensions::clusters::dns::v3::DnsCluster;
+
+// The same in the words of the older fields, so that there is one reader of them.
+v3::Cluster OlderFields(const DnsProto& config) {
+  v3::Cluster older;
+  if (config.has_dns_refresh_rate()) *older.mutable_dns_refresh_rate() = config.dns_refresh_rate();
+  if (config.has_dns_failure_refresh_rate()) {
+    auto& rate = *older.mutable_dns_failure_refresh_rate();
+    *rate.mutable_base_interval() = config.dns_failure_refresh_rate().base_interval();
+    if (config.dns_failure_refresh_rate().has_max_interval())
+      *rate.mutable_max_interval() = config.dns_failure_refresh_rate().max_interval();
+  }
+  older.set_respect_dns_ttl(config.respect_dns_ttl());
+  if (config.has_dns_jitter()) *older.mutable_dns_jitter() = config.dns_jitter();
+  // The same names in the same order, behind UNSPECIFIED, which is AUTO.
+  older.set_dns_lookup_family(
+      static_cast<v3::Cluster::DnsLookupFamily>(std::max(config.dns_lookup_family() - 1, 0)));
+  return older;
+}
+
+absl::StatusOr<ClusterPtr> BuildDnsExtension(const DnsProto& config,
+                                             ClusterFactoryContext& context) {
+  std::unique_ptr<const Balancer> balancer = BuildBalancer(context);
+  if (balancer == nullptr) return Invalid("has no balancer");
+  const v3::Cluster older = OlderFields(config);
+  Lookup lookup;
+  lookup.options = [&older](std::string name) {
+    return DnsTrackerOptionsOf(older, std::move(name));
+  };
+  if (config.has_typed_dns_resolver_config()) lookup.resolver = &config.typed_dns_resolver_config();
+  lookup.logical = config.all_addresses_in_single_endpoint();
+  ClusterPtr cluster = BuildDns(context, lookup, std::move(balancer));
+  if (cluster == nullptr) return Invalid("cannot be built");
+  return cluster;
 }
 
 ClusterPtr BuildExtension(ClusterFactoryContext& context) {
+  const bool lists_hosts = context.config.cluster_type().name() == "envoy.clusters.dns";
+  if (!context.config.health_checks().empty() && !lists_hosts) {
+    context.Error(
+        "health_checks",
+        "go with STATIC, STRICT_DNS and LOGICAL_DNS clusters: the hosts of others are not "
+        "known before they are asked for; use outlier_detection");
+  }
   const auto& type = context.config.cluster_type();
   const auto* entry =
       context.server.registry.clusters().Find(type.name(), type.typed_config().type_url());
@@ -239,23 +388,11 @@ ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, Serv
   std::unique_ptr<const Balancer> balancer = BuildBalancer(context);
   if (balancer == nullptr) return nullptr;
   return config.type() == v3::Cluster::STATIC ? BuildStatic(context, std::move(balancer))
-                                              : BuildDns(context, std::move(balancer));
+                                              : BuildDnsOfType(context, std::move(balancer));
 }
 
-void RegisterBalancers(Registry& registry) {
-  namespace lb = envoy::extensions::load_balancing_policies;
-  using Result = absl::StatusOr<std::unique_ptr<const Balancer>>;
-  registry.AddBalancer<lb::round_robin::v3::RoundRobin>(
-      "envoy.load_balancing_policies.round_robin",
-      [](const auto&, FactoryContext&) -> Result { return RoundRobin(); });
-  registry.AddBalancer<lb::random::v3::Random>(
-      "envoy.load_balancing_policies.random",
-      [](const auto&, FactoryContext&) -> Result { return RandomChoice(); });
-  registry.AddBalancer<lb::least_request::v3::LeastRequest>(
-      "envoy.load_balancing_policies.least_request",
-      [](const auto& config, FactoryContext&) -> Result {
-        return LeastRequest(config.has_choice_count() ? config.choice_count().value() : 2);
-      });
+void RegisterDnsCluster(Registry& registry) {
+  registry.AddCluster<DnsProto>("envoy.clusters.dns", BuildDnsExtension);
 }
 
 }  // namespace sluice

@@ -13,7 +13,7 @@ ClusterPtr BuildCluster(const envoy::config::cluster::v3::Cluster& config, const
 /// An address of the configuration. InvalidArgument for a host name.
 absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config);
 
-/// Registers the balancing policies of load_balancing_policy lists.
-void RegisterBalancers(Registry& registry);
+/// Registers envoy.clusters.dns, the newer form of STRICT_DNS and LOGICAL_DNS.
+void RegisterDnsCluster(Registry& registry);
 
 }  // namespace sluice

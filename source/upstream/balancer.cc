@@ -1,90 +1,143 @@
-// The balancing policies. Worker threads.
+// The balancing policies that need no table. Worker threads.
 #include "source/upstream/balancer.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sluice {
 namespace {
 
-bool SameWeights(const EndpointList& endpoints) {
-  return std::all_of(endpoints.begin(), endpoints.end(), [&](const EndpointPtr& e) {
-    return e->settings().weight == endpoints[0]->settings().weight;
-  });
+// std::push_heap keeps the greatest in front: the greatest is the one that is due first.
+bool DueLater(const Deadlined& a, const Deadlined& b) {
+  return a.deadline != b.deadline ? a.deadline > b.deadline
+                                  : static_cast<int32_t>(a.order - b.order) > 0;
 }
 
-// Smooth weighted round robin: every endpoint earns its weight, the richest serves and pays the
-// sum.
 class RoundRobinBalancer final : public Balancer {
  public:
-  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state,
-                   Rng& rng) const override {
-    if (endpoints.empty()) return nullptr;
-    if (SameWeights(endpoints)) return endpoints[state.cursor++ % endpoints.size()];
-    state.deficits.resize(endpoints.size(), 0);
-    double sum = 0;
-    size_t best = 0;
-    for (size_t i = 0; i < endpoints.size(); ++i) {
-      state.deficits[i] += endpoints[i]->settings().weight;
-      sum += endpoints[i]->settings().weight;
-      if (state.deficits[i] > state.deficits[best]) best = i;
-    }
-    state.deficits[best] -= sum;
-    return endpoints[best];
+  using Balancer::Balancer;
+
+  size_t Pick(const PickList& list, uint64_t, ListState& state, Rng& rng) const override {
+    TimePoint now{};
+    if (IsEven(list, &now)) return state.cursor++ % list.endpoints.size();
+    const auto weight = [&](size_t i) { return WeightOf(list, i, now); };
+    if (state.schedule.empty()) state.schedule.Begin(list.endpoints.size(), weight, rng);
+    return state.schedule.Next(weight);
   }
 };
 
-// Uniform among endpoints, or by weight where they differ.
-EndpointPtr PickRandom(const EndpointList& endpoints, Rng& rng) {
-  uint64_t sum = 0;
-  for (const EndpointPtr& endpoint : endpoints) sum += endpoint->settings().weight;
-  uint64_t ticket = rng.Below(sum);
-  for (const EndpointPtr& endpoint : endpoints) {
-    if (ticket < endpoint->settings().weight) return endpoint;
-    ticket -= endpoint->settings().weight;
-  }
-  return endpoints.back();
-}
-
 class LeastRequestBalancer final : public Balancer {
  public:
-  explicit LeastRequestBalancer(uint32_t choices) : choices_(choices) {}
+  LeastRequestBalancer(const LeastRequestSettings& settings, const BalancerOptions& options)
+      : Balancer(options), settings_(settings) {}
 
-  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state,
-                   Rng& rng) const override {
-    if (endpoints.empty()) return nullptr;
-    size_t best = rng.Below(endpoints.size());
-    for (uint32_t i = 1; i < choices_; ++i) {
-      const size_t candidate = rng.Below(endpoints.size());
-      if (Load(*endpoints[candidate]) < Load(*endpoints[best])) best = candidate;
-    }
-    return endpoints[best];
+  size_t Pick(const PickList& list, uint64_t, ListState& state, Rng& rng) const override {
+    TimePoint now{};
+    if (IsEven(list, &now)) return settings_.full_scan ? Scan(list, rng) : Sample(list, rng);
+    const auto weight = [&](size_t i) {
+      return std::max(WeightOf(list, i, now) / Load(*list.endpoints[i]), 1e-9);
+    };
+    if (state.schedule.empty()) state.schedule.Begin(list.endpoints.size(), weight, rng);
+    return state.schedule.Next(weight);
   }
 
  private:
-  static double Load(const Endpoint& endpoint) {
-    return static_cast<double>(endpoint.active() + 1) / endpoint.settings().weight;
+  double Load(const Endpoint& endpoint) const {
+    const double active = static_cast<double>(std::max<int64_t>(endpoint.active(), 0) + 1);
+    return settings_.active_request_bias == 1 ? active
+                                              : std::pow(active, settings_.active_request_bias);
   }
-  const uint32_t choices_;
+
+  size_t Sample(const PickList& list, Rng& rng) const {
+    const EndpointList& endpoints = list.endpoints;
+    size_t best = rng.Below(endpoints.size());
+    int64_t least = endpoints[best]->active();
+    for (uint32_t i = 1; i < settings_.choices; ++i) {
+      const size_t candidate = rng.Below(endpoints.size());
+      const int64_t active = endpoints[candidate]->active();
+      if (active >= least) continue;
+      best = candidate;
+      least = active;
+    }
+    return best;
+  }
+
+  // Among those with equally few requests one at random.
+  size_t Scan(const PickList& list, Rng& rng) const {
+    size_t best = 0;
+    uint64_t equals = 0;
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < list.endpoints.size(); ++i) {
+      const int64_t active = list.endpoints[i]->active();
+      if (active > least) continue;
+      equals = active == least ? equals + 1 : 1;
+      least = active;
+      if (rng.Below(equals) == 0) best = i;
+    }
+    return best;
+  }
+
+  const LeastRequestSettings settings_;
 };
 
 class RandomBalancer final : public Balancer {
  public:
-  EndpointPtr Pick(const EndpointList& endpoints, uint64_t, PickState& state,
-                   Rng& rng) const override {
-    return endpoints.empty() ? nullptr : PickRandom(endpoints, rng);
+  using Balancer::Balancer;
+
+  size_t Pick(const PickList& list, uint64_t, ListState&, Rng& rng) const override {
+    return rng.Below(list.endpoints.size());
   }
 };
 
 }  // namespace
 
-std::unique_ptr<const Balancer> RoundRobin() {
-  return std::make_unique<RoundRobinBalancer>();
+void Schedule::Push(size_t index, double weight) {
+  heap_.push_back({now_ + 1 / weight, order_++, static_cast<uint32_t>(index)});
+  std::push_heap(heap_.begin(), heap_.end(), DueLater);
 }
-std::unique_ptr<const Balancer> LeastRequest(uint32_t choices) {
-  return std::make_unique<LeastRequestBalancer>(choices);
+
+size_t Schedule::Pop() {
+  std::pop_heap(heap_.begin(), heap_.end(), DueLater);
+  const Deadlined due = heap_.back();
+  heap_.pop_back();
+  now_ = due.deadline;
+  return due.index;
 }
-std::unique_ptr<const Balancer> RandomChoice() {
-  return std::make_unique<RandomBalancer>();
+
+double SlowStart::FactorAt(TimePoint now, TimePoint healthy_since) const {
+  const Duration age = now - healthy_since;
+  if (window <= Duration::zero() || age >= window) return 1;
+  const double passed = static_cast<double>(std::max<int64_t>(Milliseconds(age), 1)) /
+                        static_cast<double>(std::max<int64_t>(Milliseconds(window), 1));
+  const double grown = aggression == 1 ? passed : std::pow(passed, 1 / aggression);
+  return std::min(1.0, std::max(grown, min_weight_percent / 100));
+}
+
+double Balancer::WeightOf(const PickList& list, size_t index, TimePoint now) const {
+  const double weight = list.weights.empty() ? 1 : list.weights[index];
+  if (options_.slow_start.window <= Duration::zero()) return weight;
+  const double factor =
+      options_.slow_start.FactorAt(now, list.endpoints[index]->stats().health.healthy_since());
+  return std::max(weight * factor, 1e-9);
+}
+
+bool Balancer::IsEven(const PickList& list, TimePoint* now) const {
+  if (options_.slow_start.window > Duration::zero()) {
+    *now = Now();
+    if (*now < list.slow_until) return false;
+  }
+  return list.weights.empty();
+}
+
+std::unique_ptr<const Balancer> RoundRobin(const BalancerOptions& options) {
+  return std::make_unique<RoundRobinBalancer>(options);
+}
+std::unique_ptr<const Balancer> LeastRequest(const LeastRequestSettings& settings,
+                                             const BalancerOptions& options) {
+  return std::make_unique<LeastRequestBalancer>(settings, options);
+}
+std::unique_ptr<const Balancer> RandomChoice(const BalancerOptions& options) {
+  return std::make_unique<RandomBalancer>(options);
 }
 
 }  // namespace sluice

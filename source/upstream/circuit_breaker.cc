@@ -5,22 +5,25 @@
 
 namespace sluice {
 
-uint32_t Thresholds::limit(Resource resource) const {
+int64_t CircuitBreaker::Limit(Resource resource) const {
   switch (resource) {
     case Resource::kConnections:
-      return max_connections;
+      return thresholds_.max_connections;
     case Resource::kPending:
-      return max_pending_requests;
+      return thresholds_.max_pending_requests;
     case Resource::kRequests:
-      return max_requests;
+      return thresholds_.max_requests;
     case Resource::kRetries:
-      return max_retries;
+      break;
   }
-  return 0;
+  if (!thresholds_.retry_budget.has_value()) return thresholds_.max_retries;
+  const auto busy = static_cast<double>(InUse(Resource::kRequests) + InUse(Resource::kPending));
+  return std::max<int64_t>(static_cast<int64_t>(busy * thresholds_.retry_budget->percent / 100),
+                           thresholds_.retry_budget->minimum);
 }
 
 bool CircuitBreaker::Try(Resource resource, int worker) {
-  const int64_t limit = thresholds_.limit(resource);
+  const int64_t limit = Limit(resource);
   const int64_t own =
       lines_[worker].used[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
   // Below its even share a worker cannot exceed the limit, whatever the others do below theirs;
@@ -38,7 +41,7 @@ int64_t CircuitBreaker::InUse(Resource resource) const {
 }
 
 int64_t CircuitBreaker::Remaining(Resource resource) const {
-  return std::max<int64_t>(0, static_cast<int64_t>(thresholds_.limit(resource)) - InUse(resource));
+  return std::max<int64_t>(0, Limit(resource) - InUse(resource));
 }
 
 }  // namespace sluice

@@ -5,11 +5,19 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace sluice {
 
 enum class Resource : uint8_t { kConnections, kPending, kRequests, kRetries };
+
+/// So many percent of the requests that are active or pending may be retries, but at least
+/// `minimum`.
+struct RetryBudget {
+  double percent = 20;
+  uint32_t minimum = 3;
+};
 
 /// Limits of one priority (envoy.config.cluster.v3.CircuitBreakers.Thresholds) with Envoy's
 /// defaults.
@@ -19,8 +27,7 @@ struct Thresholds {
   uint32_t max_requests = 1024;
   uint32_t max_retries = 3;
   bool track_remaining = false;
-
-  uint32_t limit(Resource resource) const;
+  std::optional<RetryBudget> retry_budget;  // in place of max_retries
 };
 
 class CircuitBreaker {
@@ -35,11 +42,13 @@ class CircuitBreaker {
 
   /// Units in use, over all workers.
   int64_t InUse(Resource resource) const;
-  bool IsOpen(Resource resource) const { return InUse(resource) >= thresholds_.limit(resource); }
+  bool IsOpen(Resource resource) const { return InUse(resource) >= Limit(resource); }
   int64_t Remaining(Resource resource) const;
   const Thresholds& thresholds() const { return thresholds_; }
 
  private:
+  int64_t Limit(Resource resource) const;
+
   struct alignas(64) Line {
     std::atomic<int64_t> used[4] = {};
   };

@@ -3,6 +3,7 @@
 #include "source/upstream/cluster.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "source/base/reason.h"
 #include "source/upstream/conn_pool.h"
@@ -24,6 +25,13 @@ Thresholds ThresholdsOf(const v3::CircuitBreakers& config,
     if (thresholds.has_max_requests()) result.max_requests = thresholds.max_requests().value();
     if (thresholds.has_max_retries()) result.max_retries = thresholds.max_retries().value();
     result.track_remaining = thresholds.track_remaining();
+    if (thresholds.has_retry_budget()) {
+      RetryBudget& budget = result.retry_budget.emplace();
+      if (thresholds.retry_budget().has_budget_percent())
+        budget.percent = thresholds.retry_budget().budget_percent().value();
+      if (thresholds.retry_budget().has_min_retry_concurrency())
+        budget.minimum = thresholds.retry_budget().min_retry_concurrency().value();
+    }
     break;  // The first entry of a priority counts.
   }
   return result;
@@ -102,9 +110,40 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
           {scope.Sub("circuit_breakers").Sub("default"),
            breakers_[0]->thresholds().track_remaining},
           {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->thresholds().track_remaining}} {
+  if (!config.has_outlier_detection() || settings_.main == nullptr) return;
+  outlier_ = std::make_shared<OutlierDetector>(
+      OutlierSettings(config.outlier_detection()), scope.Sub("outlier_detection"), *settings_.main,
+      [this] {
+        std::vector<std::shared_ptr<const HostStats>> hosts;
+        for (HostView& host : Hosts()) hosts.push_back(std::move(host.stats));
+        return hosts;
+      },
+      [this](const HostStats& host) { OnHealthChanged(host); });
 }
 
-Cluster::~Cluster() = default;
+Cluster::~Cluster() {
+  if (outlier_ != nullptr) outlier_->Stop();
+  if (checker_ != nullptr) checker_->Stop();
+}
+
+void Cluster::StartHealth() {
+  if (outlier_ != nullptr) outlier_->Start();
+  if (checker_ != nullptr) checker_->Start();
+}
+
+void Cluster::CheckHealth(std::shared_ptr<const HealthCheckSettings> settings) {
+  const auto probe = [this, settings](const HealthTarget& target) {
+    return (settings->http.has_value() ? HttpProbe : TcpProbe)(settings, target, dialer_,
+                                                               settings_.dial);
+  };
+  const auto on_result = [this](const HostStats& host, bool passed, bool changed) {
+    if (changed) OnHealthChanged(host);
+    if (passed && outlier_ != nullptr && !host.health.Has(HostHealth::kFailedActiveHc))
+      outlier_->OnHealthCheckPassed(host);
+  };
+  checker_ = std::make_shared<HealthChecker>(settings, stats_.scope, stats_.upstream_cx_total,
+                                             *settings_.main, probe, on_result);
+}
 
 bool AttemptedHosts::Has(const Endpoint& endpoint) const {
   return std::any_of(hosts.begin(), hosts.end(), [&](const EndpointPtr& host) {
@@ -123,8 +162,11 @@ std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
 
 ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {
   std::shared_ptr<ConnPool>& pool = endpoint.pool(worker.index());
-  if (pool == nullptr)
-    pool = std::make_shared<ConnPool>(*this, endpoint.shared_stats(), endpoint.addresses(), worker);
+  if (pool == nullptr) {
+    pool =
+        std::make_shared<ConnPool>(*this, endpoint.shared_stats(),
+                                   InOrder(endpoint.addresses(), settings_.address_order), worker);
+  }
   return *pool;
 }
 
@@ -136,35 +178,88 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
     stats_.upstream_rq_active_overflow.Add();
     co_return MakeError(Reason::kOverflow);
   }
-  auto endpoint = co_await Pick(options, exchange);
-  if (!endpoint.ok()) {
-    if (ReasonOf(endpoint.status()) == Reason::kNoHealthyUpstream)
-      stats_.upstream_cx_none_healthy.Add();
-    co_return endpoint.status();
-  }
+  auto picked = co_await Pick(options, exchange);
+  if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (options.attempted != nullptr) {
     AttemptedHosts& attempted = *options.attempted;
-    for (uint32_t i = 0; i < attempted.selections && attempted.Has(**endpoint); ++i) {
+    for (uint32_t i = 0; i < attempted.selections && attempted.Has(**picked); ++i) {
       auto other = co_await Pick(options, exchange);
       if (!other.ok()) break;
-      endpoint = std::move(other);
+      picked = std::move(other);
     }
-    attempted.hosts.push_back(*endpoint);
+    attempted.hosts.push_back(*picked);
   }
-  exchange.upstream.host_name = (*endpoint)->hostname();
-  exchange.upstream.remote = (*endpoint)->address();
-  if (options.auto_host_rewrite) RewriteHost(*request.head, **endpoint, options);
+  const Endpoint& endpoint = **picked;
+  exchange.upstream.host_name = endpoint.hostname();
+  exchange.upstream.remote = endpoint.address();
+  if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
   stats_.upstream_rq_total.Add();
-  const HostStats& host = (*endpoint)->stats();
-  host.rq_total.Add();
-  ActiveRequest active(stats_, *endpoint, exchange.worker().index());
-  absl::StatusOr<Response> response = co_await Try(request, exchange, options, **endpoint);
-  (response.ok() && response->head->status < 500 ? host.rq_success : host.rq_error).Add();
+  endpoint.stats().rq_total.Add();
+  ActiveRequest active(stats_, *std::move(picked), exchange.worker().index());
+  const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
+  absl::StatusOr<Response> response = co_await Try(request, exchange, options, endpoint);
+  Judge(endpoint, response, exchange, start);
   if (response.ok() && response->body != nullptr) {
     response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active),
                                                    std::move(unit));
   }
   co_return response;
+}
+
+absl::Status Cluster::Refusal(const absl::StatusOr<EndpointPtr>& picked) const {
+  // The endpoint of a dynamic host has no other beside it: nobody has looked at its health yet.
+  const bool failed =
+      picked.ok() && is_dynamic() && (*picked)->stats().health.health() == Health::kUnhealthy;
+  if (picked.ok() && !failed) return absl::OkStatus();
+  absl::Status status = failed ? MakeError(Reason::kNoHealthyUpstream) : picked.status();
+  if (ReasonOf(status) == Reason::kNoHealthyUpstream) stats_.upstream_cx_none_healthy.Add();
+  return status;
+}
+
+void Cluster::Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response,
+                    Exchange& exchange, TimePoint start) const {
+  const HostStats& host = endpoint.stats();
+  if (response.ok()) {
+    Measure(endpoint, response->head->status >= 500, exchange, start);
+    (response->head->status < 500 ? host.rq_success : host.rq_error).Add();
+    if (outlier_ != nullptr) outlier_->OnAnswer(endpoint.shared_stats(), response->head->status);
+    if (checker_ != nullptr &&
+        response->head->headers.Get("x-envoy-immediate-health-check-fail").has_value()) {
+      settings_.main->Post([checker = checker_, host = endpoint.shared_stats()] {
+        checker->OnImmediateFailure(*host);
+      });
+    }
+    return;
+  }
+  bool timed_out = false;
+  switch (ReasonOf(response.status())) {
+    case Reason::kCancelled:
+      // Cancelled for good: the client is gone, which says nothing about the host. Otherwise one of
+      // the router's deadlines has struck.
+      if (exchange.canceller().cancelled()) return;
+      timed_out = true;
+      host.rq_timeout.Add();
+      break;
+    case Reason::kConnectRefused:
+    case Reason::kConnectTimeout:
+    case Reason::kConnectionTerminated:
+    case Reason::kUpstreamProtocol:
+      break;
+    default:
+      return;
+  }
+  Measure(endpoint, true, exchange, start);
+  host.rq_error.Add();
+  host.rq_local_error.Add();
+  if (outlier_ != nullptr) outlier_->OnLocalFailure(endpoint.shared_stats(), timed_out ? 504 : 503);
+}
+
+void Cluster::Measure(const Endpoint& endpoint, bool failed, Exchange& exchange,
+                      TimePoint start) const {
+  if (measuring_ == nullptr) return;
+  const TimePoint now = Now();
+  measuring_->OnOutcome(endpoint.response_time(exchange.worker().index()), now - start, failed,
+                        now);
 }
 
 // One request on one connection, or on a second one where the first had gone stale in the pool.
@@ -183,6 +278,7 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
       acquired = co_await pool->Acquire(exchange, options.priority, fresh);
     }
     if (!acquired.ok()) co_return acquired.status();
+    if (outlier_ != nullptr) outlier_->OnConnected(endpoint.stats());
     Stream& stream = acquired->lease->stream();
     exchange.upstream.remote = stream.remote_address();
     exchange.upstream.local = stream.local_address();
@@ -204,13 +300,22 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
 }
 
 Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions options) const {
-  auto endpoint = co_await Pick(options, exchange);
-  if (!endpoint.ok()) co_return endpoint.status();
-  exchange.upstream.host_name = (*endpoint)->hostname();
-  exchange.upstream.remote = (*endpoint)->address();
-  auto acquired =
-      co_await PoolFor(**endpoint, exchange.worker()).Acquire(exchange, options.priority, true);
+  auto picked = co_await Pick(options, exchange);
+  if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
+  const EndpointPtr endpoint = **std::move(picked);
+  exchange.upstream.host_name = endpoint->hostname();
+  exchange.upstream.remote = endpoint->address();
+  const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
+  auto acquired = co_await pool->Acquire(exchange, options.priority, true);
+  if (outlier_ != nullptr && acquired.ok()) {
+    outlier_->OnConnected(endpoint->stats());
+    outlier_->OnAnswer(endpoint->shared_stats(), 200);
+  } else if (outlier_ != nullptr && ReasonOf(acquired.status()) != Reason::kOverflow &&
+             !exchange.canceller().cancelled()) {
+    outlier_->OnLocalFailure(endpoint->shared_stats(), 503);
+  }
   if (!acquired.ok()) co_return acquired.status();
+  if (config_.close_connections_on_host_health_failure()) pool->AddTunnel(acquired->lease.shared());
   exchange.upstream.remote = acquired->lease->stream().remote_address();
   exchange.upstream.local = acquired->lease->stream().local_address();
   co_return ClientSession::IntoTunnel(std::move(acquired->lease));
@@ -225,15 +330,28 @@ void Cluster::RefreshGauges() const {
     gauges.rq_open.Set(breaker.IsOpen(Resource::kRequests));
     gauges.rq_retry_open.Set(breaker.IsOpen(Resource::kRetries));
     if (!breaker.thresholds().track_remaining) continue;
+    // Pools are not limited.
+    gauges.remaining_cx_pools.Set(std::numeric_limits<int64_t>::max());
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
     gauges.remaining_pending.Set(breaker.Remaining(Resource::kPending));
     gauges.remaining_rq.Set(breaker.Remaining(Resource::kRequests));
-    gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
+    // With a budget there is no fixed number of retries of which some remain.
+    if (!breaker.thresholds().retry_budget.has_value())
+      gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
   }
+  if (checker_ != nullptr) checker_->RefreshGauges();
   const std::vector<HostView> hosts = Hosts();
+  int64_t healthy = 0, degraded = 0, excluded = 0;
+  for (const HostView& host : hosts) {
+    const HostHealth& health = host.stats->health;
+    healthy += health.health() == Health::kHealthy ? 1 : 0;
+    degraded += health.health() == Health::kDegraded ? 1 : 0;
+    excluded += health.excluded() ? 1 : 0;
+  }
   stats_.membership_total.Set(static_cast<int64_t>(hosts.size()));
-  stats_.membership_healthy.Set(std::count_if(
-      hosts.begin(), hosts.end(), [](const HostView& host) { return host.settings.healthy; }));
+  stats_.membership_healthy.Set(healthy);
+  stats_.membership_degraded.Set(degraded);
+  stats_.membership_excluded.Set(excluded);
 }
 
 }  // namespace sluice

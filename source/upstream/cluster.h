@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -10,10 +11,13 @@
 #include "source/http/exchange.h"
 #include "source/net/dialer.h"
 #include "source/observe/stats.h"
+#include "source/upstream/address_order.h"
 #include "source/upstream/balancer.h"
 #include "source/upstream/circuit_breaker.h"
 #include "source/upstream/cluster_stats.h"
 #include "source/upstream/endpoint.h"
+#include "source/upstream/health_checker.h"
+#include "source/upstream/outlier_detection.h"
 
 namespace sluice {
 
@@ -32,9 +36,13 @@ struct ClusterSettings {
   size_t max_response_headers = 100;
   size_t max_response_headers_bytes = 60 * 1024;
   size_t buffer_limit = 1024 * 1024;
+  /// Connections to one host, by Priority; nullopt: no limit.
+  std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
   Duration max_stream_duration{};  // of a request and its response
+  AddressOrder address_order;
   bool is_tls = false;
+  Worker* main = nullptr;  // where health is judged; null: nobody does
 };
 
 /// Where earlier attempts of one request went, so that the next one can go elsewhere.
@@ -79,6 +87,9 @@ class Cluster {
   /// The cache of a dynamic cluster; null for others.
   virtual DnsCache* dns_cache() const { return nullptr; }
 
+  /// Main thread, before the workers run and before Start(): begins what watches the health of the
+  /// hosts.
+  void StartHealth();
   /// Main thread, before the workers run: begins what the cluster does in the background (DNS).
   /// `workers` outlive the cluster.
   virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
@@ -118,15 +129,33 @@ class Cluster {
   /// Worker: closes the pools of this worker, before it ends.
   virtual void DropPools(int worker) const = 0;
 
+  /// Main thread, before the first endpoints: has the hosts checked.
+  void CheckHealth(std::shared_ptr<const HealthCheckSettings> settings);
+
+  /// Null where none is configured.
+  const OutlierDetector* outlier_detector() const { return outlier_.get(); }
+
  protected:
   /// Main thread: the figures of the host of that name and address; successive endpoints of one
   /// host share them.
   std::shared_ptr<HostStats> StatsFor(const std::string& key);
   const stats::Scope& scope() const { return stats_.scope; }
   size_t workers() const { return workers_; }
+  /// The policy that wants to know how long answers take; null: nobody does.
+  void set_measuring(const Balancer& balancer) { measuring_ = &balancer; }
+  /// Main thread: the health of a host has changed.
+  virtual void OnHealthChanged(const HostStats& host) {}
+  /// Null where none is configured.
+  HealthChecker* health_checker() const { return checker_.get(); }
 
  private:
   ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
+  /// Why what was picked cannot serve; counted.
+  absl::Status Refusal(const absl::StatusOr<EndpointPtr>& picked) const;
+  /// What an attempt that began at `start` says about its host.
+  void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response, Exchange& exchange,
+             TimePoint start) const;
+  void Measure(const Endpoint& endpoint, bool failed, Exchange& exchange, TimePoint start) const;
   Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange,
                                      const SendOptions& options, const Endpoint& endpoint) const;
 
@@ -138,6 +167,9 @@ class Cluster {
   std::unique_ptr<CircuitBreaker> breakers_[2];
   const ClusterStats::Breaker breaker_gauges_[2];
   StringMap<std::weak_ptr<HostStats>> hosts_;  // main thread
+  const Balancer* measuring_ = nullptr;
+  std::shared_ptr<OutlierDetector> outlier_;  // null: none
+  std::shared_ptr<HealthChecker> checker_;    // null: none
 };
 
 using ClusterPtr = std::shared_ptr<Cluster>;

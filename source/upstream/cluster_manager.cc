@@ -25,12 +25,18 @@ absl::Status ClusterManager::Add(ClusterPtr cluster) {
 
 void ClusterManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) {
   published_.Initialize(map_);
-  for (const ClusterPtr& cluster : ordered_) cluster->Start(workers);
+  for (const ClusterPtr& cluster : ordered_) {
+    cluster->StartHealth();
+    cluster->Start(workers);
+  }
 }
 
 bool ClusterManager::ready() const {
-  return std::all_of(ordered_.begin(), ordered_.end(),
-                     [](const ClusterPtr& cluster) { return cluster->ready(); });
+  return std::all_of(ordered_.begin(), ordered_.end(), [](const ClusterPtr& cluster) {
+    const auto& config = cluster->config();
+    return cluster->ready() ||
+           (config.has_wait_for_warm_on_init() && !config.wait_for_warm_on_init().value());
+  });
 }
 
 const Cluster* ClusterManager::Find(std::string_view name, const Worker& worker) const {

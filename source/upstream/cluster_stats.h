@@ -67,6 +67,7 @@ namespace sluice {
   X(Gauge, upstream_rq_pending_active)                   \
   X(Histogram, upstream_cx_connect_ms)                   \
   X(Histogram, upstream_cx_length_ms)                    \
+  X(Histogram, upstream_rq_per_cx)                       \
   X(Histogram, upstream_rq_time)
 
 /// Counters per status code and per class below one prefix: `<scope>.upstream_rq_503`,

@@ -18,10 +18,29 @@ uint64_t NextConnectionId(const Worker& worker) {
   return (++last << 8) | static_cast<uint64_t>(worker.index() & 0xff);
 }
 
+// Counts a request that waits for its connection.
+class Pending {
+ public:
+  Pending(const ClusterStats& stats, const HostStats& host) : stats_(stats), host_(host) {
+    stats_.upstream_rq_pending_total.Add();
+    stats_.upstream_rq_pending_active.Add();
+    host_.rq_pending.Add();
+  }
+  Pending(const Pending&) = delete;
+  ~Pending() {
+    stats_.upstream_rq_pending_active.Sub();
+    host_.rq_pending.Sub();
+  }
+
+ private:
+  const ClusterStats& stats_;
+  const HostStats& host_;
+};
+
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit,
-                             uint64_t id)
+                             HostPlace place, uint64_t id)
     : ClientSession(pool->worker(), std::move(stream),
                     {pool->cluster().settings().max_response_headers,
                      pool->cluster().settings().max_response_headers_bytes,
@@ -30,6 +49,7 @@ PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, B
                      pool->cluster().stats().upstream_cx_tx_bytes_total}),
       pool_(std::move(pool)),
       unit_(std::move(unit)),
+      place_(std::move(place)),
       id_(id) {}
 
 PooledSession::~PooledSession() {
@@ -38,8 +58,10 @@ PooledSession::~PooledSession() {
   stats.upstream_cx_destroy.Add();
   (peer_closed() ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).Add();
   stats.upstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - created_)));
+  stats.upstream_rq_per_cx.Record(requests);
   pool_->host().cx_active.Sub();
   unit_ = BreakerUnit();
+  place_ = HostPlace();
   pool_->Forget(*this);
 }
 
@@ -120,38 +142,54 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     if (auto session = TakeIdle()) co_return Acquired{SessionLease(std::move(session)), true};
   }
   auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
+  // Until it has a connection a request is pending, also while the connection is being made.
+  const BreakerUnit unit =
+      BreakerUnit::Try(cluster_.breaker(priority), Resource::kPending, worker_.index());
+  if (!unit) {
+    cluster_.stats().upstream_rq_pending_overflow.Add();
+    co_return MakeError(Reason::kOverflow);
+  }
+  const Pending pending(cluster_.stats(), *host_);
   auto turn = co_await WaitForTurn(exchange, priority, fresh);
   if (!turn.ok()) co_return turn.status();
   if (turn->session != nullptr) co_return Acquired{SessionLease(std::move(turn->session)), true};
   auto stream = co_await Connect(exchange);
   if (!stream.ok()) {
     turn->unit = BreakerUnit();
+    turn->place = HostPlace();
+    --connections_;
     WakeOne();
     co_return stream.status();
   }
-  ++connections_;
   const uint64_t id = NextConnectionId(worker_);
-  co_return Acquired{SessionLease(std::make_shared<PooledSession>(self, *std::move(stream),
-                                                                  std::move(turn->unit), id)),
-                     false};
+  co_return Acquired{
+      SessionLease(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
+                                                   std::move(turn->place), id)),
+      false};
+}
+
+std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {
+  Turn turn;
+  const auto per_host = cluster_.settings().max_connections_per_host[static_cast<size_t>(priority)];
+  if (per_host.has_value()) turn.place = HostPlace::Try(*host_, *per_host);
+  const bool place = turn.place || !per_host.has_value();
+  if (place)
+    turn.unit =
+        BreakerUnit::Try(cluster_.breaker(priority), Resource::kConnections, worker_.index());
+  // A host without any connection may always have one, so that the connections of others cannot
+  // starve it.
+  if (!turn.unit && connections_ > 0) return std::nullopt;
+  if (per_host.has_value() && !turn.place) turn.place = HostPlace(*host_);
+  ++connections_;
+  return turn;
 }
 
 Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
                                                            bool fresh) {
-  CircuitBreaker& breaker = cluster_.breaker(priority);
   const ClusterStats& stats = cluster_.stats();
-  const BreakerUnit pending = BreakerUnit::Try(breaker, Resource::kPending, worker_.index());
-  if (!pending) {
-    stats.upstream_rq_pending_overflow.Add();
-    co_return MakeError(Reason::kOverflow);
-  }
-  stats.upstream_rq_pending_total.Add();
   bool overflowed = false;
   while (true) {
-    BreakerUnit unit = BreakerUnit::Try(breaker, Resource::kConnections, worker_.index());
-    // A host without any connection may always have one, so that the connections of others cannot
-    // starve it.
-    if (unit || connections_ == 0) co_return Turn{std::move(unit), nullptr};
+    if (auto leave = MayConnect(priority)) co_return *std::move(leave);
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
     Event turn;
     Waiter waiter{&turn, nullptr};
@@ -160,12 +198,12 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     const bool alive = co_await turn.WaitFor(std::chrono::milliseconds(50));
     waiters_.remove(*place);
     if (waiter.session != nullptr) {
-      if (alive) co_return Turn{BreakerUnit(), std::move(waiter.session)};
+      if (alive) co_return Turn{BreakerUnit(), HostPlace(), std::move(waiter.session)};
       Return(std::move(waiter.session));
     }
     if (!alive) co_return MakeError(Reason::kCancelled);
     if (!fresh) {
-      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), std::move(session)};
+      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), HostPlace(), std::move(session)};
     }
   }
 }
@@ -226,6 +264,22 @@ void ConnPool::Return(std::shared_ptr<PooledSession> session) {
   worker_.wheel().Arm(*session,
                       limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
   idle_.push_back(std::move(session));
+}
+
+void ConnPool::AddTunnel(const std::shared_ptr<ClientSession>& session) {
+  // Those that have ended make room before the list grows.
+  if (tunnels_.size() == tunnels_.capacity()) {
+    tunnels_.erase(std::remove_if(tunnels_.begin(), tunnels_.end(),
+                                  [](const auto& tunnel) { return tunnel.expired(); }),
+                   tunnels_.end());
+  }
+  tunnels_.push_back(session);
+}
+
+void ConnPool::CloseTunnels() {
+  for (const auto& tunnel : std::exchange(tunnels_, {})) {
+    if (const auto session = tunnel.lock()) session->Close();
+  }
 }
 
 void ConnPool::Close() {

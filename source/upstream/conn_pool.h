@@ -19,7 +19,8 @@ class ConnPool;
 /// connected until it dies.
 class PooledSession final : public ClientSession, private Timer {
  public:
-  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, uint64_t id);
+  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, HostPlace place,
+                uint64_t id);
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
@@ -33,6 +34,7 @@ class PooledSession final : public ClientSession, private Timer {
 
   const std::shared_ptr<ConnPool> pool_;
   BreakerUnit unit_;
+  HostPlace place_;
   const uint64_t id_;
   const TimePoint created_ = Now();
   TimePoint idle_since_{};
@@ -56,6 +58,9 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
 
   /// Closes what is idle and keeps nothing from now on.
   void Close();
+  /// Remembers a connection that carries a tunnel from now on, for CloseTunnels().
+  void AddTunnel(const std::shared_ptr<ClientSession>& session);
+  void CloseTunnels();
 
   const Cluster& cluster() const { return cluster_; }
   const HostStats& host() const { return *host_; }
@@ -76,8 +81,11 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// connection may come instead.
   struct Turn {
     BreakerUnit unit;
+    HostPlace place;
     std::shared_ptr<PooledSession> session;
   };
+  /// Leave to make a connection; nullopt when there are enough.
+  std::optional<Turn> MayConnect(Priority priority);
   Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, bool fresh);
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange);
   void WakeOne();
@@ -88,6 +96,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   Worker& worker_;
   std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
   std::list<Waiter*> waiters_;
+  std::vector<std::weak_ptr<ClientSession>> tunnels_;  // those that have ended among them
   size_t connections_ = 0;
   bool closed_ = false;
 };

@@ -147,6 +147,7 @@ DnsTrackerOptions DnsTrackerOptionsOf(const Cluster& cluster, std::string name) 
   if (cluster.has_dns_failure_refresh_rate())
     options.failure_refresh = BackoffOf(cluster.dns_failure_refresh_rate());
   options.respect_ttl = cluster.respect_dns_ttl();
+  options.jitter = DurationOf(cluster.dns_jitter());
   return options;
 }
 

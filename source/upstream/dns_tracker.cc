@@ -55,7 +55,13 @@ Task<> DnsTracker::Look(std::shared_ptr<State> state) {
   if (state->stopped || answer.outcome == DnsAnswer::Outcome::kCancelled) co_return;
   const bool is_literal = LiteralAnswer(state->options.name).has_value();
   state->on_answer(answer);
-  if (!state->stopped && !is_literal) state->main.wheel().Arm(*state, state->UntilNext(answer));
+  if (state->stopped || is_literal) co_return;
+  Duration wait = state->UntilNext(answer);
+  if (state->options.jitter > Duration::zero()) {
+    const auto most = static_cast<uint64_t>(state->options.jitter.count());
+    wait += Duration(static_cast<Duration::rep>(state->main.rng().Below(most + 1)));
+  }
+  state->main.wheel().Arm(*state, wait);
 }
 
 }  // namespace sluice

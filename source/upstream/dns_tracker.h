@@ -17,6 +17,7 @@ struct DnsTrackerOptions {
   LookupFamily family = LookupFamily::kAuto;
   Duration refresh_rate = std::chrono::seconds(5);  // dns_refresh_rate
   BackoffOptions failure_refresh;  // dns_failure_refresh_rate; zero base: `refresh_rate`, fixed
+  Duration jitter{};               // dns_jitter: up to so much is added to every wait
   bool respect_ttl =
       false;  // respect_dns_ttl: the smallest TTL of the answer, if not 0, is the rate
 };

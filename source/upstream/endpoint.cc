@@ -12,12 +12,14 @@ HostStats::HostStats()
       rq_success(NewCounter()),
       rq_error(NewCounter()),
       rq_timeout(NewCounter()),
+      rq_local_error(NewCounter()),
       cx_active(NewGauge()),
       rq_active(NewGauge()),
       rq_pending(NewGauge()) {}
 
 HostStats::~HostStats() {
-  for (Counter counter : {cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout})
+  for (Counter counter :
+       {cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout, rq_local_error})
     Free(counter);
   for (Gauge gauge : {cx_active, rq_active, rq_pending}) Free(gauge);
 }
@@ -27,9 +29,11 @@ Endpoint::Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t w
 
 Endpoint::~Endpoint() = default;
 
-void Endpoint::DropPool(int worker) const {
+void Endpoint::DropPool(int worker, bool close_tunnels) const {
   const std::shared_ptr<ConnPool> pool = std::move(lines_[worker].pool);
-  if (pool != nullptr) pool->Close();
+  if (pool == nullptr) return;
+  if (close_tunnels) pool->CloseTunnels();
+  pool->Close();
 }
 
 int64_t Endpoint::active() const {

@@ -1,15 +1,17 @@
-// Endpoint: one upstream host with its addresses, its figures, and on each worker its pool of
-// connections. Immutable but for the figures (counted per worker) and the pools (each touched by
-// its own worker only).
+// Endpoint: one upstream host with its addresses, its figures, its health, and on each worker its
+// pool of connections. Immutable but for the figures (counted per worker), the health
+// (host_health.h) and the pools (each touched by its own worker only).
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "source/base/metric.h"
 #include "source/net/address.h"
+#include "source/upstream/host_health.h"
 
 namespace sluice {
 
@@ -24,7 +26,50 @@ class HostStats {
   HostStats(const HostStats&) = delete;
 
   Counter cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+  Counter rq_local_error;  // those of rq_error that are no answer: refused, reset, timed out
   Gauge cx_active, rq_active, rq_pending;
+  mutable HostHealth health;
+
+  /// Connections that exist or are being made, on all workers: counted only where the configuration
+  /// limits them.
+  mutable std::atomic<uint32_t> limited_connections{0};
+};
+
+/// One of the connections that a host may have (per_host_thresholds); gives its place back when it
+/// dies.
+class HostPlace {
+ public:
+  HostPlace() = default;
+  /// Empty when `limit` connections are there already.
+  static HostPlace Try(const HostStats& host, uint32_t limit) {
+    HostPlace place(host);
+    if (host.limited_connections.load(std::memory_order_relaxed) > limit) place = HostPlace();
+    return place;
+  }
+  explicit HostPlace(const HostStats& host) : host_(&host) {
+    host.limited_connections.fetch_add(1, std::memory_order_relaxed);
+  }
+  HostPlace(HostPlace&& other) noexcept : host_(std::exchange(other.host_, nullptr)) {}
+  HostPlace& operator=(HostPlace&& other) noexcept {
+    std::swap(host_, other.host_);
+    return *this;
+  }
+  ~HostPlace() {
+    if (host_ != nullptr) host_->limited_connections.fetch_sub(1, std::memory_order_relaxed);
+  }
+  explicit operator bool() const { return host_ != nullptr; }
+
+ private:
+  const HostStats* host_ = nullptr;
+};
+
+/// What the configuration (or a management server) says of an endpoint's health.
+enum class EdsHealth : uint8_t { kHealthy, kUnhealthy, kDraining, kDegraded };
+
+/// How long an endpoint takes to answer, as one worker has seen it.
+struct ResponseTime {
+  double seconds = 0;
+  TimePoint at{};  // of the last measurement; default: none
 };
 
 class Endpoint {
@@ -33,8 +78,18 @@ class Endpoint {
     std::string hostname;            // as configured, or name:port of a dynamic host
     std::vector<Address> addresses;  // tried in order; the first names the host
     uint32_t weight = 1;
+    uint32_t priority = 0;
+    std::string hash_key;  // what a hashing policy takes for its name; empty: address or hostname
     std::string region, zone, sub_zone;
-    bool healthy = true;
+    uint32_t locality_weight = 0;  // zero: not given
+    EdsHealth eds_health = EdsHealth::kHealthy;
+    struct HealthCheck {
+      bool disabled = false;
+      uint16_t port = 0;     // zero: that of the address
+      Address address;       // unset: that of the host
+      std::string hostname;  // of an HTTP check; empty: as the cluster's check says
+      bool operator==(const HealthCheck&) const = default;
+    } health_check;
   };
 
   Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t workers);
@@ -52,10 +107,14 @@ class Endpoint {
   int64_t active() const;
   void AddActive(int worker, int64_t n) const;
 
+  /// That worker's own.
+  ResponseTime& response_time(int worker) const { return lines_[worker].response_time; }
+
   /// The pool of a worker; made and dropped by that worker.
   std::shared_ptr<ConnPool>& pool(int worker) const { return lines_[worker].pool; }
-  /// That worker: closes its pool; connections in use end with their exchanges.
-  void DropPool(int worker) const;
+  /// That worker: closes its pool; connections in use end with their exchanges, but tunnels go on
+  /// unless `close_tunnels`.
+  void DropPool(int worker, bool close_tunnels = false) const;
 
  private:
   const Settings settings_;
@@ -63,6 +122,7 @@ class Endpoint {
   struct alignas(64) Line {
     std::shared_ptr<ConnPool> pool;
     std::atomic<int64_t> active{0};
+    ResponseTime response_time;
   };
   mutable std::vector<Line> lines_;
 };

@@ -11,7 +11,34 @@ namespace {
 
 bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
   return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight &&
-         a.healthy == b.healthy;
+         a.priority == b.priority && a.region == b.region && a.zone == b.zone &&
+         a.sub_zone == b.sub_zone && a.locality_weight == b.locality_weight &&
+         a.hash_key == b.hash_key && a.eds_health == b.eds_health &&
+         a.health_check == b.health_check;
+}
+
+HealthTarget TargetOf(const Endpoint& endpoint) {
+  const Endpoint::Settings::HealthCheck& check = endpoint.settings().health_check;
+  HealthTarget target{endpoint.shared_stats(), endpoint.address(), check.hostname};
+  if (check.address.is_set()) target.address = check.address;
+  if (check.port != 0) target.address = target.address.WithPort(check.port);
+  return target;
+}
+
+void SetEdsHealth(HostHealth& health, EdsHealth eds) {
+  health.Set(HostHealth::kFailedEdsHealth, eds == EdsHealth::kUnhealthy);
+  health.Set(HostHealth::kEdsStatusDraining, eds == EdsHealth::kDraining);
+  health.Set(HostHealth::kDegradedEdsHealth, eds == EdsHealth::kDegraded);
+}
+
+EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config) {
+  EndpointSetOptions options;
+  const auto& policy = config.load_assignment().policy();
+  if (policy.has_overprovisioning_factor())
+    options.overprovisioning_percent = policy.overprovisioning_factor().value();
+  if (config.common_lb_config().has_healthy_panic_threshold())
+    options.panic_percent = config.common_lb_config().healthy_panic_threshold().value();
+  return options;
 }
 
 }  // namespace
@@ -22,19 +49,28 @@ EndpointCluster::EndpointCluster(ClusterSettings settings,
                                  std::unique_ptr<const Balancer> balancer)
     : Cluster(std::move(settings), config, scope, dialer, workers),
       balancer_(std::move(balancer)),
+      options_(OptionsOf(config)),
       slots_(workers) {
-  for (Slot& slot : slots_) slot.state.cursor = static_cast<uint64_t>(&slot - slots_.data());
+  if (balancer_->measures()) set_measuring(*balancer_);
+  Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
+  const auto set = MakeSet();
+  for (Slot& slot : slots_) {
+    slot.set = set;
+    slot.state = set->NewState(static_cast<int>(&slot - slots_.data()), rng);
+  }
 }
 
 EndpointCluster::~EndpointCluster() = default;
 
 Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& options,
                                                         Exchange& exchange) const {
+  Rng& rng = exchange.worker().rng();
   Slot& slot = slots_[exchange.worker().index()];
-  EndpointPtr endpoint =
-      balancer_->Pick(slot.endpoints, options.hash, slot.state, exchange.worker().rng());
-  if (endpoint == nullptr) co_return MakeError(Reason::kNoHealthyUpstream);
-  co_return endpoint;
+  const EndpointSet::Choice choice = slot.set->Choose(slot.state, rng);
+  if (choice.panic) stats().lb_healthy_panic.Add();
+  if (choice.list == nullptr) return MakeError(Reason::kNoHealthyUpstream);
+  const PickList& list = *choice.list;
+  return list.endpoints[balancer_->Pick(list, options.hash, slot.state.lists[list.index], rng)];
 }
 
 void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
@@ -43,33 +79,108 @@ void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
     const auto kept = std::find_if(current_.begin(), current_.end(),
                                    [&](const EndpointPtr& e) { return Same(e->settings(), host); });
     if (kept != current_.end()) {
+      (*kept)->stats().health.Set(HostHealth::kPendingDynamicRemoval, false);
       next.push_back(*kept);
       continue;
     }
-    const std::string key = Cat(host.hostname, "|", host.addresses.front().ToString());
-    next.push_back(std::make_shared<Endpoint>(std::move(host), StatsFor(key), workers()));
+    next.push_back(MakeEndpoint(std::move(host)));
   }
+  KeepHealthy(next);
   if (next == current_) return stats().update_no_rebuild.Add();
   stats().membership_change.Add();
-  current_ = next;
-  EndpointList healthy;
-  std::copy_if(next.begin(), next.end(), std::back_inserter(healthy),
-               [](const EndpointPtr& e) { return e->settings().healthy; });
-  if (workers_ == nullptr) {  // Before the workers run.
-    for (Slot& slot : slots_) slot.endpoints = healthy;
-    return;
+  SetCurrent(std::move(next));
+  Publish(nullptr, config().common_lb_config().close_connections_on_host_set_change());
+}
+
+EndpointPtr EndpointCluster::MakeEndpoint(Endpoint::Settings host) {
+  const std::string key = Cat(host.hostname, "|", host.addresses.front().ToString());
+  const std::shared_ptr<HostStats> stats = StatsFor(key);
+  SetEdsHealth(stats->health, host.eds_health);
+  if (stats->health.healthy_since() == TimePoint()) {
+    stats->health.set_healthy_since(Now());
+    if (health_checker() != nullptr && !host.health_check.disabled)
+      health_checker()->Prepare(*stats);
   }
-  for (const auto& worker : *workers_) {
-    worker->Post(
-        [this, healthy, index = worker->index()] { Replace(slots_[index], healthy, index); });
+  return std::make_shared<Endpoint>(std::move(host), stats, workers());
+}
+
+// What is named no more but passes its health checks stays until it fails one.
+void EndpointCluster::KeepHealthy(EndpointList& next) const {
+  if (health_checker() == nullptr || !keeps_healthy() || config().ignore_health_on_host_removal())
+    return;
+  for (const EndpointPtr& endpoint : current_) {
+    if (std::find_if(next.begin(), next.end(), [&](const EndpointPtr& e) {
+          return &e->stats() == &endpoint->stats();
+        }) != next.end()) {
+      continue;
+    }
+    HostHealth& health = endpoint->stats().health;
+    if (endpoint->settings().health_check.disabled || health.Has(HostHealth::kFailedActiveHc))
+      continue;
+    health.Set(HostHealth::kPendingDynamicRemoval, true);
+    next.push_back(endpoint);
   }
 }
 
-void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints, int worker) {
+void EndpointCluster::SetCurrent(EndpointList next) {
+  current_ = std::move(next);
+  if (health_checker() == nullptr) return;
+  std::vector<HealthTarget> targets;
+  for (const EndpointPtr& endpoint : current_) {
+    if (!endpoint->settings().health_check.disabled) targets.push_back(TargetOf(*endpoint));
+  }
+  health_checker()->SetTargets(std::move(targets));
+}
+
+std::shared_ptr<const EndpointSet> EndpointCluster::MakeSet() const {
+  return std::make_shared<EndpointSet>(current_, options_, *balancer_);
+}
+
+void EndpointCluster::Publish(EndpointPtr failed, bool drop_all) {
+  const auto set = MakeSet();
+  if (workers_ == nullptr) {  // Before the workers run.
+    Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
+    for (Slot& slot : slots_) {
+      slot.endpoints = current_;
+      slot.set = set;
+      slot.state = set->NewState(static_cast<int>(&slot - slots_.data()), rng);
+    }
+    return;
+  }
+  for (const auto& worker : *workers_) {
+    worker->Post([this, endpoints = current_, set, failed, drop_all, worker = worker.get()] {
+      if (drop_all) DropPools(worker->index());
+      Replace(slots_[worker->index()], endpoints, set, *worker);
+      if (failed != nullptr)
+        failed->DropPool(worker->index(), config().close_connections_on_host_health_failure());
+    });
+  }
+}
+
+void EndpointCluster::OnHealthChanged(const HostStats& host) {
+  const auto changed = std::find_if(current_.begin(), current_.end(),
+                                    [&](const EndpointPtr& e) { return &e->stats() == &host; });
+  if (changed == current_.end()) return;
+  const bool failed = host.health.health() == Health::kUnhealthy;
+  const EndpointPtr endpoint = *changed;
+  if (host.health.Has(HostHealth::kPendingDynamicRemoval) &&
+      host.health.Has(HostHealth::kFailedActiveHc)) {
+    EndpointList next = current_;
+    next.erase(std::find(next.begin(), next.end(), endpoint));
+    stats().membership_change.Add();
+    SetCurrent(std::move(next));
+  }
+  Publish(failed ? endpoint : nullptr);
+}
+
+void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints,
+                              std::shared_ptr<const EndpointSet> set, Worker& worker) {
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
+  slot.state = set->NewState(worker.index(), worker.rng());
+  slot.set = std::move(set);
   for (const EndpointPtr& endpoint : old) {
     if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
-      endpoint->DropPool(worker);
+      endpoint->DropPool(worker.index());
   }
 }
 

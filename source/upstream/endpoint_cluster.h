@@ -7,6 +7,7 @@
 
 #include "source/upstream/cluster.h"
 #include "source/upstream/dns_tracker.h"
+#include "source/upstream/endpoint_set.h"
 
 namespace sluice {
 
@@ -23,18 +24,34 @@ class EndpointCluster : public Cluster {
   void DropPools(int worker) const override;
   bool uses_hash() const override { return balancer_->uses_hash(); }
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override { workers_ = &workers; }
+  bool ready() const override {
+    return health_checker() == nullptr || health_checker()->first_round_done();
+  }
 
   /// Main thread: replaces the endpoints; those that stay the same keep their pools.
   void Update(std::vector<Endpoint::Settings> hosts);
 
  private:
   struct alignas(64) Slot {
-    EndpointList endpoints;  // the healthy ones
+    EndpointList endpoints;  // all, whose pools are this worker's to drop
+    std::shared_ptr<const EndpointSet> set;
     PickState state;
   };
-  static void Replace(Slot& slot, const EndpointList& endpoints, int worker);
+  void OnHealthChanged(const HostStats& host) override;
+  /// True where hosts come and go, and one that is named no more may stay while it is healthy.
+  virtual bool keeps_healthy() const { return false; }
+  EndpointPtr MakeEndpoint(Endpoint::Settings host);
+  void KeepHealthy(EndpointList& next) const;
+  void SetCurrent(EndpointList next);
+  std::shared_ptr<const EndpointSet> MakeSet() const;
+  /// Hands the endpoints, with their health as it is now, to the workers. The pools of `failed`, if
+  /// it is not null, are dropped: another attempt at it is to take another connection.
+  void Publish(EndpointPtr failed, bool drop_all = false);
+  static void Replace(Slot& slot, const EndpointList& endpoints,
+                      std::shared_ptr<const EndpointSet> set, Worker& worker);
 
   const std::unique_ptr<const Balancer> balancer_;
+  const EndpointSetOptions options_;
   mutable std::vector<Slot> slots_;
   EndpointList current_;  // main thread
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
@@ -55,10 +72,11 @@ class DnsCluster final : public EndpointCluster {
              Resolver& resolver, Worker& main);
 
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override;
-  bool ready() const override { return unanswered_ == 0; }
+  bool ready() const override { return unanswered_ == 0 && EndpointCluster::ready(); }
 
  private:
   void OnAnswer(size_t index, const DnsAnswer& answer);
+  bool keeps_healthy() const override { return !logical_; }
 
   struct Tracked {
     Name name;

@@ -40,15 +40,21 @@ void AppendHost(std::string_view cluster, const Cluster::HostView& host, std::st
   });
   const Endpoint::Settings& settings = host.settings;
   AppendTo(out, prefix, "hostname::", host.hostname, "\n");
-  AppendTo(out, prefix, "health_flags::", settings.healthy ? "healthy" : "/failed_eds_health",
-           "\n");
+  AppendTo(out, prefix, "health_flags::", host.stats->health.ToString(), "\n");
   AppendTo(out, prefix, "weight::", settings.weight, "\n");
   AppendTo(out, prefix, "region::", settings.region, "\n");
   AppendTo(out, prefix, "zone::", settings.zone, "\n");
   AppendTo(out, prefix, "sub_zone::", settings.sub_zone, "\n");
-  AppendTo(out, prefix, "canary::false\n", prefix, "priority::0\n");
-  // There is no outlier detection to compute a rate.
-  AppendTo(out, prefix, "success_rate::-1\n", prefix, "local_origin_success_rate::-1\n");
+  AppendTo(out, prefix, "canary::false\n", prefix, "priority::", settings.priority, "\n");
+  const HostHealth::Ejection& rates = host.stats->health.ejection;
+  AppendTo(out, prefix, "success_rate::", rates.success_rate, "\n");
+  AppendTo(out, prefix, "local_origin_success_rate::", rates.local_success_rate, "\n");
+}
+
+void AppendRates(std::string_view cluster, std::string_view kind,
+                 const OutlierDetector::Rates& rates, std::string* out) {
+  AppendTo(out, cluster, "::outlier::", kind, "_average::", rates.average, "\n");
+  AppendTo(out, cluster, "::outlier::", kind, "_ejection_threshold::", rates.threshold, "\n");
 }
 
 std::string Text(const std::vector<ClusterView>& clusters) {
@@ -56,6 +62,9 @@ std::string Text(const std::vector<ClusterView>& clusters) {
   for (const ClusterView& cluster : clusters) {
     const std::string& name = cluster.config->name();
     AppendTo(&out, name, "::observability_name::", name, "\n");
+    if (cluster.rates.has_value()) AppendRates(name, "success_rate", *cluster.rates, &out);
+    if (cluster.local_rates.has_value())
+      AppendRates(name, "local_origin_success_rate", *cluster.local_rates, &out);
     AppendThresholds(name, "default", cluster.default_thresholds, &out);
     AppendThresholds(name, "high", cluster.high_thresholds, &out);
     AppendTo(&out, name, "::added_via_api::false\n");
@@ -72,7 +81,6 @@ void AddThresholds(const Thresholds& thresholds, core::RoutingPriority priority,
   message.mutable_max_pending_requests()->set_value(thresholds.max_pending_requests);
   message.mutable_max_requests()->set_value(thresholds.max_requests);
   message.mutable_max_retries()->set_value(thresholds.max_retries);
-  message.set_track_remaining(thresholds.track_remaining);
 }
 
 void AddHost(const Cluster::HostView& host, api::ClusterStatus& cluster) {
@@ -85,8 +93,22 @@ void AddHost(const Cluster::HostView& host, api::ClusterStatus& cluster) {
     metric.set_type(gauge ? api::SimpleMetric::GAUGE : api::SimpleMetric::COUNTER);
     metric.set_value(value);
   });
-  status.mutable_health_status()->set_eds_health_status(settings.healthy ? core::HEALTHY
-                                                                         : core::UNHEALTHY);
+  const HostHealth& health = host.stats->health;
+  api::HostHealthStatus& flags = *status.mutable_health_status();
+  flags.set_eds_health_status(EdsStatusOf(settings.eds_health));
+  flags.set_failed_active_health_check(health.Has(HostHealth::kFailedActiveHc));
+  flags.set_failed_outlier_check(health.Has(HostHealth::kFailedOutlierCheck));
+  flags.set_failed_active_degraded_check(health.Has(HostHealth::kDegradedActiveHc));
+  flags.set_pending_dynamic_removal(health.Has(HostHealth::kPendingDynamicRemoval));
+  flags.set_pending_active_hc(health.Has(HostHealth::kPendingActiveHc));
+  flags.set_excluded_via_immediate_hc_fail(health.Has(HostHealth::kExcludedViaImmediateHcFail));
+  flags.set_active_hc_timeout(health.Has(HostHealth::kActiveHcTimeout));
+  // A percentage that was not computed is left out.
+  const auto [rate, local_rate] =
+      std::pair(health.ejection.success_rate, health.ejection.local_success_rate);
+  if (rate >= 0) status.mutable_success_rate()->set_value(rate);
+  if (local_rate >= 0) status.mutable_local_origin_success_rate()->set_value(local_rate);
+  status.set_priority(settings.priority);
   status.set_weight(settings.weight);
   status.set_hostname(host.hostname);
   status.mutable_locality()->set_region(settings.region);
@@ -100,6 +122,12 @@ api::Clusters Message(const std::vector<ClusterView>& clusters) {
     api::ClusterStatus& status = *message.add_cluster_statuses();
     status.set_name(cluster.config->name());
     status.set_observability_name(cluster.config->name());
+    if (cluster.rates.has_value() && cluster.rates->threshold >= 0)
+      status.mutable_success_rate_ejection_threshold()->set_value(cluster.rates->threshold);
+    if (cluster.local_rates.has_value() && cluster.local_rates->threshold >= 0) {
+      status.mutable_local_origin_success_rate_ejection_threshold()->set_value(
+          cluster.local_rates->threshold);
+    }
     AddThresholds(cluster.default_thresholds, core::DEFAULT, status);
     AddThresholds(cluster.high_thresholds, core::HIGH, status);
     for (const Cluster::HostView& host : cluster.hosts) AddHost(host, status);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,10 +47,17 @@ struct ClusterView {
   Thresholds default_thresholds;
   Thresholds high_thresholds;
   std::vector<Cluster::HostView> hosts;
+  /// Of all answers and of local failures; nullopt: there is no outlier detection.
+  std::optional<OutlierDetector::Rates> rates = {}, local_rates = {};
 
   static ClusterView Of(const Cluster& cluster) {
-    return {&cluster.config(), cluster.breaker(Priority::kDefault).thresholds(),
-            cluster.breaker(Priority::kHigh).thresholds(), cluster.Hosts()};
+    ClusterView view{&cluster.config(), cluster.breaker(Priority::kDefault).thresholds(),
+                     cluster.breaker(Priority::kHigh).thresholds(), cluster.Hosts()};
+    if (const OutlierDetector* detector = cluster.outlier_detector()) {
+      view.rates = detector->rates();
+      view.local_rates = detector->local_rates();
+    }
+    return view;
   }
 };
 

@@ -183,8 +183,10 @@ TEST_CASE("/clusters as text: limits, then every host") {
                               "dfp::127.0.0.1:8080::success_rate::-1\n"
                               "dfp::127.0.0.1:8080::local_origin_success_rate::-1\n"
                               "other::observability_name::other\n"));
-  server.host.settings.healthy = false;
-  CHECK_THAT(server.Ask("/clusters").body, Contains("health_flags::/failed_eds_health\n"));
+  server.host.stats->health.Set(HostHealth::kFailedEdsHealth, true);
+  server.host.stats->health.Set(HostHealth::kFailedOutlierCheck, true);
+  CHECK_THAT(server.Ask("/clusters").body,
+             Contains("health_flags::/failed_outlier_check/failed_eds_health\n"));
 }
 
 TEST_CASE("/clusters as JSON") {

@@ -14,14 +14,18 @@ endpoint::LocalityLbEndpoints& GroupOf(const Endpoint::Settings& host,
   for (endpoint::LocalityLbEndpoints& group : *assignment.mutable_endpoints()) {
     const core::Locality& locality = group.locality();
     if (locality.region() == host.region && locality.zone() == host.zone &&
-        locality.sub_zone() == host.sub_zone)
+        locality.sub_zone() == host.sub_zone && group.priority() == host.priority) {
       return group;
+    }
   }
   endpoint::LocalityLbEndpoints& group = *assignment.add_endpoints();
   core::Locality& locality = *group.mutable_locality();
   locality.set_region(host.region);
   locality.set_zone(host.zone);
   locality.set_sub_zone(host.sub_zone);
+  group.set_priority(host.priority);
+  if (host.locality_weight != 0)
+    group.mutable_load_balancing_weight()->set_value(host.locality_weight);
   return group;
 }
 
@@ -53,6 +57,20 @@ google::protobuf::Timestamp ToProto(WallTime time) {
   return message;
 }
 
+core::HealthStatus EdsStatusOf(EdsHealth health) {
+  switch (health) {
+    case EdsHealth::kUnhealthy:
+      return core::UNHEALTHY;
+    case EdsHealth::kDraining:
+      return core::DRAINING;
+    case EdsHealth::kDegraded:
+      return core::DEGRADED;
+    case EdsHealth::kHealthy:
+      break;
+  }
+  return core::HEALTHY;
+}
+
 endpoint::ClusterLoadAssignment EndpointsOf(const ClusterView& cluster) {
   endpoint::ClusterLoadAssignment assignment;
   assignment.set_cluster_name(cluster.config->name());
@@ -61,7 +79,7 @@ endpoint::ClusterLoadAssignment EndpointsOf(const ClusterView& cluster) {
     if (!host.settings.addresses.empty())
       *one.mutable_endpoint()->mutable_address() = ToProto(host.settings.addresses.front());
     one.mutable_endpoint()->set_hostname(host.hostname);
-    one.set_health_status(host.settings.healthy ? core::HEALTHY : core::UNHEALTHY);
+    one.set_health_status(EdsStatusOf(host.settings.eds_health));
     one.mutable_load_balancing_weight()->set_value(host.settings.weight);
   }
   return assignment;

@@ -19,7 +19,10 @@ envoy::config::core::v3::Address ToProto(const Address& address);
 
 google::protobuf::Timestamp ToProto(WallTime time);
 
-/// The hosts of a cluster, grouped by locality in the order of their first host.
+/// What /clusters and /config_dump call it.
+envoy::config::core::v3::HealthStatus EdsStatusOf(EdsHealth health);
+
+/// The hosts of a cluster, grouped by priority and locality in the order of their first host.
 envoy::config::endpoint::v3::ClusterLoadAssignment EndpointsOf(const ClusterView& cluster);
 
 }  // namespace sluice::admin
