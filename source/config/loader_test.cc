@@ -171,9 +171,9 @@ TEST_CASE("each form of file") {
   CHECK(Problems("node {\n  idd: 'a' }", ".pb_text")
             .starts_with(
                 "f:2:6: Message type \"envoy.config.core.v3.Node\" has no field named \"idd\""));
-  CHECK(Problems("stats_config {}\nstatic_resources {\n clusters { name: 'x' type: EDS } }",
+  CHECK(Problems("stats_sinks {}\nstatic_resources {\n clusters { name: 'x' type: EDS } }",
                  ".pb_text") ==
-        "f:1:1: stats_config: 'stats_config' is a known Envoy field that Sluice does not support "
+        "f:1:1: stats_sinks: 'stats_sinks' is a known Envoy field that Sluice does not support "
         "yet\n"
         "f:3:23: static_resources.clusters[0].type: 'EDS' is a known Envoy value that Sluice does "
         "not support yet\n");
@@ -206,7 +206,7 @@ TEST_CASE("a file that is not there, a folder, no file") {
 TEST_CASE("unknown fields can be allowed") {
   Diagnostics diagnostics;
   const auto bootstrap = LoadBootstrap({.config_path = {},
-                                        .config_yaml = "noode: {}\nstats_config: {}\nnode: {id: a}",
+                                        .config_yaml = "noode: {}\nstats_sinks: []\nnode: {id: a}",
                                         .read = {.allow_unknown = true}},
                                        diagnostics);
   REQUIRE(bootstrap != nullptr);

@@ -286,8 +286,11 @@ void CheckOneof(const pb::Message& message, const pb::OneofDescriptor* oneof, st
       message.GetReflection()->HasOneof(message, oneof))
     return;
   std::string names;
-  for (int i = 0; i < oneof->field_count(); ++i)
+  for (int i = 0; i < oneof->field_count(); ++i) {
+    // It was set, to something that could not be read: that was reported.
+    if (diagnostics.IsUnread(ChildPath(path, oneof->field(i)->name()))) return;
     AppendTo(&names, i == 0 ? "" : ", ", oneof->field(i)->name());
+  }
   diagnostics.Error(path, Cat(oneof->field_count() > 1 ? "one of " : "", names, " must be set"));
 }
 

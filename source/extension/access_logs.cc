@@ -28,7 +28,8 @@ std::vector<AccessLoggerPtr> BuildAccessLogs(
     }
     if (*logger == nullptr) continue;
     if (log.has_filter()) {
-      auto filter = BuildAccessLogFilter(log.filter(), path + ".filter", diagnostics);
+      auto filter =
+          BuildAccessLogFilter(log.filter(), path + ".filter", diagnostics, context.server.runtime);
       if (filter == nullptr) continue;
       loggers.push_back(
           std::make_shared<FilteredAccessLogger>(std::move(filter), *std::move(logger)));

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "source/config/diagnostics.h"
+#include "source/config/runtime.h"
 #include "source/observe/access_log.h"
 #include "source/observe/stats.h"
 #include "source/upstream/cluster.h"
@@ -30,6 +31,9 @@ struct ServerContext {
   config::Diagnostics& diagnostics;
   Duration drain_time = std::chrono::seconds(600);
   Egress* egress = nullptr;  // null: nothing is guarded, which is for tests without a server
+  config::Runtime* runtime = nullptr;  // for the handles of config/runtime.h; null: the defaults
+  /// Main thread, while the server runs: a cluster from its configuration; null when it cannot be.
+  std::function<ClusterPtr(const envoy::config::cluster::v3::Cluster&)> make_cluster = {};
 };
 
 struct FactoryContext {

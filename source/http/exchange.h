@@ -166,6 +166,8 @@ class Exchange {
   ByteMeter bytes;
   uint64_t stream_id = 0;
   bool tunnel_established = false;
+  bool health_check =
+      false;  // a load balancer asks whether we live; set by the filter that answers
 
  private:
   struct Extras {  // What few requests have.

@@ -5,10 +5,13 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "absl/container/inlined_vector.h"
 #include "source/base/strings.h"
+#include "source/http/bytes.h"
+#include "source/http/head_scan.h"
 
 namespace sluice {
 namespace {
@@ -68,10 +71,9 @@ struct HopFields {
   bool nominates_upgrade = false;
   bool te_trailers = false;
   bool malformed = false;
-  int hosts = 0;
   int upgrades = 0;
   int expects = 0;
-  std::string_view host, upgrade, expect;
+  std::string_view upgrade, expect;
   absl::InlinedVector<std::string_view, 4> nominated;
 
   void Connection(std::string_view value) {
@@ -90,14 +92,16 @@ struct HopFields {
   }
 
   explicit HopFields(const Headers& headers) {
+    if (!headers.MayHave(kHopByHop | Bit(HeaderId::kExpect))) return;
     for (const Header& header : headers) {
       switch (header.id) {
         case HeaderId::kConnection:
           Connection(header.value);
           break;
-        case HeaderId::kHost:
-          ++hosts;
-          host = header.value;
+        case HeaderId::kProxyConnection:
+          ForEachElement(header.value, [&](std::string_view option) {
+            malformed = malformed || !IsToken(option);
+          });
           break;
         case HeaderId::kUpgrade:
           ++upgrades;
@@ -124,29 +128,13 @@ struct HopFields {
   }
 };
 
-bool IsHopByHop(HeaderId id) {
-  switch (id) {
-    case HeaderId::kConnection:
-    case HeaderId::kHttp2Settings:
-    case HeaderId::kKeepAlive:
-    case HeaderId::kProxyConnection:
-    case HeaderId::kTe:
-    case HeaderId::kTrailer:
-    case HeaderId::kTransferEncoding:
-    case HeaderId::kUpgrade:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// Removes what ends at this hop, and all but the first of equal Content-Length fields.
+// Removes what ends at this hop.
 void RemoveHopFields(const HopFields& hop, bool keep_upgrade, bool keep_length, Headers* headers) {
-  bool has_length = !keep_length;
+  if (!keep_length) headers->Remove(HeaderId::kContentLength);
+  if (!headers->MayHave(kHopByHop)) return;
   headers->RemoveIf([&](const Header& header) {
-    if (header.id == HeaderId::kContentLength) return std::exchange(has_length, true);
     if (header.id == HeaderId::kUpgrade && keep_upgrade) return false;
-    if (IsHopByHop(header.id)) return true;
+    if (Contains(kHopByHop, header.id)) return true;
     return !hop.nominated.empty() && hop.Nominates(header.name) && !IsProtected(header);
   });
 }
@@ -196,8 +184,8 @@ HeadError AbsoluteTarget(std::string_view target, const HeadLimits& limits, Requ
   return {};
 }
 
-HeadError Target(std::string_view target, const HopFields& hop, const HeadLimits& limits,
-                 RequestHead* head) {
+HeadError Target(const HeadScan& scan, const HeadLimits& limits, RequestHead* head) {
+  const std::string_view target = scan.target(), host = scan.host();
   head->scheme = limits.scheme;
   bool needs_host = false;
   if (head->is_connect()) {
@@ -206,36 +194,41 @@ HeadError Target(std::string_view target, const HopFields& hop, const HeadLimits
     head->path = {};
   } else if (target[0] == '/' || (target == "*" && head->method == "OPTIONS")) {
     needs_host = true;
-    head->authority = hop.host;
+    head->authority = host;
     head->path = target;
   } else if (const HeadError error = AbsoluteTarget(target, limits, head); !error.ok()) {
     return error;
   }
-  if (hop.hosts > 1 || (!hop.host.empty() && !IsAuthority(hop.host, false))) return kBadHost;
-  if (hop.hosts == 0 && needs_host && head->version != HttpVersion::kHttp10) return kMissingHost;
+  if (scan.hosts() > 1 || (!host.empty() && !IsAuthority(host, false))) return kBadHost;
+  if (scan.hosts() == 0 && needs_host && head->version != HttpVersion::kHttp10) return kMissingHost;
   return {};
+}
+
+HttpVersion VersionOf(const HeadScan& scan) {
+  return scan.is_http_10() ? HttpVersion::kHttp10 : HttpVersion::kHttp11;
 }
 
 bool IsPersistent(const HopFields& hop, HttpVersion version) {
   return !hop.close && (version == HttpVersion::kHttp11 || hop.keep_alive);
 }
 
-bool IsHost(std::string_view host) {
-  if (host.empty() || host.size() > kMaxHostSize) return false;
-  if (host.front() == '[') {
-    if (host.size() < 4 || host.size() > INET6_ADDRSTRLEN || host.back() != ']') return false;
-    char literal[INET6_ADDRSTRLEN + 1];
-    const std::string_view inside = host.substr(1, host.size() - 2);
-    std::memcpy(literal, inside.data(), inside.size());
-    literal[inside.size()] = '\0';
-    in6_addr address;
-    return inet_pton(AF_INET6, literal, &address) == 1;
-  }
-  return std::all_of(host.begin(), host.end(), [](char c) {
-    const char lower = ToLower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_';
-  });
+// What may stand in a DNS name or an address.
+constexpr std::array<bool, 256> kHostBytes = [] {
+  std::array<bool, 256> table{};
+  for (int c = '0'; c <= '9'; ++c) table[c] = true;
+  for (int c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = true;
+  for (char c : std::string_view("-._")) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}();
+
+bool IsIpv6Literal(std::string_view host) {
+  if (host.size() < 4 || host.size() > INET6_ADDRSTRLEN || host.back() != ']') return false;
+  char literal[INET6_ADDRSTRLEN + 1];
+  const std::string_view inside = host.substr(1, host.size() - 2);
+  std::memcpy(literal, inside.data(), inside.size());
+  literal[inside.size()] = '\0';
+  in6_addr address;
+  return inet_pton(AF_INET6, literal, &address) == 1;
 }
 
 bool IsPort(std::string_view port) {
@@ -247,38 +240,37 @@ bool IsPort(std::string_view port) {
 }  // namespace
 
 bool IsAuthority(std::string_view text, bool port_required) {
-  const size_t bracket = !text.empty() && text[0] == '[' ? text.find(']') : 0;
-  if (bracket == std::string_view::npos) return false;
-  const size_t colon = text.find(':', bracket);
-  if (colon == std::string_view::npos) return !port_required && IsHost(text);
-  const std::string_view port = text.substr(colon + 1);
-  return !port.empty() && IsPort(port) && IsHost(text.substr(0, colon));
+  size_t end = 0;  // of the host
+  if (!text.empty() && text[0] == '[') {
+    end = text.find(']');
+    if (end == std::string_view::npos || !IsIpv6Literal(text.substr(0, ++end))) return false;
+  } else {
+    while (end < text.size() && kHostBytes[static_cast<unsigned char>(text[end])]) ++end;
+    if (end == 0 || end > kMaxHostSize) return false;
+  }
+  if (end == text.size()) return !port_required;
+  return text[end] == ':' && end + 1 < text.size() && IsPort(text.substr(end + 1));
 }
 
-bool NeverForwarded(HeaderId id) {
-  return (IsHopByHop(id) && id != HeaderId::kTe) || id == HeaderId::kProxyAuthorization ||
-         id == HeaderId::kExpect;
+bool IsToken(std::string_view text) {
+  for (char c : text) {
+    if (!IsTokenByte(c)) return false;
+  }
+  return !text.empty();
+}
+
+bool IsFieldValue(std::string_view value) {
+  return FindControl(value.data(), value.data() + value.size()) == value.data() + value.size();
 }
 
 bool ForbiddenInTrailers(HeaderId id, std::string_view name) {
-  switch (id) {
-    case HeaderId::kAuthorization:
-    case HeaderId::kContentLength:
-    case HeaderId::kContentType:
-    case HeaderId::kDate:
-    case HeaderId::kExpect:
-    case HeaderId::kHost:
-    case HeaderId::kLocation:
-    case HeaderId::kProxyAuthenticate:
-    case HeaderId::kProxyAuthorization:
-    case HeaderId::kVia:
-    case HeaderId::kXRequestId:
-      return true;
-    default:
-      break;
-  }
-  if (IsHopByHop(id) || StartsWith(name, "x-forwarded-") || StartsWith(name, "x-envoy-") ||
-      StartsWith(name, "if-"))
+  constexpr uint64_t kForbidden =
+      kHopByHop | Bits(HeaderId::kAuthorization, HeaderId::kContentLength, HeaderId::kContentType,
+                       HeaderId::kDate, HeaderId::kExpect, HeaderId::kHost, HeaderId::kLocation,
+                       HeaderId::kProxyAuthenticate, HeaderId::kProxyAuthorization, HeaderId::kVia,
+                       HeaderId::kXRequestId);
+  if (Contains(kForbidden, id) || StartsWith(name, "x-forwarded-") ||
+      StartsWith(name, "x-envoy-") || StartsWith(name, "if-"))
     return true;
   constexpr std::string_view kNames[] = {"age",           "cache-control", "content-encoding",
                                          "content-range", "cookie",        "expires",
@@ -288,12 +280,14 @@ bool ForbiddenInTrailers(HeaderId id, std::string_view name) {
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
-HeadError FrameRequest(const HeadScan& scan, std::string_view target, const HeadLimits& limits,
-                       RequestHead* head, Framing* framing) {
+HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHead* head,
+                       Framing* framing) {
   const HopFields hop(head->headers);
   *framing = Framing();
   if (hop.malformed) return kMalformed;
-  if (const HeadError error = Target(target, hop, limits, head); !error.ok()) return error;
+  head->method = scan.method();
+  head->version = VersionOf(scan);
+  if (const HeadError error = Target(scan, limits, head); !error.ok()) return error;
   const bool is_connect = head->is_connect();
   if (is_connect) {
     if (scan.chunked() || (scan.has_length() && scan.length() > 0)) return kBodyDisallowed;
@@ -320,17 +314,16 @@ HeadError FrameRequest(const HeadScan& scan, std::string_view target, const Head
     if (head->upgrade == "h2c") head->upgrade = {};
   }
   RemoveHopFields(hop, false, !is_connect, &head->headers);
-  head->headers.RemoveIf([](const Header& header) {
-    return header.id == HeaderId::kHost || header.id == HeaderId::kExpect;
-  });
-  if (hop.te_trailers) head->headers.Add(HeaderId::kTe, "trailers");
+  head->headers.Remove(HeaderId::kExpect);
+  if (hop.te_trailers) head->headers.AddSafe(HeaderId::kTe, "trailers");
   return {};
 }
 
 HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, ResponseHead* head,
                         Framing* framing) {
   const HopFields hop(head->headers);
-  const int status = head->status;
+  const int status = head->status = scan.status();
+  head->version = VersionOf(scan);
   const bool has_body_fields = scan.chunked() || (scan.has_length() && scan.length() > 0);
   *framing = Framing();
   if (hop.malformed) return kBadResponse;

@@ -1,29 +1,18 @@
-// The scan of a raw head: what is refused here never reaches a parser that might repair it. Worker
-// thread only.
-#include <array>
+// Reads the raw lines of a head: what is refused here is never understood by anybody. Worker thread
+// only.
+#include "source/http/head_scan.h"
+
+#include <bit>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "source/base/strings.h"
-#include "source/http/framing.h"
+#include "source/http/bytes.h"
 
 namespace sluice {
 namespace {
 
 // Some old clients send an empty line behind a body; nobody sends many.
 constexpr uint8_t kMaxEmptyLines = 8;
-
-// The lower case of each byte that may stand in a token, else 0.
-constexpr std::array<char, 256> kTokenLower = [] {
-  std::array<char, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[c] = static_cast<char>(c);
-  for (int c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = static_cast<char>(c);
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = c;
-  return table;
-}();
 
 constexpr HeadError kMalformed{400, "Bad Request", "http1.codec_error"};
 constexpr HeadError kBadBytes{400, "Bad Request", "http1.invalid_characters"};
@@ -40,39 +29,41 @@ constexpr HeadError kBadTarget{400, "Bad Request", "http1.invalid_url"};
 constexpr HeadError kLowVersion{426, "Upgrade Required", "low_version"};
 constexpr HeadError kBadVersion{505, "HTTP Version Not Supported", "http1.unsupported_version"};
 
+constexpr std::string_view kVersion = " HTTP/1.1";
+
 bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
 
 // "HTTP/1.1" and "HTTP/1.0" are all we speak; the others differ in what they are told.
-HeadError RequestVersion(std::string_view text, bool accept_http_10) {
-  if (text == "HTTP/1.1") return {};
+const HeadError* RequestVersion(std::string_view text, bool accept_http_10) {
+  if (text == "HTTP/1.1") return nullptr;
   if (text.size() != 8 || text.substr(0, 5) != "HTTP/" || !IsDigit(text[5]) || text[6] != '.' ||
       !IsDigit(text[7])) {
-    return kMalformed;
+    return &kMalformed;
   }
-  if (text[5] == '0') return kMalformed;
-  if (text == "HTTP/1.0") return accept_http_10 ? HeadError{} : kLowVersion;
-  return text[5] == '1' || text[5] == '2' ? kBadVersion : kLowVersion;
+  if (text[5] == '0') return &kMalformed;
+  if (text == "HTTP/1.0") return accept_http_10 ? nullptr : &kLowVersion;
+  return text[5] == '1' || text[5] == '2' ? &kBadVersion : &kLowVersion;
 }
 
 // Of a transfer coding that is not exactly "chunked": is it one that somebody might speak, or an
 // attempt to look like one?
-HeadError ClassifyCoding(std::string_view value) {
+const HeadError* ClassifyCoding(std::string_view value) {
   bool any = false;
   while (true) {
     const size_t comma = value.find(',');
     const std::string_view coding = Trim(value.substr(0, comma));
     const bool last = comma == std::string_view::npos;
-    if (!IsToken(coding)) return kBadCoding;
+    if (!IsToken(coding)) return &kBadCoding;
     const bool is_chunked = EqualsIgnoreCase(coding, "chunked");
     // "chunked" may stand only once, and only at the end.
-    if (is_chunked && !last) return kBadCoding;
+    if (is_chunked && !last) return &kBadCoding;
     any = any || !is_chunked;
     if (last) break;
     value.remove_prefix(comma + 1);
   }
-  return any ? kUnknownCoding : kBadCoding;
+  return any ? &kUnknownCoding : &kBadCoding;
 }
 
 // A name that some servers read as one of the two framing fields.
@@ -88,134 +79,211 @@ bool ImitatesFraming(std::string_view lower_case_name) {
   return is("transfer-encoding") || is("content-length");
 }
 
+#if defined(__SSE2__)
+__m128i Within(__m128i bytes, char first, char last) {
+  return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(static_cast<char>(first - 1))),
+                       _mm_cmplt_epi8(bytes, _mm_set1_epi8(static_cast<char>(last + 1))));
+}
+
+// A name of at most 15 letters, digits and "-" before a colon: makes it lower case and returns its
+// size; 0 for any other name, which is left as it is. Sixteen bytes are read and written back.
+size_t ShortName(char* line) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
+  const __m128i colon = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(':'));
+  const auto colons = static_cast<unsigned>(_mm_movemask_epi8(colon));
+  if (colons == 0) return 0;
+  const unsigned size = static_cast<unsigned>(std::countr_zero(colons));
+  const __m128i capital = Within(bytes, 'A', 'Z');
+  const __m128i lower = _mm_or_si128(bytes, _mm_and_si128(capital, _mm_set1_epi8(0x20)));
+  const __m128i good = _mm_or_si128(_mm_or_si128(Within(lower, 'a', 'z'), Within(lower, '0', '9')),
+                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+  const unsigned before = (1u << size) - 1;
+  if ((static_cast<unsigned>(_mm_movemask_epi8(good)) & before) != before) return 0;
+  if ((static_cast<unsigned>(_mm_movemask_epi8(capital)) & before) != 0) {
+    const __m128i places = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m128i mine = _mm_cmplt_epi8(places, _mm_set1_epi8(static_cast<char>(size)));
+    const __m128i text = _mm_or_si128(_mm_and_si128(mine, lower), _mm_andnot_si128(mine, bytes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(line), text);
+  }
+  return size;
+}
+#endif
+
+// The token before `end` that begins at `line`: makes it lower case and returns its size. `odd`:
+// it has an underscore.
+size_t AnyName(char* line, const char* end, bool* odd) {
+  char* at = line;
+  for (; at != end; ++at) {
+    const char lower = kTokenLower[static_cast<unsigned char>(*at)];
+    if (lower == 0) break;
+    *odd = *odd || lower == '_';
+    *at = lower;
+  }
+  return static_cast<size_t>(at - line);
+}
+
+bool IsBlank(char c) {
+  return c == ' ' || c == '\t';
+}
+
 }  // namespace
 
-const char* FindControl(const char* begin, const char* end) {
-#if defined(__SSE2__)
-  const __m128i last_control = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'),
-                del = _mm_set1_epi8(0x7f);
-  for (; end - begin >= 16; begin += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin));
-    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
-    const __m128i bad =
-        _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
-    const int mask = _mm_movemask_epi8(bad);
-    if (mask != 0) return begin + __builtin_ctz(static_cast<unsigned>(mask));
-  }
-#endif
-  for (; begin != end; ++begin) {
-    const unsigned char c = static_cast<unsigned char>(*begin);
-    if ((c < 0x20 && c != '\t') || c == 0x7f) break;
-  }
-  return begin;
+HeadError HeadScan::error() const {
+  if (problem_ == nullptr) return {};
+  return side_ == Side::kRequest ? *problem_ : HeadError{502, "", problem_->details};
 }
 
-bool IsToken(std::string_view text) {
-  for (char c : text) {
-    if (kTokenLower[static_cast<unsigned char>(c)] == 0) return false;
-  }
-  return !text.empty();
-}
-
-bool IsFieldValue(std::string_view value) {
-  return FindControl(value.data(), value.data() + value.size()) == value.data() + value.size();
-}
-
-HeadScan::State HeadScan::Fail(HeadError error) {
-  error_ = error;
-  if (side_ == Side::kResponse) error_ = HeadError{502, "", error.details};
+HeadScan::State HeadScan::Fail(Problem problem) {
+  problem_ = problem;
   return State::kError;
 }
 
 HeadScan::State HeadScan::NeedMore(bool at_limit) {
   if (!at_limit) return State::kNeedMore;
-  return Fail(has_start_line_ ? kTooLarge : kTargetTooLong);
+  return Fail(has_start_line_ ? &kTooLarge : &kTargetTooLong);
 }
 
-HeadScan::State HeadScan::Scan(absl::Span<char> bytes, const HeadLimits& limits) {
-  if (!error_.ok()) return State::kError;
-  char* const data = bytes.data();
-  const size_t size = std::min(bytes.size(), limits.max_bytes);
-  const bool at_limit = size == limits.max_bytes;
-  while (true) {
-    scanned_ = static_cast<size_t>(FindControl(data + scanned_, data + size) - data);
-    if (scanned_ == size) return NeedMore(at_limit);
-    if (data[scanned_] != '\r') return Fail(data[scanned_] == '\n' ? kMalformed : kBadBytes);
-    if (scanned_ + 1 == size) return NeedMore(at_limit);
-    if (data[scanned_ + 1] != '\n') return Fail(kBadBytes);
-    const size_t line_size = scanned_ - line_;
-    scanned_ += 2;
-    if (line_size == 0 && has_start_line_) {
-      end_ = scanned_;
-      return State::kDone;
-    }
-    if (const HeadError error = Line(data + line_, line_size, limits); !error.ok())
-      return Fail(error);
-    line_ = scanned_;
+void HeadScan::Moved(const char* to, Headers* headers) {
+  headers->Moved(data_, to);
+  for (std::string_view* view : {&method_, &target_, &host_}) {
+    if (view->data() != nullptr) *view = {to + (view->data() - data_), view->size()};
   }
 }
 
-HeadError HeadScan::Line(char* line, size_t size, const HeadLimits& limits) {
-  if (has_start_line_) return FieldLine(line, size, limits);
+HeadScan::State HeadScan::Scan(absl::Span<char> bytes, const HeadLimits& limits, Headers* headers) {
+  if (problem_ != nullptr) return State::kError;
+  char* const data = bytes.data();
+  if (data_ != data) {
+    if (data_ != nullptr) Moved(data, headers);
+    data_ = data;
+  }
+  return Read(data, bytes.size(), limits, headers);
+}
+
+HeadScan::State HeadScan::Read(char* data, size_t size, const HeadLimits& limits,
+                               Headers* headers) {
+  const bool at_limit = size >= limits.max_bytes;
+  if (at_limit) size = limits.max_bytes;
+  char* const end = data + size;
+  char* line = data + line_;
+  const char* from = data + scanned_;
+  while (true) {
+    char* const control = const_cast<char*>(FindControl(from, end));
+    scanned_ = static_cast<size_t>(control - data);
+    if (control == end) return NeedMore(at_limit);
+    if (*control != '\r') return Fail(*control == '\n' ? &kMalformed : &kBadBytes);
+    if (control + 1 == end) return NeedMore(at_limit);
+    if (control[1] != '\n') return Fail(&kBadBytes);
+    scanned_ += 2;
+    if (control == line && has_start_line_) return State::kDone;
+    const Problem problem = has_start_line_
+                                ? Field(line, control, end, limits, headers)
+                                : FirstLine(line, static_cast<size_t>(control - line), limits);
+    if (problem != nullptr) return Fail(problem);
+    line = control + 2;
+    line_ = scanned_;
+    from = line;
+  }
+}
+
+HeadScan::Problem HeadScan::FirstLine(const char* line, size_t size, const HeadLimits& limits) {
   if (size == 0)
-    return side_ == Side::kResponse || ++empty_lines_ > kMaxEmptyLines ? kMalformed : HeadError{};
+    return side_ == Side::kResponse || ++empty_lines_ > kMaxEmptyLines ? &kMalformed : nullptr;
   has_start_line_ = true;
   begin_ = line_;
   return side_ == Side::kRequest ? RequestLine({line, size}, limits) : StatusLine({line, size});
 }
 
-HeadError HeadScan::RequestLine(std::string_view line, const HeadLimits& limits) {
-  const size_t first = line.find(' ');
-  const size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last || !IsToken(line.substr(0, first)))
-    return kMalformed;
-  const std::string_view target = line.substr(first + 1, last - first - 1);
-  const std::string_view version = line.substr(last + 1);
-  if (const HeadError error = RequestVersion(version, limits.accept_http_10); !error.ok())
-    return error;
-  is_http_10_ = version == "HTTP/1.0";
-  if (target.empty()) return kMalformed;
+HeadScan::Problem HeadScan::RequestLine(std::string_view line, const HeadLimits& limits) {
+  size_t first = 0;
+  while (first < line.size() && IsTokenByte(line[first])) ++first;
+  if (first == 0 || first == line.size() || line[first] != ' ') return &kMalformed;
+  const bool usual = line.size() > first + kVersion.size() &&
+                     std::memcmp(line.data() + line.size() - kVersion.size(), kVersion.data(),
+                                 kVersion.size()) == 0;
+  const size_t last = usual ? line.size() - kVersion.size() : line.rfind(' ');
+  if (first == last) return &kMalformed;
+  if (!usual) {
+    const std::string_view version = line.substr(last + 1);
+    if (const Problem problem = RequestVersion(version, limits.accept_http_10)) return problem;
+    is_http_10_ = version == "HTTP/1.0";
+  }
+  method_ = line.substr(0, first);
+  target_ = line.substr(first + 1, last - first - 1);
+  if (target_.empty()) return &kMalformed;
   bool has_fragment = false;
-  for (char c : target) {
+  for (char c : target_) {
     // A backslash is a slash to some servers; blanks and bytes beyond ASCII are for the client to
     // encode.
-    if (c <= ' ' || c == '\\') return kBadTarget;
+    if (c <= ' ' || c == '\\') return &kBadTarget;
     has_fragment = has_fragment || c == '#';
   }
-  return has_fragment ? kFragment : HeadError{};
+  return has_fragment ? &kFragment : nullptr;
 }
 
-HeadError HeadScan::StatusLine(std::string_view line) {
+HeadScan::Problem HeadScan::StatusLine(std::string_view line) {
   // "HTTP/1.1 200" without a blank behind it is common and cannot be misread.
-  if (line.size() < 12 || (line.substr(0, 9) != "HTTP/1.1 " && line.substr(0, 9) != "HTTP/1.0 "))
-    return kMalformed;
+  if (line.size() < 12 || std::memcmp(line.data(), "HTTP/1.", 7) != 0 ||
+      (line[7] != '1' && line[7] != '0') || line[8] != ' ')
+    return &kMalformed;
   is_http_10_ = line[7] == '0';
-  if (line[9] < '1' || line[9] > '9' || !IsDigit(line[10]) || !IsDigit(line[11])) return kMalformed;
-  return line.size() == 12 || line[12] == ' ' ? HeadError{} : kMalformed;
+  if (line[9] < '1' || line[9] > '9' || !IsDigit(line[10]) || !IsDigit(line[11]))
+    return &kMalformed;
+  status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+  return line.size() == 12 || line[12] == ' ' ? nullptr : &kMalformed;
 }
 
-HeadError HeadScan::FieldLine(char* line, size_t size, const HeadLimits& limits) {
-  if (++fields_ > limits.max_headers) return kTooMany;
-  size_t colon = 0;
-  bool has_underscore = false;
-  while (colon < size) {
-    const char lower = kTokenLower[static_cast<unsigned char>(line[colon])];
-    if (lower == 0) break;
-    has_underscore = has_underscore || lower == '_';
-    line[colon++] = lower;
+// A name with an underscore: refused, left out, or let through.
+HeadScan::Problem HeadScan::OddName(std::string_view name, const HeadLimits& limits,
+                                    bool* drop) const {
+  if (limits.underscores == HeadLimits::kReject || ImitatesFraming(name)) return &kUnderscore;
+  *drop = limits.underscores == HeadLimits::kDrop;
+  return nullptr;
+}
+
+// One line of a field, which `end` ends; bytes before `readable` may be read.
+HeadScan::Problem HeadScan::Field(char* line, char* end, const char* readable,
+                                  const HeadLimits& limits, Headers* headers) {
+  if (++fields_ > limits.max_headers) return &kTooMany;
+  size_t size = 0;
+#if defined(__SSE2__)
+  if (readable - line >= 16) size = ShortName(line);
+#endif
+  if (size == 0) {
+    bool odd = false, drop = false;
+    size = AnyName(line, end, &odd);
+    // No name, a fold or a blank before the name, a blank before the colon, no colon.
+    if (size == 0 || line + size == end || line[size] != ':') return &kMalformed;
+    if (odd) {
+      if (const Problem problem = OddName({line, size}, limits, &drop)) return problem;
+    }
+    if (drop) return nullptr;
   }
-  // No name, a fold or a blank before the name, a blank before the colon, no colon.
-  if (colon == 0 || colon == size || line[colon] != ':') return kMalformed;
-  const std::string_view name(line, colon);
-  const std::string_view raw(line + colon + 1, size - colon - 1);
-  if (has_underscore && (limits.underscores == HeadLimits::kReject || ImitatesFraming(name)))
-    return kUnderscore;
-  if (name == "content-length") return Length(raw);
-  if (name == "transfer-encoding") return Coding(raw);
-  return {};
+  const std::string_view name(line, size);
+  const char* first = line + size + 1;
+  const char* last = end;
+  while (first != last && IsBlank(*first)) ++first;
+  while (first != last && IsBlank(last[-1])) --last;
+  const std::string_view value(first, static_cast<size_t>(last - first));
+  const HeaderId id = FindHeaderId(name);
+  if (Contains(Bits(HeaderId::kContentLength, HeaderId::kTransferEncoding, HeaderId::kHost), id)) {
+    const std::string_view raw(line + size + 1, static_cast<size_t>(end - line) - size - 1);
+    if (id == HeaderId::kTransferEncoding) return Coding(raw);
+    if (id == HeaderId::kContentLength) {
+      const bool known = has_length_;
+      const Problem problem = Length(raw);
+      if (problem != nullptr || known) return problem;
+    } else if (side_ == Side::kRequest) {
+      ++hosts_;
+      host_ = value;
+      return nullptr;
+    }
+  }
+  headers->AddKnown(id, name, value, Header::kLine);
+  return nullptr;
 }
 
-HeadError HeadScan::Length(std::string_view raw) {
+HeadScan::Problem HeadScan::Length(std::string_view raw) {
   std::string_view value = Trim(raw);
   if (side_ == Side::kRequest) {
     // A client that pads a length with more than blanks before it is up to something.
@@ -223,23 +291,23 @@ HeadError HeadScan::Length(std::string_view raw) {
     while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
   }
   const auto length = value.size() <= 19 ? ParseDecimal<int64_t>(value) : std::nullopt;
-  if (!length.has_value()) return kMalformed;
-  if (has_coding_) return kBothLengths;
-  if (has_length_ && length_ != static_cast<uint64_t>(*length)) return kMalformed;
+  if (!length.has_value()) return &kMalformed;
+  if (has_coding_) return &kBothLengths;
+  if (has_length_ && length_ != static_cast<uint64_t>(*length)) return &kMalformed;
   has_length_ = true;
   length_ = static_cast<uint64_t>(*length);
-  return {};
+  return nullptr;
 }
 
-HeadError HeadScan::Coding(std::string_view raw) {
+HeadScan::Problem HeadScan::Coding(std::string_view raw) {
   const std::string_view value = Trim(raw);
   if (!EqualsIgnoreCase(value, "chunked")) return ClassifyCoding(value);
-  if (side_ == Side::kRequest && raw.find('\t') != std::string_view::npos) return kBadCoding;
-  if (side_ == Side::kRequest && raw.back() == ' ') return kBadCoding;
-  if (is_http_10_ || has_coding_) return kBadCoding;
-  if (has_length_) return kBothLengths;
+  if (side_ == Side::kRequest && raw.find('\t') != std::string_view::npos) return &kBadCoding;
+  if (side_ == Side::kRequest && raw.back() == ' ') return &kBadCoding;
+  if (is_http_10_ || has_coding_) return &kBadCoding;
+  if (has_length_) return &kBothLengths;
   has_coding_ = true;
-  return {};
+  return nullptr;
 }
 
 }  // namespace sluice

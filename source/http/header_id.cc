@@ -3,6 +3,7 @@
 #include "source/http/header_id.h"
 
 #include <array>
+#include <cstring>
 
 namespace sluice {
 namespace {
@@ -17,6 +18,8 @@ constexpr Named kNames[] = {
     SLUICE_HEADER_NAMES(SLUICE_HEADER_ROW)
 #undef SLUICE_HEADER_ROW
 };
+
+static_assert(std::size(kNames) < 64, "a set of names is one word");
 
 constexpr size_t kSlots = 256;
 
@@ -54,13 +57,35 @@ constexpr std::array<uint8_t, kSlots> MakeTable() {
 
 constexpr std::array<uint8_t, kSlots> kTable = MakeTable();
 
+// Equality of two texts of `size` bytes without a call.
+bool IsSame(const char* a, const char* b, size_t size) {
+  uint64_t left, right;
+  if (size < 8) {
+    for (size_t i = 0; i < size; ++i) {
+      if (a[i] != b[i]) return false;
+    }
+    return true;
+  }
+  for (size_t i = 0; i + 8 < size; i += 8) {
+    std::memcpy(&left, a + i, 8);
+    std::memcpy(&right, b + i, 8);
+    if (left != right) return false;
+  }
+  std::memcpy(&left, a + size - 8, 8);
+  std::memcpy(&right, b + size - 8, 8);
+  return left == right;
+}
+
 }  // namespace
 
 HeaderId FindHeaderId(std::string_view name) {
   if (name.empty()) return HeaderId::kOther;
   const uint8_t row = kTable[Slot(name, kSeed)];
-  if (row == 0 || kNames[row - 1].name != name) return HeaderId::kOther;
-  return kNames[row - 1].id;
+  if (row == 0) return HeaderId::kOther;
+  const Named& named = kNames[row - 1];
+  if (named.name.size() != name.size() || !IsSame(named.name.data(), name.data(), name.size()))
+    return HeaderId::kOther;
+  return named.id;
 }
 
 std::string_view HeaderName(HeaderId id) {

@@ -49,6 +49,18 @@ enum class HeaderId : uint8_t {
 #undef SLUICE_HEADER_ENUM
 };
 
+/// A set of listed names in one word.
+constexpr uint64_t Bit(HeaderId id) {
+  return uint64_t{1} << static_cast<unsigned>(id);
+}
+template <class... Ids>
+constexpr uint64_t Bits(Ids... ids) {
+  return (Bit(ids) | ...);
+}
+constexpr bool Contains(uint64_t set, HeaderId id) {
+  return (set >> static_cast<unsigned>(id) & 1) != 0;
+}
+
 /// The number of a name in lower case; kOther for every name that is not listed.
 HeaderId FindHeaderId(std::string_view lower_case_name);
 

@@ -21,8 +21,7 @@ void Headers::Grow() {
 }
 
 void Headers::Add(HeaderId id, std::string_view name, std::string_view value) {
-  if (size_ == capacity_) Grow();
-  entries_[size_++] = Header{name, value, id};
+  AddKnown(id, name, value, Header::kNothing);
 }
 
 void Headers::AddCopy(std::string_view name, std::string_view value) {
@@ -40,18 +39,14 @@ Header* Headers::Find(HeaderId id, std::string_view name) const {
   return nullptr;
 }
 
-std::optional<std::string_view> Headers::Get(HeaderId id) const {
-  const Header* header = Find(id, {});
-  return header == nullptr ? std::nullopt : std::optional(header->value);
-}
-
 std::optional<std::string_view> Headers::Get(std::string_view name) const {
-  const Header* header = Find(FindHeaderId(name), name);
+  const HeaderId id = FindHeaderId(name);
+  const Header* header = MayHave(Bit(id)) ? Find(id, name) : nullptr;
   return header == nullptr ? std::nullopt : std::optional(header->value);
 }
 
-std::optional<std::string_view> Headers::GetJoined(std::string_view name) const {
-  const HeaderId id = FindHeaderId(name);
+std::optional<std::string_view> Headers::GetJoined(HeaderId id, std::string_view name) const {
+  if (!MayHave(Bit(id))) return std::nullopt;
   std::optional<std::string_view> first;
   std::string joined;
   for (const Header& header : *this) {
@@ -66,11 +61,33 @@ std::optional<std::string_view> Headers::GetJoined(std::string_view name) const 
   return joined.empty() ? first : std::optional(arena_->Copy(joined));
 }
 
+void Headers::Moved(const char* from, const char* to) {
+  for (Header* header = entries_; header != entries_ + size_; ++header) {
+    header->name = {to + (header->name.data() - from), header->name.size()};
+    header->value = {to + (header->value.data() - from), header->value.size()};
+  }
+}
+
+void Headers::Replace(Header* header, std::string_view value) {
+  header->value = value;
+  header->known = Header::kNothing;
+}
+
 void Headers::Set(HeaderId id, std::string_view value) {
-  Header* header = Find(id, {});
+  Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
   if (header == nullptr) return AddCopy(id, value);
-  header->value = arena_->Copy(value);
-  RemoveIf([&](const Header& other) { return other.id == id && &other != header; });
+  Replace(header, arena_->Copy(value));
+  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
+             [&](const Header& other) { return other.id == id; });
+}
+
+void Headers::SetSafe(HeaderId id, std::string_view value) {
+  Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
+  if (header == nullptr) return AddSafe(id, value);
+  header->value = value;
+  header->known = Header::kSafe;
+  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
+             [&](const Header& other) { return other.id == id; });
 }
 
 void Headers::Set(std::string_view name, std::string_view value) {
@@ -78,32 +95,32 @@ void Headers::Set(std::string_view name, std::string_view value) {
   if (id != HeaderId::kOther) return Set(id, value);
   Header* header = Find(id, name);
   if (header == nullptr) return AddCopy(name, value);
-  header->value = arena_->Copy(value);
-  const size_t place = static_cast<size_t>(header - entries_);
-  size_t i = 0;
-  RemoveIf(
-      [&](const Header& other) { return i++ > place && other.id == id && other.name == name; });
+  Replace(header, arena_->Copy(value));
+  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
+             [&](const Header& other) { return other.id == id && other.name == name; });
 }
 
 void Headers::Append(HeaderId id, std::string_view value) {
-  Header* header = Find(id, {});
+  Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
   if (header == nullptr) return AddCopy(id, value);
   char* memory = arena_->Allocate(header->value.size() + 1 + value.size());
   char* end = std::copy(header->value.begin(), header->value.end(), memory);
   *end++ = ',';
   end = std::copy(value.begin(), value.end(), end);
-  header->value = {memory, static_cast<size_t>(end - memory)};
+  Replace(header, {memory, static_cast<size_t>(end - memory)});
 }
 
 size_t Headers::Remove(HeaderId id) {
+  if (!MayHave(Bit(id))) return 0;
+  present_ &= ~Bit(id);
   return RemoveIf([&](const Header& header) { return header.id == id; });
 }
 
 size_t Headers::Remove(std::string_view name) {
   const HeaderId id = FindHeaderId(name);
-  return RemoveIf([&](const Header& header) {
-    return header.id == id && (id != HeaderId::kOther || header.name == name);
-  });
+  if (id != HeaderId::kOther) return Remove(id);
+  if (!MayHave(Bit(id))) return 0;
+  return RemoveIf([&](const Header& header) { return header.id == id && header.name == name; });
 }
 
 }  // namespace sluice

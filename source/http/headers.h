@@ -15,9 +15,17 @@ namespace sluice {
 /// One field. Trivially constructible on purpose: a request must not pay for zeroing a table of
 /// them.
 struct Header {
+  /// What is known of the bytes, so that a writer need not look at them again.
+  enum Known : uint8_t {
+    kNothing,
+    kSafe,  // the name is a token, and the value holds no control byte but HTAB
+    kLine,  // and both lie where they were received: name, ":", blanks, value, blanks, CR, LF
+  };
+
   std::string_view name;
   std::string_view value;
   HeaderId id;
+  Known known;
 };
 
 class Headers {
@@ -36,21 +44,40 @@ class Headers {
   /// Adds at the end. The views must live as long as the head; `name` is in lower case.
   void Add(HeaderId id, std::string_view name, std::string_view value);
   void Add(HeaderId id, std::string_view value) { Add(id, HeaderName(id), value); }
+  /// Adds at the end what is known to be safe to write; see Header::Known.
+  void AddKnown(HeaderId id, std::string_view name, std::string_view value, Header::Known known) {
+    if (size_ == capacity_) Grow();
+    entries_[size_++] = Header{name, value, id, known};
+    present_ |= Bit(id);
+  }
+  void AddSafe(HeaderId id, std::string_view value) {
+    AddKnown(id, HeaderName(id), value, Header::kSafe);
+  }
   /// Adds copies of both; the name may have capitals.
   void AddCopy(std::string_view name, std::string_view value);
   void AddCopy(HeaderId id, std::string_view value) { Add(id, arena_->Copy(value)); }
 
+  /// False when there is no field of those names (Bits()); quick.
+  bool MayHave(uint64_t ids) const { return (present_ & ids) != 0; }
   /// The first field of that name; nullopt when there is none. String names are in lower case.
-  std::optional<std::string_view> Get(HeaderId id) const;
+  std::optional<std::string_view> Get(HeaderId id) const {
+    const Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
+    return header == nullptr ? std::nullopt : std::optional(header->value);
+  }
   std::optional<std::string_view> Get(std::string_view name) const;
   bool Has(HeaderId id) const { return Get(id).has_value(); }
   /// All values of the name joined by "," (RFC 9110 5.2); nullopt when there is none. Copies only
   /// when there are several.
-  std::optional<std::string_view> GetJoined(std::string_view name) const;
+  std::optional<std::string_view> GetJoined(std::string_view name) const {
+    return GetJoined(FindHeaderId(name), name);
+  }
+  std::optional<std::string_view> GetJoined(HeaderId id) const { return GetJoined(id, {}); }
 
   /// Replaces every field of that name by one with a copy of `value`, at the place of the first.
   void Set(HeaderId id, std::string_view value);
   void Set(std::string_view name, std::string_view value);
+  /// The same with a value that lives as long as the head and is safe to write (Header::kSafe).
+  void SetSafe(HeaderId id, std::string_view value);
   /// Appends `value` to the first field of that name with a comma, or adds it.
   void Append(HeaderId id, std::string_view value);
 
@@ -59,20 +86,30 @@ class Headers {
   size_t Remove(std::string_view name);
   template <class Predicate>
   size_t RemoveIf(Predicate&& predicate) {
-    size_t kept = 0;
-    for (size_t i = 0; i < size_; ++i) {
-      if (!predicate(entries_[i])) entries_[kept++] = entries_[i];
-    }
-    const size_t removed = size_ - kept;
-    size_ = kept;
-    return removed;
+    return RemoveFrom(0, predicate);
   }
+
+  /// The bytes at `from`, into which all names and values point, now lie at `to`.
+  void Moved(const char* from, const char* to);
 
   Arena& arena() { return *arena_; }
 
  private:
   static constexpr size_t kInside = 24;
 
+  template <class Predicate>
+  size_t RemoveFrom(size_t kept, Predicate&& predicate) {
+    for (size_t i = kept; i < size_; ++i) {
+      if (predicate(entries_[i])) continue;
+      if (kept != i) entries_[kept] = entries_[i];
+      ++kept;
+    }
+    const size_t removed = size_ - kept;
+    size_ = kept;
+    return removed;
+  }
+  std::optional<std::string_view> GetJoined(HeaderId id, std::string_view name) const;
+  static void Replace(Header* header, std::string_view value);
   Header* Find(HeaderId id, std::string_view name) const;
   void Grow();
 
@@ -80,6 +117,7 @@ class Headers {
   Header* entries_;
   size_t size_ = 0;
   size_t capacity_ = kInside;
+  uint64_t present_ = 0;  // ids that are among the fields, or were
   alignas(Header) char inside_[kInside * sizeof(Header)];
 };
 

@@ -5,14 +5,30 @@
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include "source/net/dialer.h"
 #include "source/net/stream.h"
 
 namespace sluice {
+
+/// One call of setsockopt.
+struct SocketOption {
+  enum class When : uint8_t { kBeforeBind, kBound, kListening };
+  int level = 0;
+  int name = 0;
+  std::string value;  // as bytes
+  When when = When::kBeforeBind;
+};
 
 struct ListenOptions {
   int backlog = 4096;
   bool reuse_port = true;  // TCP: several sockets may share the address (SO_REUSEPORT)
   uint32_t unix_mode = 0;  // permissions of a Unix socket's file; 0: the system's
+  bool freebind = false;
+  bool transparent = false;
+  std::optional<int> fast_open_queue;
+  std::optional<DialOptions::KeepAlive> keep_alive;  // of accepted connections
+  std::vector<SocketOption> more;
+  bool original_destination = false;  // accepted streams have the address before a redirection
 };
 
 class ListenSocket {
@@ -23,7 +39,7 @@ class ListenSocket {
   static absl::StatusOr<int> Open(Address& address, const ListenOptions& options);
 
   /// Takes the descriptor over.
-  ListenSocket(asio::io_context& io, int fd, const Address& address);
+  ListenSocket(asio::io_context& io, int fd, const Address& address, bool original_destination);
 
   /// False once the socket is closed or the wait cancelled.
   Task<bool> WaitReadable();
@@ -35,6 +51,7 @@ class ListenSocket {
  private:
   asio::io_context& io_;
   asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor> acceptor_;
+  const bool original_destination_;
 };
 
 }  // namespace sluice

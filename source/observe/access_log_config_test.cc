@@ -1,5 +1,6 @@
 // Tests of formats and filters from configuration.
 #include "source/observe/access_log_config.h"
+#include "source/config/runtime_layers.h"
 
 #include <google/protobuf/text_format.h>
 
@@ -116,6 +117,14 @@ TEST_CASE("filters") {
       {"status_code_filter { comparison { op: NE value { default_value: 200 } } }", false, true},
       {"duration_filter { comparison { op: GE value { default_value: 250 } } }", true, false},
       {"duration_filter { comparison { op: GE value { default_value: 251 } } }", false, false},
+      {"not_health_check_filter {}", true, true},
+      {"runtime_filter { runtime_key: 'r' percent_sampled { numerator: 100 } }", true, true},
+      {"runtime_filter { runtime_key: 'r' }", false, false},
+      {"grpc_status_filter { statuses: UNKNOWN }", false, true},
+      {"grpc_status_filter { statuses: OK statuses: UNKNOWN exclude: true }", true, false},
+      {"grpc_status_filter { statuses: NOT_FOUND }", true, false},
+      {"log_type_filter { types: DownstreamStart types: DownstreamEnd }", true, true},
+      {"log_type_filter { types: DownstreamEnd exclude: true }", false, false},
       {"response_flag_filter {}", true, false},
       {"response_flag_filter { flags: 'UF' }", true, false},
       {"response_flag_filter { flags: 'NR' flags: 'DC' }", true, false},
@@ -150,6 +159,33 @@ TEST_CASE("filters") {
     CHECK(filter->Matches(LogContext{filled}) == c.filled);
     CHECK(filter->Matches(LogContext{unknown}) == c.unknown);
   }
+}
+
+TEST_CASE("filters that follow the runtime") {
+  config::Runtime runtime;
+  config::Diagnostics diagnostics;
+  const auto build = [&](const std::string& text) {
+    return BuildAccessLogFilter(Parse<envoy::config::accesslog::v3::AccessLogFilter>(text),
+                                "filter", diagnostics, &runtime);
+  };
+  const auto status = build(
+      "status_code_filter { comparison { op: GE value { default_value: 500 runtime_key: 'min' } } "
+      "}");
+  const auto sampled =
+      build("runtime_filter { runtime_key: 'share' percent_sampled { numerator: 1 } }");
+  TestExchange exchange;
+  exchange.Fill();
+  exchange.request_head()->headers.Set("x-request-id", "00000032-a");  // 50
+  CHECK_FALSE(status->Matches(LogContext{exchange}));
+  CHECK_FALSE(sampled->Matches(LogContext{exchange}));
+  config::RuntimeLayer layer{"a", {}};
+  layer.values["min"] = config::ParseRuntimeValue("200");
+  layer.values["share"] = config::ParseRuntimeValue("51");
+  runtime.Publish({layer});
+  CHECK(status->Matches(LogContext{exchange}));
+  CHECK(sampled->Matches(LogContext{exchange}));
+  exchange.health_check = true;
+  CHECK_FALSE(build("not_health_check_filter {}")->Matches(LogContext{exchange}));
 }
 
 TEST_CASE("bad filters are reported at their place") {

@@ -1,5 +1,6 @@
 // The filters of access logs. Built on the main thread; immutable then, called on the workers.
 #include <algorithm>
+#include <charconv>
 #include <vector>
 
 #include "source/base/strings.h"
@@ -14,19 +15,20 @@ using envoy::config::accesslog::v3::ComparisonFilter;
 
 class Comparison {
  public:
-  explicit Comparison(const ComparisonFilter& config)
-      : op_(config.op()), value_(config.value().default_value()) {}
+  Comparison(const ComparisonFilter& config, config::Runtime* runtime)
+      : op_(config.op()), value_(config.value(), runtime) {}
 
   bool Holds(uint64_t actual) const {
+    const uint64_t value = value_.Get();
     switch (op_) {
       case ComparisonFilter::EQ:
-        return actual == value_;
+        return actual == value;
       case ComparisonFilter::GE:
-        return actual >= value_;
+        return actual >= value;
       case ComparisonFilter::LE:
-        return actual <= value_;
+        return actual <= value;
       case ComparisonFilter::NE:
-        return actual != value_;
+        return actual != value;
       default:
         return false;
     }
@@ -34,12 +36,12 @@ class Comparison {
 
  private:
   const ComparisonFilter::Op op_;
-  const uint64_t value_;
+  const config::RuntimeUInt32 value_;
 };
 
 class StatusCode final : public AccessLogFilter {
  public:
-  explicit StatusCode(const ComparisonFilter& config) : comparison_(config) {}
+  explicit StatusCode(Comparison comparison) : comparison_(std::move(comparison)) {}
   bool Matches(const LogContext& context) const override {
     const ResponseHead* head = context.exchange.response_head();
     return comparison_.Holds(head == nullptr ? 0 : static_cast<uint64_t>(head->status));
@@ -51,7 +53,7 @@ class StatusCode final : public AccessLogFilter {
 
 class LongerThan final : public AccessLogFilter {
  public:
-  explicit LongerThan(const ComparisonFilter& config) : comparison_(config) {}
+  explicit LongerThan(Comparison comparison) : comparison_(std::move(comparison)) {}
   bool Matches(const LogContext& context) const override {
     return comparison_.Holds(static_cast<uint64_t>(Milliseconds(TotalDuration(context.exchange))));
   }
@@ -87,6 +89,75 @@ class HasFlag final : public AccessLogFilter {
   const std::vector<ResponseFlag> flags_;
 };
 
+class NotHealthCheck final : public AccessLogFilter {
+ public:
+  bool Matches(const LogContext& context) const override { return !context.exchange.health_check; }
+};
+
+// A share of the requests. Without independent randomness the request id decides, so that every
+// proxy on the way of a request logs it or none does.
+class Sampled final : public AccessLogFilter {
+ public:
+  Sampled(const envoy::config::accesslog::v3::RuntimeFilter& config, config::Runtime* runtime)
+      : share_(runtime, config.runtime_key(), config::Fraction::Of(config.percent_sampled())),
+        independent_(config.use_independent_randomness()) {}
+
+  bool Matches(const LogContext& context) const override {
+    if (!independent_) {
+      if (const auto number = RequestNumber(context)) return share_.Holds(*number);
+    }
+    return share_.Draw(Worker::Current()->rng());
+  }
+
+ private:
+  // The first eight hexadecimal digits of the x-request-id.
+  static std::optional<uint64_t> RequestNumber(const LogContext& context) {
+    const RequestHead* head = context.exchange.request_head();
+    const auto id = head == nullptr ? std::nullopt : head->headers.Get(HeaderId::kXRequestId);
+    if (!id || id->size() < 8) return std::nullopt;
+    uint64_t number = 0;
+    const char* end = id->data() + 8;
+    const auto parsed = std::from_chars(id->data(), end, number, 16);
+    return parsed.ptr == end ? std::optional(number) : std::nullopt;
+  }
+
+  const config::RuntimeFraction share_;
+  const bool independent_;
+};
+
+class HasGrpcStatus final : public AccessLogFilter {
+ public:
+  explicit HasGrpcStatus(const envoy::config::accesslog::v3::GrpcStatusFilter& config)
+      : exclude_(config.exclude()) {
+    for (const int status : config.statuses()) statuses_ |= 1u << status;
+  }
+  bool Matches(const LogContext& context) const override {
+    constexpr uint64_t kUnknown = 2;
+    const uint64_t status = GrpcStatusOf(context.exchange).value_or(kUnknown);
+    return (status < 32 && (statuses_ >> status & 1) != 0) != exclude_;
+  }
+
+ private:
+  uint32_t statuses_ = 0;  // bit n: status n
+  const bool exclude_;
+};
+
+class HasLogType final : public AccessLogFilter {
+ public:
+  explicit HasLogType(const envoy::config::accesslog::v3::LogTypeFilter& config)
+      : exclude_(config.exclude()) {
+    for (const int type : config.types())
+      types_.push_back(envoy::data::accesslog::v3::AccessLogType_Name(type));
+  }
+  bool Matches(const LogContext& context) const override {
+    return (std::find(types_.begin(), types_.end(), context.log_type) != types_.end()) != exclude_;
+  }
+
+ private:
+  std::vector<std::string> types_;
+  const bool exclude_;
+};
+
 class Group final : public AccessLogFilter {
  public:
   Group(bool all, std::vector<AccessLogFilterPtr> filters)
@@ -104,12 +175,12 @@ class Group final : public AccessLogFilter {
 
 template <class Filters>
 AccessLogFilterPtr BuildGroup(bool all, const Filters& filters, const std::string& path,
-                              config::Diagnostics& diagnostics) {
+                              config::Diagnostics& diagnostics, config::Runtime* runtime) {
   std::vector<AccessLogFilterPtr> built;
   const std::string list = config::ChildPath(path, "filters");
   for (int i = 0; i < filters.size(); ++i) {
     built.push_back(BuildAccessLogFilter(
-        filters[i], config::ElementPath(list, static_cast<size_t>(i)), diagnostics));
+        filters[i], config::ElementPath(list, static_cast<size_t>(i)), diagnostics, runtime));
     if (built.back() == nullptr) {
       return nullptr;
     }
@@ -139,18 +210,29 @@ AccessLogFilterPtr BuildFlags(const envoy::config::accesslog::v3::ResponseFlagFi
 }  // namespace
 
 AccessLogFilterPtr BuildAccessLogFilter(const Config& config, std::string_view path,
-                                        config::Diagnostics& diagnostics) {
+                                        config::Diagnostics& diagnostics,
+                                        config::Runtime* runtime) {
   switch (config.filter_specifier_case()) {
     case Config::kStatusCodeFilter:
-      return std::make_unique<StatusCode>(config.status_code_filter().comparison());
+      return std::make_unique<StatusCode>(
+          Comparison(config.status_code_filter().comparison(), runtime));
     case Config::kDurationFilter:
-      return std::make_unique<LongerThan>(config.duration_filter().comparison());
+      return std::make_unique<LongerThan>(
+          Comparison(config.duration_filter().comparison(), runtime));
+    case Config::kNotHealthCheckFilter:
+      return std::make_unique<NotHealthCheck>();
+    case Config::kRuntimeFilter:
+      return std::make_unique<Sampled>(config.runtime_filter(), runtime);
+    case Config::kGrpcStatusFilter:
+      return std::make_unique<HasGrpcStatus>(config.grpc_status_filter());
+    case Config::kLogTypeFilter:
+      return std::make_unique<HasLogType>(config.log_type_filter());
     case Config::kAndFilter:
       return BuildGroup(true, config.and_filter().filters(), config::ChildPath(path, "and_filter"),
-                        diagnostics);
+                        diagnostics, runtime);
     case Config::kOrFilter:
       return BuildGroup(false, config.or_filter().filters(), config::ChildPath(path, "or_filter"),
-                        diagnostics);
+                        diagnostics, runtime);
     case Config::kHeaderFilter: {
       absl::StatusOr<HeaderMatcher> matcher = HeaderMatcher::Build(config.header_filter().header());
       if (!matcher.ok()) {

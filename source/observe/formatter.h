@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,10 @@ extern const std::string_view kDefaultLogFormat;
 /// %DURATION%: from the request's first byte to the response's last, or until now while it is not
 /// sent or a tunnel runs. Zero when nothing was received.
 Duration TotalDuration(const Exchange& exchange);
+
+/// The status of a gRPC call: what the trailers say, else the head, else what the HTTP status means
+/// to gRPC. Nothing when there was no response, or a field without a number.
+std::optional<uint64_t> GrpcStatusOf(const Exchange& exchange);
 
 class Formatter {
  public:

@@ -57,6 +57,7 @@ TEST_CASE("operators of a complete exchange") {
   setenv("SLUICE_FORMATTER_TEST", "from env", 1);
   TestExchange exchange;
   exchange.Fill();
+  exchange.request_head()->headers.Set(HeaderId::kContentType, "application/grpc+proto");
   const Case cases[] = {
       {"plain 100%%", "plain 100%"},
       {"", ""},
@@ -103,6 +104,14 @@ TEST_CASE("operators of a complete exchange") {
       {"%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%",
        "NotFound NOT_FOUND 5 5"},
       {"%LOCAL_REPLY_BODY%", "sorry"},
+      {R"(%COALESCE({"operators":["TRACE_ID",{"command":"REQ","param":"none"},"PROTOCOL"]})%)",
+       "HTTP/1.1"},
+      {R"(%COALESCE({"operators":[{"command":"REQ","param":"user-agent","max_length":2}]})%)",
+       "ua"},
+      {R"(%COALESCE({"operators":["ROUTE_NAME"]}):1% %COALESCE({"operators":["SPAN_ID"]})%)",
+       "r -"},
+      {"%DOWNSTREAM_TLS_VERSION% %UPSTREAM_PEER_SUBJECT% %TRACE_ID% %CUSTOM_FLAGS%|", "- - - |"},
+      {"%BYTES_RETRANSMITTED% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS%", "0 127.0.0.1:10000"},
       {"%BYTES_RECEIVED% %BYTES_SENT% %REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES%", "1 2 3 4"},
       {"%DOWNSTREAM_HEADER_BYTES_RECEIVED% %DOWNSTREAM_HEADER_BYTES_SENT%", "3 4"},
       {"%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%", "5 6"},
@@ -271,9 +280,17 @@ TEST_CASE("errors name the position and the operator") {
        "position 2: %REQUEST_HEDER%: unknown operator (did you mean %REQUEST_HEADER%?)"},
       {"%BYTES_SEND%", "position 0: %BYTES_SEND%: unknown operator (did you mean %BYTES_SENT%?)"},
       {"%COMPLETELY_WRONG_THING%", "position 0: %COMPLETELY_WRONG_THING%: unknown operator"},
-      {"%DOWNSTREAM_TLS_VERSION%",
-       "position 0: %DOWNSTREAM_TLS_VERSION%: known, not supported yet"},
-      {"%TRACE_ID%", "position 0: %TRACE_ID%: known, not supported yet"},
+      {"%UPSTREAM_FILTER_STATE(a)%",
+       "position 0: %UPSTREAM_FILTER_STATE%: known, not supported yet"},
+      {"%COALESCE(x)%",
+       "position 0: %COALESCE%: takes {\"operators\": [\"NAME\", {\"command\": \"NAME\", "
+       "...}]}"},
+      {R"(%COALESCE({"operators":["ROUTE_NAME",{"param":"x"}]})%)",
+       "position 0: %COALESCE%: operators[1]: 'command' is missing"},
+      {R"(%COALESCE({"operators":["NOPE"]})%)",
+       "position 0: %COALESCE%: operators[0]: unknown operator"},
+      {R"(%COALESCE({"operators":[{"command":"COALESCE","param":"x"}]})%)",
+       "position 0: %COALESCE%: operators[0]: COALESCE within COALESCE"},
       {"%DURATION(x)%", "position 0: %DURATION%: takes no argument"},
       {"%DURATION:3%", "position 0: %DURATION%: takes no length"},
       {"%START_TIME(%Q)%",

@@ -48,6 +48,7 @@ struct Operator {
   int option2 = 0;
   std::vector<std::string> path;  // keys into metadata
   std::vector<TimePiece> time;
+  std::vector<Operator> choices;  // of COALESCE
 };
 
 /// Sets `op`'s arguments. `argument` is null where there are no parentheses.
@@ -64,6 +65,8 @@ absl::Span<const OperatorType> ExchangeOperators();  // operators_exchange.cc
 absl::Span<const OperatorType> ContextOperators();   // operators_context.cc
 absl::Span<const OperatorType> AddressOperators();   // operators_address.cc
 absl::Span<const OperatorType> TimeOperators();      // operators_time.cc
+absl::Span<const OperatorType> ChoiceOperators();    // operators_choice.cc
+absl::Span<const OperatorType> AbsentOperators();    // operators_absent.cc
 
 /// Compiles `name`, which stands in a format with `argument` (null: none) and `length` (-1: none).
 /// InvalidArgument says what is wrong with it: unknown (with a suggestion), known to Envoy but not

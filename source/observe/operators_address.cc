@@ -139,6 +139,7 @@ absl::Span<const OperatorType> AddressOperators() {
       {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask,
        WithoutPort<DownstreamDirectRemote>, true},
       {"DOWNSTREAM_DIRECT_REMOTE_PORT", nullptr, Port<DownstreamDirectRemote>, false},
+      {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS", nullptr, Full<DownstreamLocal>, true},
       {"DOWNSTREAM_LOCAL_ADDRESS", nullptr, Full<DownstreamLocal>, true},
       {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamLocal>, true},
       {"DOWNSTREAM_LOCAL_PORT", nullptr, Port<DownstreamLocal>, false},

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "source/base/strings.h"
+#include "source/observe/formatter.h"
 #include "source/observe/operators.h"
 
 namespace sluice::format_internal {
@@ -259,16 +260,17 @@ absl::Status CompileGrpcNumber(const std::string_view* argument, Operator* op) {
   return argument == nullptr || argument->empty() ? absl::OkStatus() : Invalid("takes no argument");
 }
 
+bool IsGrpc(const RequestHead* head) {
+  constexpr std::string_view kType = "application/grpc";
+  const auto type = head == nullptr ? std::nullopt : head->Get("content-type");
+  return type && type->starts_with(kType) &&
+         (type->size() == kType.size() || (*type)[kType.size()] == '+' ||
+          (*type)[kType.size()] == ';');
+}
+
 Rendered GrpcStatus(const Operator& op, const LogContext& context, std::string* out) {
-  std::optional<std::string_view> text;
-  if (const Headers* trailers = context.exchange.response_trailers(); trailers != nullptr) {
-    text = trailers->Get(std::string_view("grpc-status"));
-  }
-  if (const ResponseHead* head = context.exchange.response_head();
-      !text.has_value() && head != nullptr) {
-    text = head->headers.Get(std::string_view("grpc-status"));
-  }
-  const auto number = ParseDecimal<uint32_t>(text.value_or(std::string_view()));
+  const auto number =
+      IsGrpc(context.exchange.request_head()) ? GrpcStatusOf(context.exchange) : std::nullopt;
   if (!number.has_value()) {
     return Rendered::kMissing;
   }
@@ -297,7 +299,8 @@ Rendered TerminationDetails(const Operator&, const LogContext& c, std::string* o
   return AppendText(c.exchange.termination_details(), out);
 }
 Rendered LocalReplyBody(const Operator&, const LogContext& c, std::string* out) {
-  return AppendText(c.exchange.local_reply_body(), out);
+  out->append(c.exchange.local_reply_body());
+  return Rendered::kString;  // an answer of the origin's: the empty text, not a dash
 }
 
 }  // namespace
@@ -345,3 +348,35 @@ absl::Span<const OperatorType> ExchangeOperators() {
 }
 
 }  // namespace sluice::format_internal
+
+namespace sluice {
+
+std::optional<uint64_t> GrpcStatusOf(const Exchange& exchange) {
+  std::optional<std::string_view> text;
+  if (exchange.response_trailers() != nullptr)
+    text = exchange.response_trailers()->Get(std::string_view("grpc-status"));
+  const ResponseHead* head = exchange.response_head();
+  if (head == nullptr) return std::nullopt;
+  if (!text) text = head->headers.Get(std::string_view("grpc-status"));
+  if (text) return ParseDecimal<uint32_t>(*text);
+  // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+  switch (head->status) {
+    case 400:
+      return 13;  // INTERNAL
+    case 401:
+      return 16;  // UNAUTHENTICATED
+    case 403:
+      return 7;  // PERMISSION_DENIED
+    case 404:
+      return 12;  // UNIMPLEMENTED
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;  // UNAVAILABLE
+    default:
+      return 2;  // UNKNOWN
+  }
+}
+
+}  // namespace sluice

@@ -28,12 +28,12 @@ std::string Sanitized(std::string_view name) {
   return result;
 }
 
-prometheus::MetricType FamilyType(Type type) {
+prometheus::MetricType FamilyType(Type type, bool summary) {
   switch (type) {
     case Type::kCounter:
       return prometheus::MetricType::Counter;
     case Type::kHistogram:
-      return prometheus::MetricType::Histogram;
+      return summary ? prometheus::MetricType::Summary : prometheus::MetricType::Histogram;
     case Type::kGauge:
     case Type::kTextReadout:
       break;
@@ -41,17 +41,24 @@ prometheus::MetricType FamilyType(Type type) {
   return prometheus::MetricType::Gauge;
 }
 
-void FillHistogram(const HistogramSnapshot& snapshot,
+void FillHistogram(const HistogramSnapshot& snapshot, const std::vector<double>& bounds,
                    prometheus::ClientMetric::Histogram* histogram) {
   histogram->sample_count = snapshot.count;
   histogram->sample_sum = static_cast<double>(snapshot.sum);
-  for (const double bound : kBuckets) {
+  for (const double bound : bounds) {
     histogram->bucket.push_back({snapshot.CountAtMost(bound), bound});
   }
   histogram->bucket.push_back({snapshot.count, std::numeric_limits<double>::infinity()});
 }
 
-prometheus::ClientMetric Series(const Metric& metric) {
+void FillSummary(const HistogramSnapshot& snapshot, prometheus::ClientMetric::Summary* summary) {
+  summary->sample_count = snapshot.count;
+  summary->sample_sum = static_cast<double>(snapshot.sum);
+  for (const double percentile : kPercentiles)
+    summary->quantile.push_back({percentile / 100, Percentile(snapshot, percentile)});
+}
+
+prometheus::ClientMetric Series(const Metric& metric, bool summary) {
   prometheus::ClientMetric series;
   for (const auto& [name, value] : metric.tags) {
     series.label.push_back({Sanitized(name), value});
@@ -64,7 +71,11 @@ prometheus::ClientMetric Series(const Metric& metric) {
       series.gauge.value = static_cast<double>(Read(metric.gauge));
       break;
     case Type::kHistogram:
-      FillHistogram(Read(metric.histogram), &series.histogram);
+      if (summary) {
+        FillSummary(Read(metric.histogram), &series.summary);
+      } else {
+        FillHistogram(Read(metric.histogram), *metric.bounds, &series.histogram);
+      }
       break;
     case Type::kTextReadout:
       series.label.push_back({"text_value", metric.text});
@@ -91,13 +102,16 @@ absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) cons
   if (!selection.ok()) {
     return selection.status();
   }
+  const bool summary = query.histogram_buckets == "summary";
+  if (!summary && !query.histogram_buckets.empty() && query.histogram_buckets != "cumulative")
+    return Invalid("usage: /stats/prometheus?histogram_buckets=(cumulative|summary)");
   std::map<std::string, prometheus::MetricFamily> families;
   Visit([&](const Metric& metric) {
     if (!selection->Has(metric) || (metric.type == Type::kTextReadout && !query.text_readouts)) {
       return;
     }
     std::string name = Cat("envoy_", Sanitized(metric.tagged_name));
-    const prometheus::MetricType type = FamilyType(metric.type);
+    const prometheus::MetricType type = FamilyType(metric.type, summary);
     auto it = families.find(name);
     if (it != families.end() && it->second.type != type) {
       // One name cannot have two types in Prometheus.
@@ -107,8 +121,9 @@ absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) cons
     }
     prometheus::MetricFamily& family = families[name];
     family.name = name;
+    family.help = Cat("Statistic ", metric.tagged_name);
     family.type = type;
-    family.metric.push_back(Series(metric));
+    family.metric.push_back(Series(metric, summary));
   });
   std::vector<prometheus::MetricFamily> list;
   for (auto& [name, family] : families) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "source/base/strings.h"
+#include "source/observe/stats_settings.h"
 
 namespace sluice::stats {
 namespace {
@@ -28,26 +29,46 @@ bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// "upstream_rq_200" -> "upstream_rq" and the response code; "upstream_rq_2xx" -> "upstream_rq_xx"
-// and the class.
-std::string TakeResponseCode(std::string_view name, Tags* tags) {
+// In a marked name every byte that a tag took is NUL, so that places are those of the full name.
+constexpr char kTaken = '\0';
+
+std::string WithoutTaken(std::string_view marked) {
+  std::string name(marked);
+  name.erase(std::remove(name.begin(), name.end(), kTaken), name.end());
+  return name.substr(std::min(name.find_first_not_of('.'), name.size()));
+}
+
+// Takes the response code out of "upstream_rq_200" (to become "upstream_rq") and the class out of
+// "upstream_rq_2xx" (to become "upstream_rq_xx").
+template <class Extracts>
+void TakeResponseCode(const Extracts& extracts, std::string* marked, Tags* tags) {
   constexpr std::string_view kMark = "_rq_";
   constexpr size_t kCodeLength = 3;
-  if (name.size() >= kMark.size() + kCodeLength) {
-    const std::string_view code = name.substr(name.size() - kCodeLength);
-    const std::string_view stem = name.substr(0, name.size() - kCodeLength);
-    if (stem.substr(stem.size() - kMark.size()) == kMark && IsDigit(code[0])) {
-      if (IsDigit(code[1]) && IsDigit(code[2])) {
-        tags->emplace_back("envoy.response_code", code);
-        return std::string(stem.substr(0, stem.size() - 1));
-      }
-      if (code.substr(1) == "xx") {
-        tags->emplace_back("envoy.response_code_class", code.substr(0, 1));
-        return Cat(stem, "xx");
-      }
-    }
+  if (marked->size() < kMark.size() + kCodeLength) return;
+  const size_t at = marked->size() - kCodeLength;
+  const std::string code = marked->substr(at);
+  if (std::string_view(*marked).substr(at - kMark.size(), kMark.size()) != kMark ||
+      !IsDigit(code[0])) {
+    return;
   }
-  return std::string(name);
+  if (IsDigit(code[1]) && IsDigit(code[2]) && extracts("envoy.response_code")) {
+    tags->emplace_back("envoy.response_code", code);
+    std::fill(marked->begin() + static_cast<std::ptrdiff_t>(at) - 1, marked->end(), kTaken);
+  } else if (code.substr(1) == "xx" && extracts("envoy.response_code_class")) {
+    tags->emplace_back("envoy.response_code_class", code.substr(0, 1));
+    (*marked)[at] = kTaken;
+  }
+}
+
+const std::vector<double>& BoundsFor(std::string_view name, const StoreSettings& settings) {
+  // Envoy's, in milliseconds.
+  static const auto& defaults = *new std::vector<double>{
+      0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
+      2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+  for (const StoreSettings::Buckets& buckets : settings.buckets) {
+    if (buckets.matches(name)) return buckets.bounds;
+  }
+  return defaults;
 }
 
 void FreeSlots(const Metric& metric) {
@@ -58,7 +79,10 @@ void FreeSlots(const Metric& metric) {
 
 }  // namespace
 
-Store::Store() = default;
+Store::Store() : Store(StoreSettings()) {}
+
+Store::Store(StoreSettings settings)
+    : settings_(std::make_unique<const StoreSettings>(std::move(settings))) {}
 
 Store::~Store() {
   for (const auto& [key, metric] : metrics_) {
@@ -70,18 +94,28 @@ Scope Store::Root() {
   return Scope(this, std::make_shared<const Scope::Prefix>());
 }
 
-Metric& Store::Find(Type type, std::string_view prefix, std::string_view tagged_prefix,
+bool Store::Extracts(std::string_view tag) const {
+  return settings_->extracts == nullptr || settings_->extracts(tag);
+}
+
+Metric* Store::Find(Type type, std::string_view prefix, std::string_view marked_prefix,
                     const Tags& tags, std::string_view name) {
   const std::string clean = WithoutColons(name);
-  std::unique_ptr<Metric>& entry = metrics_[{Join(prefix, clean), type}];
-  if (entry != nullptr) {
-    return *entry;
+  Key key(Join(prefix, clean), type);
+  if (const auto found = metrics_.find(key); found != metrics_.end()) {
+    return found->second.get();
   }
-  entry = std::make_unique<Metric>();
+  if (settings_->keeps != nullptr && !settings_->keeps(key.first)) {
+    return nullptr;
+  }
+  auto entry = std::make_unique<Metric>();
   entry->type = type;
-  entry->name = Join(prefix, clean);
+  entry->name = key.first;
   entry->tags = tags;
-  entry->tagged_name = Join(tagged_prefix, TakeResponseCode(clean, &entry->tags));
+  std::string marked = Join(marked_prefix, clean);
+  TakeResponseCode([this](std::string_view tag) { return Extracts(tag); }, &marked, &entry->tags);
+  AddCustomTags(entry->name, &marked, &entry->tags);
+  entry->tagged_name = WithoutTaken(marked);
   switch (type) {
     case Type::kCounter:
       entry->counter = NewCounter();
@@ -91,11 +125,28 @@ Metric& Store::Find(Type type, std::string_view prefix, std::string_view tagged_
       break;
     case Type::kHistogram:
       entry->histogram = NewHistogram();
+      entry->bounds = &BoundsFor(entry->name, *settings_);
       break;
     case Type::kTextReadout:
       break;
   }
-  return *entry;
+  return metrics_.emplace(std::move(key), std::move(entry)).first->second.get();
+}
+
+void Store::AddCustomTags(const std::string& name, std::string* marked, Tags* tags) const {
+  for (const StoreSettings::CustomTag& tag : settings_->tags) {
+    if (tag.regex == nullptr) {
+      tags->emplace_back(tag.name, tag.value);
+      continue;
+    }
+    re2::StringPiece groups[3];
+    if (!tag.regex->Match(name, 0, name.size(), re2::RE2::UNANCHORED, groups, 3) ||
+        groups[1].empty()) {
+      continue;
+    }
+    tags->emplace_back(tag.name, std::string(groups[2].empty() ? groups[1] : groups[2]));
+    std::fill_n(marked->begin() + (groups[1].data() - name.data()), groups[1].size(), kTaken);
+  }
 }
 
 void Store::Remove(std::string_view prefix) {
@@ -160,34 +211,42 @@ Scope Scope::Below(std::string_view segment, std::string_view tag_name,
   auto below = std::make_shared<Prefix>(*prefix_);
   const std::string clean = WithoutColons(segment);
   below->full = Join(below->full, clean);
-  if (tag_name.empty()) {
-    below->tagged = Join(below->tagged, clean);
-  } else {
+  const size_t before = below->marked.size();
+  below->marked = Join(below->marked, clean);
+  if (!tag_name.empty() && store_->Extracts(tag_name)) {
     below->tags.emplace_back(std::string(tag_name), WithoutColons(tag_value));
+    std::fill(below->marked.begin() + static_cast<std::ptrdiff_t>(before), below->marked.end(),
+              kTaken);
   }
   return Scope(store_, std::move(below));
 }
 
 Counter Scope::counter(std::string_view name) const {
   std::lock_guard lock(store_->mutex_);
-  return store_->Find(Type::kCounter, prefix_->full, prefix_->tagged, prefix_->tags, name).counter;
+  const Metric* metric =
+      store_->Find(Type::kCounter, prefix_->full, prefix_->marked, prefix_->tags, name);
+  return metric == nullptr ? Counter() : metric->counter;
 }
 
 Gauge Scope::gauge(std::string_view name) const {
   std::lock_guard lock(store_->mutex_);
-  return store_->Find(Type::kGauge, prefix_->full, prefix_->tagged, prefix_->tags, name).gauge;
+  const Metric* metric =
+      store_->Find(Type::kGauge, prefix_->full, prefix_->marked, prefix_->tags, name);
+  return metric == nullptr ? Gauge() : metric->gauge;
 }
 
 Histogram Scope::histogram(std::string_view name) const {
   std::lock_guard lock(store_->mutex_);
-  return store_->Find(Type::kHistogram, prefix_->full, prefix_->tagged, prefix_->tags, name)
-      .histogram;
+  const Metric* metric =
+      store_->Find(Type::kHistogram, prefix_->full, prefix_->marked, prefix_->tags, name);
+  return metric == nullptr ? Histogram() : metric->histogram;
 }
 
 void Scope::text_readout(std::string_view name, std::string_view value) const {
   std::lock_guard lock(store_->mutex_);
-  store_->Find(Type::kTextReadout, prefix_->full, prefix_->tagged, prefix_->tags, name).text =
-      value;
+  Metric* metric =
+      store_->Find(Type::kTextReadout, prefix_->full, prefix_->marked, prefix_->tags, name);
+  if (metric != nullptr) metric->text = value;
 }
 
 const std::string& Scope::prefix() const {

@@ -54,6 +54,7 @@ struct Metric {
   Counter counter;
   Gauge gauge;
   Histogram histogram;
+  const std::vector<double>* bounds = nullptr;  // of a histogram's buckets, ascending
   std::string text;
   HistogramSnapshot at_flush;  // histograms: the counts at the last Flush()
   HistogramSnapshot interval;  // and between the last two
@@ -64,11 +65,14 @@ struct StatsQuery {
   bool used_only = false;
   bool text_readouts =
       false;  // Prometheus: text readouts too, as gauges of value 0 with a label text_value
-  std::string filter = {};   // RE2, found anywhere in the full name; empty: all
-  std::string type = "All";  // Counters, Gauges, Histograms, TextReadouts, All
+  std::string filter = {};     // RE2, found anywhere in the full name; empty: all
+  bool invert_filter = false;  // what the filter does not match
+  std::string type = "All";    // Counters, Gauges, Histograms, TextReadouts, All
   std::string histogram_buckets =
-      {};  // "", "summary" (the percentiles), "cumulative", "disjoint", "none"
+      {};  // "", "none", "summary" (the percentiles), "cumulative", "disjoint", "detailed"
 };
+
+struct StoreSettings;
 
 class Scope;
 
@@ -76,6 +80,7 @@ class Scope;
 class Store {
  public:
   Store();
+  explicit Store(StoreSettings settings);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -122,9 +127,14 @@ class Store {
   friend class Scope;
   using Key = std::pair<std::string, Type>;
 
-  Metric& Find(Type type, std::string_view prefix, std::string_view tagged_prefix, const Tags& tags,
+  // Null when the settings keep no such metric.
+  Metric* Find(Type type, std::string_view prefix, std::string_view marked_prefix, const Tags& tags,
                std::string_view name);
 
+  bool Extracts(std::string_view tag) const;
+  void AddCustomTags(const std::string& name, std::string* marked, Tags* tags) const;
+
+  const std::unique_ptr<const StoreSettings> settings_;
   mutable std::mutex mutex_;
   std::map<Key, std::unique_ptr<Metric>> metrics_;
 };
@@ -141,8 +151,9 @@ class Scope {
   /// The same with a value of its own: Sub("worker_0", tag::kWorkerId, "0").
   Scope Sub(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const;
 
-  /// The metric `name` in this scope, made on the first call. A name that ends in `_rq_NNN` or
-  /// `_rq_Nxx` also gets the tag envoy.response_code or envoy.response_code_class.
+  /// The metric `name` in this scope, made on the first call; a handle that nobody reads where the
+  /// settings keep no such metric. A name that ends in `_rq_NNN` or `_rq_Nxx` also gets the tag
+  /// envoy.response_code or envoy.response_code_class.
   Counter counter(std::string_view name) const;
   Gauge gauge(std::string_view name) const;
   Histogram histogram(std::string_view name) const;
@@ -157,7 +168,7 @@ class Scope {
   friend class Store;
   struct Prefix {
     std::string full;
-    std::string tagged;
+    std::string marked;  // the same with every byte NUL that a tag took
     Tags tags;
   };
   Scope(Store* store, std::shared_ptr<const Prefix> prefix)

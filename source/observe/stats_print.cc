@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "source/base/strings.h"
 #include "source/observe/json.h"
 #include "source/observe/stats_select.h"
@@ -9,17 +10,9 @@
 namespace sluice::stats {
 namespace {
 
-constexpr double kPercentiles[] = {0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100};
-
 std::string Number(double value) {
   char text[32];
   return std::string(text, std::to_chars(text, text + sizeof(text), value).ptr);
-}
-
-// The value below which that share lies, to one decimal: more digits would pretend more than a bin
-// knows.
-double Percentile(const HistogramSnapshot& snapshot, double percentile) {
-  return std::round(snapshot.Quantile(percentile / 100) * 10) / 10;
 }
 
 std::string PercentileText(const HistogramSnapshot& snapshot, double percentile) {
@@ -34,10 +27,11 @@ std::string PercentileJson(const HistogramSnapshot& snapshot, double percentile)
 
 // The counts of the buckets, each one alone or with all below it. The last one, above all bounds,
 // is left out.
-std::vector<uint64_t> BucketCounts(const HistogramSnapshot& snapshot, bool cumulative) {
+std::vector<uint64_t> BucketCounts(const HistogramSnapshot& snapshot,
+                                   const std::vector<double>& bounds, bool cumulative) {
   std::vector<uint64_t> counts;
   uint64_t before = 0;
-  for (const double bound : kBuckets) {
+  for (const double bound : bounds) {
     const uint64_t count = snapshot.CountAtMost(bound);
     counts.push_back(cumulative ? count : count - before);
     before = count;
@@ -45,16 +39,28 @@ std::vector<uint64_t> BucketCounts(const HistogramSnapshot& snapshot, bool cumul
   return counts;
 }
 
-enum class HistogramForm { kPercentiles, kCumulative, kDisjoint };
+void AppendPercentilesText(const HistogramSnapshot& interval, const HistogramSnapshot& all,
+                           std::string* out) {
+  const char* separator = "";
+  for (const double percentile : kPercentiles) {
+    AppendTo(out, separator, "P", Number(percentile), "(", PercentileText(interval, percentile),
+             ",", PercentileText(all, percentile), ")");
+    separator = " ";
+  }
+}
 
-absl::StatusOr<HistogramForm> FormOf(const std::string& name) {
-  if (name.empty() || name == "none" || name == "summary") {
-    return HistogramForm::kPercentiles;
+// The first whole number that falls into the bin.
+uint64_t FirstOf(const HistogramSnapshot::Bin& bin) {
+  return bin.upper == 0 ? 0 : bin.lower + 1;
+}
+
+// What is in each bin: its lower bound, its width, its count.
+void AppendBinsText(const HistogramSnapshot& snapshot, std::string* out) {
+  const char* separator = "";
+  for (const HistogramSnapshot::Bin& bin : snapshot.bins) {
+    AppendTo(out, separator, FirstOf(bin), ",", bin.upper - bin.lower, ":", bin.count);
+    separator = ", ";
   }
-  if (name == "cumulative" || name == "disjoint") {
-    return name == "cumulative" ? HistogramForm::kCumulative : HistogramForm::kDisjoint;
-  }
-  return Invalid("usage: /stats?histogram_buckets=(cumulative|disjoint|none)");
 }
 
 void AppendHistogramText(const Metric& metric, HistogramForm form, std::string* out) {
@@ -65,40 +71,69 @@ void AppendHistogramText(const Metric& metric, HistogramForm form, std::string* 
     return;
   }
   if (form == HistogramForm::kPercentiles) {
-    for (const double percentile : kPercentiles) {
-      AppendTo(out, " P", Number(percentile), "(", PercentileText(metric.interval, percentile), ",",
-               PercentileText(all, percentile), ")");
-    }
+    out->push_back(' ');
+    AppendPercentilesText(metric.interval, all, out);
+  } else if (form == HistogramForm::kDetailed) {
+    out->append("\n  totals=");
+    AppendBinsText(all, out);
+    out->append("\n  intervals=");
+    AppendBinsText(metric.interval, out);
+    out->append("\n  summary=");
+    AppendPercentilesText(metric.interval, all, out);
   } else {
     const bool cumulative = form == HistogramForm::kCumulative;
-    const std::vector<uint64_t> interval = BucketCounts(metric.interval, cumulative);
-    const std::vector<uint64_t> total = BucketCounts(all, cumulative);
+    const std::vector<uint64_t> interval =
+        BucketCounts(metric.interval, *metric.bounds, cumulative);
+    const std::vector<uint64_t> total = BucketCounts(all, *metric.bounds, cumulative);
     for (size_t i = 0; i < total.size(); ++i) {
-      AppendTo(out, " B", Number(kBuckets[i]), "(", interval[i], ",", total[i], ")");
+      AppendTo(out, " B", absl::StrCat((*metric.bounds)[i]), "(", interval[i], ",", total[i], ")");
     }
   }
   out->push_back('\n');
+}
+
+void AppendPercentilesJson(const HistogramSnapshot& interval, const HistogramSnapshot& all,
+                           std::string* out) {
+  const char* separator = "";
+  for (const double percentile : kPercentiles) {
+    AppendTo(out, separator, "{\"interval\":", PercentileJson(interval, percentile),
+             ",\"cumulative\":", PercentileJson(all, percentile), "}");
+    separator = ",";
+  }
+}
+
+void AppendBinsJson(const HistogramSnapshot& snapshot, std::string* out) {
+  const char* separator = "";
+  for (const HistogramSnapshot::Bin& bin : snapshot.bins) {
+    AppendTo(out, separator, "{\"lower_bound\":", FirstOf(bin),
+             ",\"width\":", bin.upper - bin.lower, ",\"count\":", bin.count, "}");
+    separator = ",";
+  }
 }
 
 void AppendHistogramJson(const Metric& metric, HistogramForm form, std::string* out) {
   const HistogramSnapshot all = Read(metric.histogram);
   out->append("{\"name\":");
   AppendJsonString(metric.name, out);
-  const char* separator = "";
   if (form == HistogramForm::kPercentiles) {
     out->append(",\"values\":[");
-    for (const double percentile : kPercentiles) {
-      AppendTo(out, separator, "{\"interval\":", PercentileJson(metric.interval, percentile),
-               ",\"cumulative\":", PercentileJson(all, percentile), "}");
-      separator = ",";
-    }
+    AppendPercentilesJson(metric.interval, all, out);
+  } else if (form == HistogramForm::kDetailed) {
+    out->append(",\"totals\":[");
+    AppendBinsJson(all, out);
+    out->append("],\"intervals\":[");
+    AppendBinsJson(metric.interval, out);
+    out->append("],\"percentiles\":[");
+    AppendPercentilesJson(metric.interval, all, out);
   } else {
     const bool cumulative = form == HistogramForm::kCumulative;
-    const std::vector<uint64_t> interval = BucketCounts(metric.interval, cumulative);
-    const std::vector<uint64_t> total = BucketCounts(all, cumulative);
+    const std::vector<uint64_t> interval =
+        BucketCounts(metric.interval, *metric.bounds, cumulative);
+    const std::vector<uint64_t> total = BucketCounts(all, *metric.bounds, cumulative);
+    const char* separator = "";
     out->append(",\"buckets\":[");
     for (size_t i = 0; i < total.size(); ++i) {
-      AppendTo(out, separator, "{\"upper_bound\":", Number(kBuckets[i]),
+      AppendTo(out, separator, "{\"upper_bound\":", Number((*metric.bounds)[i]),
                ",\"interval\":", interval[i], ",\"cumulative\":", total[i], "}");
       separator = ",";
     }
@@ -112,24 +147,38 @@ std::string ScalarValue(const Metric& metric) {
 
 // {"supported_quantiles":[...],"computed_quantiles":[...]} or, for buckets, a plain list.
 std::string HistogramsJson(const std::string& items, HistogramForm form) {
-  if (form != HistogramForm::kPercentiles) {
+  if (form == HistogramForm::kCumulative || form == HistogramForm::kDisjoint) {
     return Cat("[", items, "]");
   }
-  std::string result = "{\"supported_quantiles\":[";
+  const bool detailed = form == HistogramForm::kDetailed;
+  std::string result = detailed ? "{\"supported_percentiles\":[" : "{\"supported_quantiles\":[";
   const char* separator = "";
   for (const double percentile : kPercentiles) {
     AppendTo(&result, separator, Number(percentile));
     separator = ",";
   }
-  AppendTo(&result, "],\"computed_quantiles\":[", items, "]}");
+  AppendTo(&result, detailed ? "],\"details\":[" : "],\"computed_quantiles\":[", items, "]}");
   return result;
 }
 
 }  // namespace
 
+absl::StatusOr<HistogramForm> HistogramFormOf(const std::string& name) {
+  if (name.empty() || name == "none" || name == "summary") return HistogramForm::kPercentiles;
+  if (name == "cumulative") return HistogramForm::kCumulative;
+  if (name == "disjoint") return HistogramForm::kDisjoint;
+  if (name == "detailed") return HistogramForm::kDetailed;
+  return Invalid("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)");
+}
+
+double Percentile(const HistogramSnapshot& snapshot, double percentile) {
+  return std::round(snapshot.Quantile(percentile / 100) * 10) / 10;
+}
+
 absl::StatusOr<Selection> Selection::Of(const StatsQuery& query) {
   Selection selection;
   selection.used_only_ = query.used_only;
+  selection.invert_ = query.invert_filter;
   if (!query.filter.empty()) {
     re2::RE2::Options options;
     options.set_log_errors(false);
@@ -155,7 +204,7 @@ absl::StatusOr<Selection> Selection::Of(const StatsQuery& query) {
 
 bool Selection::Has(const Metric& metric) const {
   if ((type_ && *type_ != metric.type) ||
-      (filter_ && !re2::RE2::PartialMatch(metric.name, *filter_))) {
+      (filter_ && re2::RE2::PartialMatch(metric.name, *filter_) == invert_)) {
     return false;
   }
   if (!used_only_) {
@@ -179,7 +228,7 @@ absl::StatusOr<std::string> Store::StatsText(const StatsQuery& query) const {
   if (!selection.ok()) {
     return selection.status();
   }
-  const absl::StatusOr<HistogramForm> form = FormOf(query.histogram_buckets);
+  const absl::StatusOr<HistogramForm> form = HistogramFormOf(query.histogram_buckets);
   if (!form.ok()) {
     return form.status();
   }
@@ -205,7 +254,7 @@ absl::StatusOr<std::string> Store::StatsJson(const StatsQuery& query) const {
   if (!selection.ok()) {
     return selection.status();
   }
-  const absl::StatusOr<HistogramForm> form = FormOf(query.histogram_buckets);
+  const absl::StatusOr<HistogramForm> form = HistogramFormOf(query.histogram_buckets);
   if (!form.ok()) {
     return form.status();
   }

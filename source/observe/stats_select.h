@@ -11,10 +11,17 @@
 
 namespace sluice::stats {
 
-/// The upper bounds of Envoy's default histogram buckets, in milliseconds.
-inline constexpr double kBuckets[] = {0.5,   1,      5,      10,      25,     50,    100,
-                                      250,   500,    1000,   2500,    5000,   10000, 30000,
-                                      60000, 300000, 600000, 1800000, 3600000};
+/// How a histogram is printed.
+enum class HistogramForm { kPercentiles, kCumulative, kDisjoint, kDetailed };
+
+inline constexpr double kPercentiles[] = {0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100};
+
+/// What ?histogram_buckets= asks for; InvalidArgument with the list of what may be.
+absl::StatusOr<HistogramForm> HistogramFormOf(const std::string& name);
+
+/// The value below which that share (in percent) lies, to one decimal: more digits would pretend
+/// more than a bin knows. NaN without values.
+double Percentile(const HistogramSnapshot& snapshot, double percentile);
 
 class Selection {
  public:
@@ -26,6 +33,7 @@ class Selection {
 
  private:
   bool used_only_ = false;
+  bool invert_ = false;
   std::optional<Type> type_;
   std::shared_ptr<const re2::RE2> filter_;
 };

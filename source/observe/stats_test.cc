@@ -78,7 +78,7 @@ TEST_CASE("names become Prometheus series") {
     CHECK(*store.StatsText({}) == c.name + ": 1\n");
     const std::string page = *store.StatsPrometheus({});
     CHECK_THAT(page, Contains("\n" + c.series + "\n"));
-    CHECK(page.substr(0, 13) == "# TYPE envoy_");
+    CHECK(page.substr(0, 13) == "# HELP envoy_");
     CHECK(store.Value(c.name) == 1);
   }
 }
@@ -93,7 +93,8 @@ TEST_CASE("one name is one metric, per type") {
   scope.gauge("x").Add(5);
   CHECK(*store.StatsText({}) == "a.x: 3\na.x: 5\n");
   CHECK(*store.StatsPrometheus({}) ==
-        "# TYPE envoy_a_x counter\nenvoy_a_x 3\n# TYPE envoy_a_x_gauge gauge\nenvoy_a_x_gauge 5\n");
+        "# HELP envoy_a_x Statistic a.x\n# TYPE envoy_a_x counter\nenvoy_a_x 3\n"
+        "# HELP envoy_a_x_gauge Statistic a.x\n# TYPE envoy_a_x_gauge gauge\nenvoy_a_x_gauge 5\n");
   scope.counter("b-c").Add();
   scope.counter("b_c").Add(7);
   CHECK_THAT(*store.StatsPrometheus({}), Contains("# TYPE envoy_a_b_c counter\nenvoy_a_b_c 1\n#"));
@@ -164,7 +165,7 @@ TEST_CASE("histograms on the pages") {
   histogram.Record(7200000);
   CHECK_THAT(*store.StatsText({.histogram_buckets = "cumulative"}),
              Contains("cluster.c.upstream_rq_time: B0.5(0,0) B1(0,1) B5(0,2) B10(0,2)") &&
-                 Contains(" B3600000(0,2)\n"));
+                 Contains(" B3.6e+06(0,2)\n"));
   CHECK_THAT(*store.StatsText({.histogram_buckets = "disjoint"}),
              Contains(" B1(0,1) B5(0,1) B10(0,0)"));
   CHECK_THAT(
@@ -175,6 +176,16 @@ TEST_CASE("histograms on the pages") {
           R"({"interval":null,"cumulative":1},)"));
   CHECK_THAT(*store.StatsJson({.histogram_buckets = "cumulative"}),
              Contains(R"("buckets":[{"upper_bound":0.5,"interval":0,"cumulative":0},)"));
+  CHECK_THAT(*store.StatsText({.histogram_buckets = "detailed"}),
+             Contains("cluster.c.upstream_rq_time:\n  totals=") && Contains("\n  summary=P0("));
+  CHECK_THAT(*store.StatsJson({.histogram_buckets = "detailed"}),
+             Contains(R"({"supported_percentiles":[0,25)") && Contains(R"("lower_bound":)"));
+  CHECK_THAT(
+      *store.StatsPrometheus({.histogram_buckets = "summary"}),
+      Contains("# TYPE envoy_cluster_upstream_rq_time summary\n") &&
+          Contains("envoy_cluster_upstream_rq_time{envoy_cluster_name=\"c\",quantile=\"1\"}"));
+  CHECK_FALSE(store.StatsPrometheus({.histogram_buckets = "disjoint"}).ok());
+  CHECK(*store.StatsText({.filter = "rq_time", .invert_filter = true}) == "");
   const std::string page = *store.StatsPrometheus({});
   CHECK_THAT(page, Contains("# TYPE envoy_cluster_upstream_rq_time histogram\n"));
   CHECK_THAT(

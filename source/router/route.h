@@ -53,6 +53,8 @@ struct Route final : RouteBase {
   UpgradeSet upgrades;
   bool terminates_connect =
       false;  // upgrade CONNECT with a connect_config: the tunnel ends at the endpoint
+  bool terminates_post = false;              // connect_config.allow_post: so does that of a POST
+  int connect_proxy_version = 0;             // PROXY header in front of the tunnel's bytes; 0: none
   std::shared_ptr<const RetryPolicy> retry;  // null: none
 
   std::shared_ptr<const Redirect> redirect;      // kRedirect

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "api/envoy/config/route/v3/route.pb.h"
 #include "source/config/diagnostics.h"
+#include "source/config/runtime.h"
 #include "source/router/domain_table.h"
 #include "source/router/route.h"
 #include "source/router/route_matcher.h"
@@ -37,6 +38,7 @@ struct RouteBuildContext {
       make_filter_config;
   /// Whether there is a cluster of that name; empty: do not check.
   std::function<bool(std::string_view name)> cluster_exists;
+  config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults
 };
 
 class RouteTable {

@@ -6,6 +6,7 @@
 #include "source/base/reason.h"
 #include "source/base/strings.h"
 #include "source/http/reply.h"
+#include "source/router/terminate.h"
 #include "source/router/upstream_request.h"
 
 namespace sluice {
@@ -21,16 +22,8 @@ Priority PriorityOf(const Route& route) {
 
 // True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
 // no bearing.
-bool WantsTunnel(const RequestHead& head) {
-  return head.is_connect() || !head.upgrade.empty();
-}
-
-// The tunnel ends at the endpoint: the answer is ours as soon as the connection stands.
-Task<absl::StatusOr<Response>> Terminate(Exchange& exchange, const Cluster& cluster,
-                                         SendOptions options) {
-  auto stream = co_await cluster.Connect(exchange, options);
-  if (!stream.ok()) co_return stream.status();
-  co_return Response{std::make_unique<ResponseHead>(200), nullptr, *std::move(stream)};
+bool WantsTunnel(const Route& route, const RequestHead& head) {
+  return head.is_connect() || !head.upgrade.empty() || EndsTunnel(route, head);
 }
 
 Task<absl::StatusOr<Response>> SendOnce(Request& request, Exchange& exchange, const Route& route,
@@ -39,8 +32,8 @@ Task<absl::StatusOr<Response>> SendOnce(Request& request, Exchange& exchange, co
       .priority = PriorityOf(route),
       .auto_host_rewrite = route.auto_host,
       .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host};
-  if (route.terminates_connect && request.head->is_connect())
-    return Terminate(exchange, cluster, options);
+  if (EndsTunnel(route, *request.head))
+    return TerminateTunnel(request, exchange, route, cluster, options);
   return cluster.Send(request, exchange, options);
 }
 
@@ -68,7 +61,8 @@ void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start)
   char text[24];
   const char* end =
       std::to_chars(text, text + sizeof(text), std::max<int64_t>(Milliseconds(taken), 0)).ptr;
-  headers.Set(HeaderId::kXEnvoyUpstreamServiceTime, {text, static_cast<size_t>(end - text)});
+  headers.SetSafe(HeaderId::kXEnvoyUpstreamServiceTime,
+                  headers.arena().Copy({text, static_cast<size_t>(end - text)}));
 }
 
 }  // namespace
@@ -106,8 +100,9 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   }
   exchange.upstream.cluster_name = cluster->name();
   const RequestWishes wishes = TakeWishes(*request.head);
-  const Duration timeout =
-      WantsTunnel(*request.head) ? Duration::zero() : wishes.timeout.value_or(route->timeout);
+  const Duration timeout = WantsTunnel(*route, *request.head)
+                               ? Duration::zero()
+                               : wishes.timeout.value_or(route->timeout);
   PrepareRequest(*route, timeout, settings_.suppress_envoy_headers, *request.head, exchange);
   if (route->retry == nullptr && !wishes.wants_retries() && !wishes.per_try_timeout.has_value()) {
     return Forward(std::move(request), exchange, *route, *cluster, timeout);

@@ -90,12 +90,12 @@ void PrepareRequest(const Route& route, Duration timeout, bool suppress_envoy_he
                     RequestHead& head, const Exchange& exchange) {
   if (!suppress_envoy_headers && timeout > Duration::zero()) {
     if (timeout == route.timeout) {
-      head.headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, route.timeout_text);
+      head.headers.SetSafe(HeaderId::kXEnvoyExpectedRqTimeoutMs, route.timeout_text);
     } else {
       head.headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, Cat(Milliseconds(timeout)));
     }
   }
-  if (route.request_attempt_count) head.headers.Set(HeaderId::kXEnvoyAttemptCount, "1");
+  if (route.request_attempt_count) head.headers.SetSafe(HeaderId::kXEnvoyAttemptCount, "1");
   for (const auto& edits : route.request_edits) edits->Apply(head.headers, exchange);
   RewriteHost(route, head);
   if (route.rewrite.has_value() && !head.path.empty()) {

@@ -1,6 +1,8 @@
 // Trust, decided once per request. Worker thread only.
 #include "source/server/edge.h"
 
+#include <cstring>
+
 #include "source/base/strings.h"
 
 namespace sluice {
@@ -37,6 +39,24 @@ bool IsInternalHeader(const Header& header) {
   return false;
 }
 
+constexpr size_t kRequestIdSize = 36;
+
+// Sixteen hexadecimal digits of a word, most significant first.
+void WriteHex(uint64_t word, char* to) {
+  // All digits at once, one in each byte of two words.
+  const auto digits = [](uint32_t half) {
+    uint64_t spread = half;
+    spread = (spread | spread << 16) & 0x0000ffff0000ffff;
+    spread = (spread | spread << 8) & 0x00ff00ff00ff00ff;
+    spread = (spread | spread << 4) & 0x0f0f0f0f0f0f0f0f;
+    const uint64_t letters = (spread + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    return __builtin_bswap64(spread + 0x3030303030303030 + letters * ('a' - '0' - 10));
+  };
+  const uint64_t text[] = {digits(static_cast<uint32_t>(word >> 32)),
+                           digits(static_cast<uint32_t>(word))};
+  std::memcpy(to, text, sizeof(text));
+}
+
 std::string_view LastElement(std::string_view list, size_t n) {
   for (; n > 0; --n) {
     const size_t comma = list.rfind(',');
@@ -61,25 +81,26 @@ Address ForwardedAddress(std::string_view forwarded_for, size_t n) {
   return address.ok() ? *address : Address();
 }
 
-std::string MakeRequestId(Rng& rng) {
-  const uint64_t high = (rng() & 0xffffffffffff0fffull) | 0x4000;
-  const uint64_t low = (rng() & 0x3fffffffffffffffull) | 0x8000000000000000ull;
-  // By hand: printf would cost more than the rest of the edge.
-  std::string text(36, '-');
-  size_t at = 0;
-  for (int digit = 0; digit < 32; ++digit) {
-    if (digit == 8 || digit == 12 || digit == 16 || digit == 20) ++at;
-    const uint64_t word = digit < 16 ? high : low;
-    text[at++] = "0123456789abcdef"[word >> (60 - 4 * (digit % 16)) & 0xf];
-  }
-  return text;
+std::string_view MakeRequestId(Rng& rng, Arena& arena) {
+  char digits[32];
+  WriteHex((rng() & 0xffffffffffff0fffull) | 0x4000, digits);
+  WriteHex((rng() & 0x3fffffffffffffffull) | 0x8000000000000000ull, digits + 16);
+  // 8-4-4-4-12. By hand: printf would cost more than the rest of the edge.
+  char* const text = arena.Allocate(kRequestIdSize);
+  std::memcpy(text, digits, 8);
+  std::memcpy(text + 9, digits + 8, 4);
+  std::memcpy(text + 14, digits + 12, 4);
+  std::memcpy(text + 19, digits + 16, 4);
+  std::memcpy(text + 24, digits + 20, 12);
+  text[8] = text[13] = text[18] = text[23] = '-';
+  return {text, kRequestIdSize};
 }
 
 Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,
                   bool is_tls, Rng& rng, RequestHead& head) {
   Headers& headers = head.headers;
   Address client = peer;
-  const auto forwarded_for = headers.GetJoined("x-forwarded-for");
+  const auto forwarded_for = headers.GetJoined(HeaderId::kXForwardedFor);
   const bool edge = settings.use_remote_address;
   if (edge) {
     if (settings.xff_num_trusted_hops > 0 && forwarded_for.has_value()) {
@@ -103,16 +124,16 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
     if (client.is_ip()) headers.Set(HeaderId::kXEnvoyExternalAddress, client.IpString());
   }
   headers.Remove(HeaderId::kXEnvoyInternal);  // Only our own word on it counts.
-  if (internal) headers.Add(HeaderId::kXEnvoyInternal, "true");
+  if (internal) headers.AddSafe(HeaderId::kXEnvoyInternal, "true");
   if (!headers.Has(HeaderId::kXForwardedProto))
-    headers.Add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+    headers.AddSafe(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
   if (settings.append_x_forwarded_port && !headers.Has(HeaderId::kXForwardedPort)) {
     headers.AddCopy(HeaderId::kXForwardedPort, Cat(local.port()));
   }
   const bool keep_id = headers.Has(HeaderId::kXRequestId) &&
                        !(edge && !internal && !settings.preserve_external_request_id);
   if (settings.generate_request_id && !keep_id)
-    headers.Set(HeaderId::kXRequestId, MakeRequestId(rng));
+    headers.SetSafe(HeaderId::kXRequestId, MakeRequestId(rng, head.arena));
   if (!settings.via.empty()) headers.Append(HeaderId::kVia, settings.via);
   return client;
 }

@@ -82,6 +82,7 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
     FactoryContext inner{context.server, std::string(path), context.scope};
     return entry.create_route(any, inner);
   };
+  routes.runtime = context.server.runtime;
   routes.cluster_exists = [&](std::string_view name) { return context.server.clusters.Has(name); };
   return RouteTable::Build(config.route_config(), routes);
 }

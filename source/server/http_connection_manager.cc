@@ -13,6 +13,11 @@ Response Refuse(Exchange& exchange, int status, std::string_view body, std::stri
   return Reply(status, std::string(body));
 }
 
+// Handle() gives sessions the facts of a Connection, and nothing else.
+const ConnectionOrigin& OriginOf(const Exchange& exchange) {
+  return static_cast<const ConnectionOrigin&>(exchange.connection());
+}
+
 // Counts what is open while it lives.
 class OpenConnection {
  public:
@@ -77,12 +82,12 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
 // Everything that happens to a request before its filters; an answer when it goes no further.
 std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
                                                        Exchange& exchange) const {
-  const ConnectionFacts& connection = exchange.connection();
+  const ConnectionOrigin& connection = OriginOf(exchange);
   if (auto refused = CheckTarget(head, exchange)) return refused;
   if (head.version == HttpVersion::kHttp10 && head.authority.empty())
     head.authority = settings_.default_host_http_10;
   StripHost(head, connection.local.port());
-  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local,
+  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.remote, connection.local,
                                         connection.is_tls, exchange.worker().rng(), head));
   const Route* route = routes_->Select(head, exchange.worker().rng());
   exchange.set_route(route);
@@ -166,6 +171,7 @@ void HttpConnectionManager::Finish(Response& response, const RequestHead& head) 
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
   stats_.downstream_cx_protocol_error.Add();
+  exchange.set_remote_address(OriginOf(exchange).remote);
   if (result.status == 408) {
     stats_.downstream_rq_header_timeout.Add();
   } else if (result.details != "missing_host_header") {

@@ -15,6 +15,7 @@
 #include "source/base/log.h"
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
+#include "source/observe/stats_config.h"
 #include "source/server/admin_filter.h"
 #include "source/server/cluster_factory.h"
 #include "source/server/listener_factory.h"
@@ -41,8 +42,8 @@ int64_t ConnectionLimit() {
   return std::max<int64_t>(static_cast<int64_t>(limit.rlim_cur) / 2 - 32, 16);
 }
 
-Task<> FlushStats(stats::Store& stats) {
-  while (co_await Sleep(kStatsInterval)) stats.Flush();
+Task<> FlushStats(stats::Store& stats, Duration interval) {
+  while (co_await Sleep(interval)) stats.Flush();
 }
 
 }  // namespace
@@ -55,7 +56,9 @@ Server::Server(const config::Options& options,
       registry_(registry),
       diagnostics_(diagnostics),
       concurrency_(WorkerCount(options)),
+      stats_(stats::BuildStoreSettings(bootstrap.stats_config(), "stats_config", diagnostics)),
       server_stats_(stats_),
+      runtime_(stats_),
       main_(Worker::kMain, std::random_device()()),
       access_logs_(stats_.Root(),
                    {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
@@ -67,7 +70,7 @@ Server::Server(const config::Options& options,
                dns_caches_, clusters_,
                registry,    SocketDialer(),
                diagnostics, std::chrono::seconds(options.drain_time_s),
-               &egress_},
+               &egress_,    &runtime_.runtime()},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i)
@@ -77,6 +80,13 @@ Server::Server(const config::Options& options,
 Server::~Server() = default;
 
 bool Server::Build() {
+  runtime_.Load(
+      bootstrap_.layered_runtime(),
+      options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
+      diagnostics_);
+  context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
+    return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
+  };
   if (bootstrap_.has_typed_dns_resolver_config()) {
     const absl::Status status =
         dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
@@ -86,6 +96,8 @@ bool Server::Build() {
   BuildClusters();
   BuildListeners();
   BuildAdmin();
+  runtime_.WarnOfUnread(diagnostics_);
+  dns_caches_.CheckExtensions(diagnostics_);
   return diagnostics_.ok();
 }
 
@@ -140,12 +152,15 @@ void Server::BuildAdmin() {
   settings.stat_prefix = "admin";  // listener.admin.*, Envoy's name for it
   settings.addresses = {*address};
   settings.options.reuse_port = false;
-  std::vector<std::unique_ptr<const NetworkFilter>> filters;
-  filters.push_back(
+  NetworkChain chain;
+  chain.filters.push_back(
       MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs))));
+  FilterChainTable chains;
+  chains.Add({}, std::move(chain));
   admin_listener_ =
       std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(),
-                                 std::move(filters), stats_, admin_budget_);
+                                 std::vector<std::unique_ptr<const ListenerFilter>>(),
+                                 std::move(chains), stats_, admin_budget_);
 }
 
 admin::AdminContext Server::MakeAdminContext() {
@@ -156,6 +171,7 @@ admin::AdminContext Server::MakeAdminContext() {
                             static_cast<uint32_t>(concurrency_),
                             started_,
                             started_at_,
+                            {},
                             {},
                             {},
                             {},
@@ -186,6 +202,13 @@ admin::AdminContext Server::MakeAdminContext() {
   admin.set_health = [this](bool healthy) { healthy_ = healthy; };
   admin.drain_listeners = [this](bool graceful) {
     for (const auto& listener : listeners_) listener->Stop(graceful);
+  };
+  admin.runtime = &runtime_.runtime();
+  admin.modify_runtime = [this](const auto& values) { return runtime_.Modify(values); };
+  admin.dns_caches = [this] {
+    std::vector<DnsCache*> caches;
+    for (const auto& [name, cache] : dns_caches_.caches()) caches.push_back(cache);
+    return caches;
   };
   return admin;
 }
@@ -232,7 +255,13 @@ int Server::Run() {
   if (admin_listener_ != nullptr) admin_listener_->Start({&main_});
   main_.Post([this] {
     main_.scope().Spawn(HandleSignals(*this));
-    main_.scope().Spawn(FlushStats(stats_));
+    if (!bootstrap_.stats_flush_on_admin()) {
+      main_.scope().Spawn(
+          FlushStats(stats_, bootstrap_.has_stats_flush_interval()
+                                 ? config::ToDuration(bootstrap_.stats_flush_interval())
+                                 : kStatsInterval));
+    }
+    main_.scope().Spawn(runtime_.Watch());
     main_.scope().Spawn(BecomeLive(*this));
   });
   main_.Run();

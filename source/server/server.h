@@ -14,6 +14,7 @@
 #include "source/observe/access_log.h"
 #include "source/server/admin/admin.h"
 #include "source/server/listener.h"
+#include "source/server/runtime_loader.h"
 #include "source/server/server_stats.h"
 #include "source/upstream/cluster_manager.h"
 #include "source/upstream/dns_cache_manager.h"
@@ -64,6 +65,7 @@ class Server {
 
   stats::Store stats_;
   const ServerStats server_stats_;
+  RuntimeLoader runtime_;
   Worker main_;
   std::vector<std::unique_ptr<Worker>> workers_;
   AccessLogManager access_logs_;

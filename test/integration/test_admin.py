@@ -1,4 +1,5 @@
 """The admin page."""
+import subprocess
 import unittest
 
 from test.support import config, names
@@ -100,6 +101,33 @@ class Admin(ProxyTest):
                 self.assertNotIn(line, seen, "one TYPE line a name")
                 seen.add(line)
 
+    def test_promtool(self):
+        """Prometheus's own checker has nothing to say but that Envoy's names are not what it would have chosen."""
+        names = ('counter metrics should have "_total" suffix', 'non-counter metrics should not have "_total" suffix',
+                 "metric names should not contain abbreviated units", 'use base unit "seconds" instead of "days"')
+        for query in ("", "?text_readouts", "?histogram_buckets=summary"):
+            page = self.proxy.admin("/stats/prometheus" + query).text
+            checked = subprocess.run(["promtool", "check", "metrics"], input=page.encode(), timeout=30, check=False,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            lines = checked.stdout.decode().splitlines()
+            self.assertTrue(lines or checked.returncode == 0)
+            self.assertEqual([], [line for line in lines if not line.endswith(names)], query)
+
+    def test_histogram_forms(self):
+        name = "cluster.dfp.upstream_rq_time"
+        ask = "/stats?filter=^%s$&histogram_buckets=" % name
+        self.assertRegex(self.proxy.admin(ask + "detailed").text,
+                         r"^%s:\n  totals=\d+,\d+:1\n  intervals=.*\n  summary=P0\(.*\n$" % name)
+        self.assertRegex(self.proxy.admin(ask + "disjoint").text, r"^%s: B0.5\(\d+,\d+\) B1\(" % name)
+        detailed = self.proxy.admin(ask + "detailed&format=json").json()["stats"][0]["histograms"]["details"][0]
+        self.assertEqual((name, 1), (detailed["name"], detailed["totals"][0]["count"]))
+        self.assertEqual(400, self.proxy.admin(ask + "x").status)
+
+    def test_invert_filter(self):
+        self.assertEqual({"server.live"}, {name for name in self.proxy.stats("server.live")})
+        self.assertNotIn("server.live", self.proxy.stats("server.live&invert_filter"))
+        self.assertIn("server.uptime", self.proxy.stats("server.live&invert_filter"))
+
     def test_clusters(self):
         text = self.proxy.admin("/clusters").text
         prefix = "dfp::127.0.0.1:%d::" % self.upstream.port
@@ -170,6 +198,41 @@ class Admin(ProxyTest):
         answer = self.proxy.admin("/quitquitquit", "POST")
         self.assertEqual((200, "OK\n"), (answer.status, answer.text))
         self.assertEqual(0, self.proxy.wait_exit())
+
+
+class StatsConfig(ProxyTest):
+    """What stats_config makes of names."""
+
+    def test_tags_matcher_and_buckets(self):
+        upstream = self.origin()
+        bootstrap = config.bootstrap(config.listener(config.http([config.forward("shop_eu")])),
+                                     [config.cluster("shop_eu", upstream.port)])
+        bootstrap["stats_config"] = {
+            "stats_tags": [{"tag_name": "site", "fixed_value": "lab"},
+                           {"tag_name": "region", "regex": r"^cluster\.\w+_(\w\w)\."}],
+            "stats_matcher": {"exclusion_list": {"patterns": [{"prefix": "cluster_manager."}]}},
+            "histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": [10, 100000]}]}
+        bootstrap["stats_flush_on_admin"] = True
+        self.start(bootstrap)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.assertEqual({}, self.proxy.stats("^cluster_manager"))
+        text = self.proxy.admin("/stats/prometheus").text
+        series = [line for line in text.splitlines() if line.startswith("envoy_cluster_upstream_rq_total{")]
+        self.assertEqual(1, len(series))
+        for label in ('envoy_cluster_name="shop_eu"', 'region="eu"', 'site="lab"'):
+            self.assertIn(label, series[0])
+        self.assertRegex(text, r'envoy_cluster_upstream_rq_time_bucket\{.*le="100000"\} 1')
+        # The interval ends when somebody looks: the request is in the first, in no second.
+        time = "/stats?filter=upstream_rq_time$&histogram_buckets=cumulative"
+        self.assertRegex(self.proxy.admin(time).text, r"B100000\(0,1\)$")
+
+    def test_bad_tags_are_refused(self):
+        upstream = self.origin()
+        bootstrap = config.bootstrap(config.listener(config.http([config.forward("c")])),
+                                     [config.cluster("c", upstream.port)])
+        bootstrap["stats_config"] = {"stats_tags": [{"tag_name": "a", "regex": "no group"}]}
+        with self.assertRaisesRegex(AssertionError, r"stats_config.stats_tags\[0\].regex"):
+            self.start(bootstrap)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "source/base/strings.h"
+#include "source/http/bytes.h"
 #include "source/http/framing.h"
 
 namespace sluice {
@@ -20,10 +21,6 @@ int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   const char lower = ToLower(c);
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-bool IsControl(char c) {
-  return FindControl(&c, &c + 1) == &c;
 }
 
 }  // namespace
@@ -105,7 +102,7 @@ std::string_view ChunkedDecoder::SizeDigit(char c) {
 
 std::string_view ChunkedDecoder::ExtensionByte(char c) {
   if (++extensions_size_ > limits_.max_extensions) return kBadExtension;
-  const bool is_token = IsToken({&c, 1});
+  const bool is_token = IsTokenByte(c);
   switch (extension_) {
     case Extension::kStart:  // behind ';'
       if (!is_token) return kBadExtension;
@@ -116,12 +113,12 @@ std::string_view ChunkedDecoder::ExtensionByte(char c) {
       extension_ = c == '"' ? Extension::kQuoted : Extension::kToken;
       return {};
     case Extension::kQuoted:
-      if (IsControl(c)) return kBadExtension;
+      if (IsControlByte(c)) return kBadExtension;
       if (c == '\\') extension_ = Extension::kEscape;
       if (c == '"') extension_ = Extension::kQuotedEnd;
       return {};
     case Extension::kEscape:
-      if (IsControl(c)) return kBadExtension;
+      if (IsControlByte(c)) return kBadExtension;
       extension_ = Extension::kQuoted;
       return {};
     case Extension::kName:

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "absl/types/span.h"
-#include "source/http/framing.h"
+#include "source/http/head_scan.h"
 #include "source/http/message.h"
 
 namespace sluice {
@@ -26,11 +26,11 @@ class RequestHeadParser {
   /// True when bytes of a head (not only empty lines) have been seen since Reset().
   bool started() const { return scan_.started(); }
 
-  /// `bytes` is all that is unread; after kNeedMore call again with at least one byte more,
-  /// beginning with the same bytes (they may have moved). Linear in the size of the head however it
-  /// is cut. Field names become lower case in place. On kDone the views of `head` point into
-  /// `bytes` and head->arena: keep that buffer in head->arena. On kError `head` is in no particular
-  /// state.
+  /// `bytes` is all that is unread; after kNeedMore call again with the same head and at least one
+  /// byte more, beginning with the same bytes (they may have moved). Linear in the size of the head
+  /// however it is cut. Field names become lower case in place. On kDone the views of `head` point
+  /// into `bytes` and head->arena: keep that buffer in head->arena. On kError `head` is in no
+  /// particular state.
   HeadResult Parse(absl::Span<char> bytes, const HeadLimits& limits, RequestHead* head,
                    Framing* framing);
 

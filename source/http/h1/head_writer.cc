@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "source/http/bytes.h"
 #include "source/http/framing.h"
 
 namespace sluice {
@@ -23,9 +24,11 @@ class Writer {
   ~Writer() { out_->resize(static_cast<size_t>(at_ - out_->data())); }
   Writer(const Writer&) = delete;
 
-  void Put(std::string_view text) {
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
+  void Put(std::string_view text) { at_ = CopyBytes(at_, text.data(), text.size()); }
+  template <size_t kSize>
+  void Put(const char (&text)[kSize]) {
+    std::memcpy(at_, text, kSize - 1);
+    at_ += kSize - 1;
   }
   void Number(uint64_t number, int base = 10) {
     at_ = std::to_chars(at_, at_ + 20, number, base).ptr;
@@ -63,6 +66,7 @@ class Writer {
 };
 
 bool IsSafe(const Header& header) {
+  if (header.known != Header::kNothing) return true;
   // Names of listed headers are constants, those of others may come from a filter.
   return (header.id != HeaderId::kOther || IsToken(header.name)) && IsFieldValue(header.value);
 }
@@ -84,6 +88,42 @@ bool HasSafeText(std::string_view text) {
 bool AnnouncesEmptyBody(const RequestHead& head) {
   return head.method == "POST" || head.method == "PUT" || head.method == "PATCH" ||
          head.headers.Has(HeaderId::kContentLength);
+}
+
+// The line of a field as it was received, if it is written as we would write it; else empty.
+std::string_view LineOf(const Header& header) {
+  if (header.known != Header::kLine) return {};
+  const char* const begin = header.name.data();
+  const char* const value = header.value.data();
+  const char* const end = value + header.value.size();
+  if (value != begin + header.name.size() + 2 || value[-1] != ' ' || *end != '\r') return {};
+  return {begin, static_cast<size_t>(end - begin) + 2};
+}
+
+// Writes the fields whose names are not in `omitted`, of those in `once` the first; how many could
+// not be written. Lines that lie side by side, as most do, go in one piece.
+size_t WriteFields(const Headers& headers, uint64_t omitted, uint64_t once, Writer& out) {
+  size_t left_out = 0;
+  std::string_view lines;
+  for (const Header& header : headers) {
+    if (Contains(omitted, header.id)) continue;
+    omitted |= Bit(header.id) & once;
+    const std::string_view line = LineOf(header);
+    if (line.empty()) {
+      out.Put(std::exchange(lines, {}));
+      if (IsSafe(header)) {
+        out.Field(header.name, header.value);
+      } else {
+        ++left_out;
+      }
+    } else if (line.data() == lines.data() + lines.size()) {
+      lines = {lines.data(), lines.size() + line.size()};
+    } else {
+      out.Put(std::exchange(lines, line));
+    }
+  }
+  out.Put(lines);
+  return left_out;
 }
 
 void WriteStatusLine(int status, Writer& out) {
@@ -134,18 +174,9 @@ size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, 
   } else {
     ++left_out;
   }
-  bool has_te = false;
-  for (const Header& header : head.headers) {
-    if (header.id == HeaderId::kContentLength || header.id == HeaderId::kHost ||
-        NeverForwarded(header.id))
-      continue;
-    if (!IsSafe(header)) {
-      ++left_out;
-      continue;
-    }
-    has_te = has_te || header.id == HeaderId::kTe;
-    writer.Field(header.name, header.value);
-  }
+  left_out += WriteFields(
+      head.headers, kNeverForwarded | Bits(HeaderId::kContentLength, HeaderId::kHost), 0, writer);
+  const bool has_te = head.headers.Has(HeaderId::kTe);
   if (framing.kind == RequestFraming::kChunked) {
     writer.Put(kChunked);
   } else if (framing.kind == RequestFraming::kLength) {
@@ -171,20 +202,9 @@ size_t WriteResponseHead(const ResponseHead& head, const ResponseFraming& framin
   WriteStatusLine(head.status, writer);
   const bool tells_length =
       framing.kind == ResponseFraming::kNone && head.status >= 200 && head.status != 204;
-  bool has_length = false;
-  for (const Header& header : head.headers) {
-    if (header.id == HeaderId::kContentLength) {
-      if (!tells_length || has_length) continue;
-      has_length = true;
-    } else if (NeverForwarded(header.id)) {
-      continue;
-    }
-    if (!IsSafe(header)) {
-      ++left_out;
-      continue;
-    }
-    writer.Field(header.name, header.value);
-  }
+  constexpr uint64_t kLength = Bit(HeaderId::kContentLength);
+  left_out += WriteFields(head.headers, tells_length ? kNeverForwarded : kNeverForwarded | kLength,
+                          kLength, writer);
   if (framing.kind == ResponseFraming::kChunked) writer.Put(kChunked);
   if (framing.kind == ResponseFraming::kLength) writer.Length(framing.length);
   WriteConnection(head, framing.connection, writer);

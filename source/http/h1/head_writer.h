@@ -39,7 +39,7 @@ struct ResponseFraming {
 };
 
 /// Appends the head of a request as HTTP/1.1: the target in origin form (authority form for
-/// CONNECT), `host` first, then the headers without those that end at this hop (NeverForwarded),
+/// CONNECT), `host` first, then the headers without those that end at this hop (kNeverForwarded),
 /// Content-Length or Transfer-Encoding as `framing` says, and Connection and Upgrade when
 /// head.upgrade is set. Bytes that cannot stand in a request line are percent-encoded. Returns how
 /// many fields were left out because their name or value cannot be written.

@@ -41,22 +41,63 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
     if (source_.NeedsPrelude()) {
       if (absl::Status status = co_await source_.Prelude(); !status.ok()) co_return status;
     }
-    if (!source_.buffer().empty()) co_return TakeBuffered();
-    const size_t size =
-        left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, size_)) : size_;
-    BufferRef target = BufferRef::Take(size);
-    auto count = co_await source_.stream().ReadSome({target.data(), size});
-    if (!count.ok()) co_return source_.Failed(count.status());
-    if (*count == 0) co_return AtEndOfStream();
-    source_.Received(*count);
-    // A stream that fills what it is given is bulky: fewer, larger reads serve it better.
-    if (*count == size) size_ = std::min(BufferRef::kLarge, source_.max_read());
-    Took(*count);
-    const char* data = target.data();
-    co_return Chunk{std::move(target), {data, *count}};
+    if (!source_.buffer().empty()) co_return Gather();
+    if (!broken_.ok()) co_return source_.Failed(std::move(broken_));
+    while (true) {
+      const size_t size = Wanted();
+      BufferRef target = BufferRef::Take(size);
+      const auto count = source_.stream().TryRead({target.data(), size});
+      if (!count.ok()) co_return source_.Failed(count.status());
+      if (count->has_value()) co_return Took(std::move(target), size, **count);
+      // No buffer is held while nothing comes.
+      target.reset();
+      if (absl::Status status = co_await source_.stream().WaitReadable(); !status.ok())
+        co_return source_.Failed(std::move(status));
+    }
   }
 
  private:
+  static constexpr size_t kMost = BufferRef::kLarge;
+
+  // How much to ask for: all that is to come where that is known, else little at first.
+  size_t Wanted() {
+    const size_t most =
+        left_.has_value() ? static_cast<size_t>(std::min<uint64_t>(*left_, kMost)) : size_;
+    return std::min(most, source_.max_read());
+  }
+
+  // `count` bytes were read into the `size` bytes of `target`.
+  absl::StatusOr<Chunk> Took(BufferRef target, size_t size, size_t count) {
+    if (count == 0) return AtEndOfStream();
+    source_.Received(count);
+    // A stream that fills what it is given is bulky: fewer, larger reads serve it better.
+    if (count == size) size_ = kMost;
+    Took(count);
+    const char* data = target.data();
+    return Chunk{std::move(target), {data, count}};
+  }
+
+  // What came together with the head, and behind it in one piece what of the rest is there already:
+  // copying a little costs less than one more write.
+  Chunk Gather() {
+    const std::string_view bytes = source_.buffer().view();
+    const size_t wanted = Wanted();
+    if (!left_.has_value() || *left_ <= bytes.size() || wanted <= bytes.size())
+      return TakeBuffered();
+    BufferRef target = BufferRef::Take(wanted);
+    auto more = source_.stream().TryRead({target.data() + bytes.size(), wanted - bytes.size()});
+    // A failure is told after the bytes that came before it; an end is found again.
+    if (!more.ok()) broken_ = more.status();
+    if (!more.ok() || !more->has_value() || **more == 0) return TakeBuffered();
+    std::memcpy(target.data(), bytes.data(), bytes.size());
+    const size_t count = bytes.size() + **more;
+    source_.buffer().Consume(bytes.size());
+    source_.Received(**more);
+    Took(count);
+    const char* data = target.data();
+    return Chunk{std::move(target), {data, count}};
+  }
+
   Chunk TakeBuffered() {
     ReadBuffer& buffer = source_.buffer();
     const std::string_view bytes = buffer.view();
@@ -84,7 +125,8 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
 
   Source source_;
   std::optional<uint64_t> left_;
-  size_t size_ = std::min(BufferRef::kSmall, source_.max_read());
+  size_t size_ = BufferRef::kSmall;
+  absl::Status broken_;
 };
 
 template <class Source>

@@ -256,7 +256,7 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   }
   ResponseHead& head = *response.head;
   exchange.set_response_head(&head);
-  if (!head.headers.Has(HeaderId::kDate)) head.headers.Add(HeaderId::kDate, HttpDate());
+  if (!head.headers.Has(HeaderId::kDate)) head.headers.AddSafe(HeaderId::kDate, HttpDate());
   const ResponseFraming framing = Decide(exchange, response);
   if (framing.kind == ResponseFraming::kNone && response.body != nullptr) {
     // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).

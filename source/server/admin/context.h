@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "api/envoy/config/listener/v3/listener.pb.h"
 #include "source/base/clock.h"
 #include "source/config/options.h"
+#include "source/config/runtime.h"
 #include "source/net/address.h"
 #include "source/observe/stats.h"
 #include "source/upstream/cluster.h"
@@ -74,6 +76,13 @@ struct AdminContext {
   /// Graceful: over --drain-time-s; else the listeners close at once. Requests in flight go on, the
   /// process stays.
   std::function<void(bool graceful)> drain_listeners;
+
+  const config::Runtime* runtime = nullptr;  ///< never null when a page is asked for
+  /// Changes values of the admin layer, see RuntimeLoader::Modify.
+  std::function<absl::Status(const std::map<std::string, std::string, std::less<>>&)>
+      modify_runtime;
+  /// By name; not set where there are none.
+  std::function<std::vector<DnsCache*>()> dns_caches = {};
 };
 
 }  // namespace sluice::admin

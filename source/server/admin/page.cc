@@ -16,6 +16,10 @@ constexpr Page kPages[] = {
      "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; "
      "name_regex: resources of these names; "
      "include_eds: also the endpoints"},
+    {"/dns_cache", "hosts of the DNS caches, their addresses and failures", DnsCachePage, false,
+     "format: json"},
+    {"/dns_cache/flush", "forget hosts, so that they are looked up again", DnsCacheFlushPage, true,
+     "cache: only of this cache; host: only this one, name or name:port"},
     {"/drain_listeners", "close the listeners", DrainListenersPage, true,
      "graceful: only after the drain time"},
     {"/healthcheck/fail", "report that this proxy is not healthy", HealthFailPage, true},
@@ -31,15 +35,18 @@ constexpr Page kPages[] = {
     {"/ready", "200 while the proxy serves, else 503", ReadyPage},
     {"/reopen_logs", "open the log files again", ReopenLogsPage, true},
     {"/reset_counters", "set all counters to 0", ResetCountersPage, true},
-    {"/runtime", "runtime values: there are none", RuntimePage},
+    {"/runtime", "runtime values, layer by layer", RuntimePage},
+    {"/runtime_modify", "set runtime values of the admin layer", RuntimeModifyPage, true,
+     "KEY: the value that this key gets; an empty one takes it back"},
     {"/server_info", "version, state, uptime and command line", ServerInfoPage},
     {"/stats", "statistics", StatsPage, false,
-     "usedonly: only what was ever counted; filter: a regular expression on names; format: json or "
-     "prometheus; type: Counters, Gauges, "
-     "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint or none"},
+     "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
+     "what the filter does not match; format: text, json or prometheus; type: Counters, Gauges, "
+     "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint, detailed or summary"},
     {"/stats/prometheus", "statistics for Prometheus", PrometheusPage, false,
-     "usedonly: only what was ever counted; filter: a regular expression on names; text_readouts: "
-     "also texts"},
+     "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
+     "what the filter does not match; text_readouts: also texts; histogram_buckets: cumulative or "
+     "summary"},
 };
 
 int HexValue(char c) {

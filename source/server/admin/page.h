@@ -70,6 +70,9 @@ AdminReply ResetCountersPage(const AdminRequest& request, const AdminContext& co
 AdminReply ClustersPage(const AdminRequest& request, const AdminContext& context);
 // listeners.cc
 AdminReply ListenersPage(const AdminRequest& request, const AdminContext& context);
+// dns_cache.cc
+AdminReply DnsCachePage(const AdminRequest& request, const AdminContext& context);
+AdminReply DnsCacheFlushPage(const AdminRequest& request, const AdminContext& context);
 // config_dump.cc
 AdminReply ConfigDumpPage(const AdminRequest& request, const AdminContext& context);
 // server_info.cc
@@ -79,7 +82,9 @@ AdminReply MemoryPage(const AdminRequest& request, const AdminContext& context);
 AdminReply CertsPage(const AdminRequest& request, const AdminContext& context);
 AdminReply HotRestartVersionPage(const AdminRequest& request, const AdminContext& context);
 AdminReply InitDumpPage(const AdminRequest& request, const AdminContext& context);
+// runtime.cc
 AdminReply RuntimePage(const AdminRequest& request, const AdminContext& context);
+AdminReply RuntimeModifyPage(const AdminRequest& request, const AdminContext& context);
 // logging.cc
 AdminReply LoggingPage(const AdminRequest& request, const AdminContext& context);
 AdminReply ReopenLogsPage(const AdminRequest& request, const AdminContext& context);

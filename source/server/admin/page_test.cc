@@ -1,5 +1,6 @@
 // The admin's pages but /config_dump, as functions from a request to a reply.
 #include "source/server/admin/page.h"
+#include "source/config/runtime_layers.h"
 
 #include <algorithm>
 
@@ -38,7 +39,8 @@ TEST_CASE("The table is sorted, and every page answers") {
   TestServer server;
   for (const Page& page : pages) {
     INFO(page.path);
-    CHECK(server.Ask(page.path, "POST").status == 200);
+    const bool wants_parameters = page.path == "/runtime_modify";
+    CHECK(server.Ask(page.path, "POST").status == (wants_parameters ? 400 : 200));
     const AdminReply reply = server.Ask(page.path, "GET");
     CHECK(reply.status == (page.post_only ? 405 : 200));
     if (page.post_only) {
@@ -54,7 +56,7 @@ TEST_CASE("The table is sorted, and every page answers") {
 TEST_CASE("Unknown paths get the list of commands") {
   TestServer server;
   for (const std::string_view path :
-       {"/nothing", "", "*", "/stats/", "/READY", "/runtime_modify?a=b", "//ready"}) {
+       {"/nothing", "", "*", "/stats/", "/READY", "/runtime_modified?a=b", "//ready"}) {
     INFO(path);
     const AdminReply reply = server.Ask(path);
     CHECK(reply.status == 404);
@@ -133,7 +135,7 @@ TEST_CASE("/stats selects and formats") {
         Row{"/stats/prometheus?filter=(", 400, kText, "Invalid re2 regex", "never"},
         Row{"/stats?type=x", 400, kText, "invalid &type= param\n", "never"},
         Row{"/stats?format=xml", 400, kText, "usage: /stats?format=", "never"},
-        Row{"/stats?histogram_buckets=detailed", 400, kText,
+        Row{"/stats?histogram_buckets=x", 400, kText,
             "usage: /stats?histogram_buckets=", "never"}}) {
     INFO(row.target);
     const AdminReply reply = server.Ask(row.target);
@@ -273,12 +275,43 @@ TEST_CASE("The process ends only behind the answer") {
   CHECK(server.done == Done{"quit"});
 }
 
+TEST_CASE("Runtime") {
+  TestServer server;
+  CHECK(server.Ask("/runtime").body == "{\n \"layers\": [],\n \"entries\": {}\n}\n");
+  config::RuntimeLayer base{"base", {}}, admin{"admin", {}};
+  base.values["a.b"] = config::ParseRuntimeValue("1");
+  admin.values["a.b"] = config::ParseRuntimeValue("\"2\"");
+  server.runtime.Publish({base, admin});
+  CHECK(server.Ask("/runtime?format=json").body ==
+        R"({
+ "layers": [
+  "base",
+  "admin"
+ ],
+ "entries": {
+  "a.b": {
+   "layer_values": [
+    "1",
+    "\"2\""
+   ],
+   "final_value": "\"2\""
+  }
+ }
+}
+)");
+  CHECK(server.Ask("/runtime_modify?a=b").status == 405);
+  CHECK(server.Ask("/runtime_modify", "POST").status == 400);
+  CHECK(server.Ask("/runtime_modify?a=b&c=", "POST").body == "OK\n");
+  CHECK(server.done == Done{"a=b", "c="});
+  server.modified = absl::FailedPreconditionError("No admin layer specified");
+  CHECK(server.Ask("/runtime_modify?a=b", "POST").status == 503);
+}
+
 TEST_CASE("Small pages") {
   TestServer server;
   CHECK(server.Ask("/hot_restart_version").body == "disabled");
   CHECK_THAT(server.Ask("/certs").body, Contains("\"certificates\": []"));
   CHECK(server.Ask("/init_dump").body == "{}\n");
-  CHECK_THAT(server.Ask("/runtime").body, Contains("\"entries\": {}"));
   const std::string memory = server.Ask("/memory").body;
   CHECK_THAT(memory, Contains("\"allocated\": \"") && Contains("\"heap_size\": \""));
   CHECK_THAT(memory, !Contains("\"total_physical_bytes\": \"0\""));

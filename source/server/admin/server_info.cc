@@ -117,18 +117,13 @@ AdminReply MemoryPage(const AdminRequest&, const AdminContext&) {
           kJson};
 }
 
-// There is no TLS yet, and no init manager or runtime: the pages say so in the shape that scripts
-// expect.
+// There is no TLS yet and no init manager: the pages say so in the shape that scripts expect.
 AdminReply CertsPage(const AdminRequest&, const AdminContext&) {
   return {200, "{\n \"certificates\": []\n}\n", kJson};
 }
 
 AdminReply InitDumpPage(const AdminRequest&, const AdminContext&) {
   return {200, "{}\n", kJson};
-}
-
-AdminReply RuntimePage(const AdminRequest&, const AdminContext&) {
-  return {200, "{\n \"layers\": [],\n \"entries\": {}\n}\n", kJson};
 }
 
 AdminReply HotRestartVersionPage(const AdminRequest&, const AdminContext&) {

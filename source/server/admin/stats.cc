@@ -10,6 +10,7 @@ stats::StatsQuery QueryOf(const AdminRequest& request) {
   query.used_only = request.Has("usedonly");
   query.text_readouts = request.Has("text_readouts");
   query.filter = request.Get("filter");
+  query.invert_filter = request.Has("invert_filter");
   if (request.Has("type")) query.type = request.Get("type");
   query.histogram_buckets = request.Get("histogram_buckets");
   return query;
@@ -20,6 +21,11 @@ AdminReply ReplyOf(absl::StatusOr<std::string> text, std::string_view content_ty
   return {200, *std::move(text), content_type};
 }
 
+void Refresh(const AdminContext& context) {
+  context.refresh_gauges();
+  if (context.bootstrap.stats_flush_on_admin()) context.stats.Flush();
+}
+
 }  // namespace
 
 AdminReply StatsPage(const AdminRequest& request, const AdminContext& context) {
@@ -27,14 +33,14 @@ AdminReply StatsPage(const AdminRequest& request, const AdminContext& context) {
   if (format == "prometheus") return PrometheusPage(request, context);
   if (format != "" && format != "text" && format != "json")
     return {400, "usage: /stats?format=(json|prometheus|text)\n"};
-  context.refresh_gauges();
+  Refresh(context);
   const stats::StatsQuery query = QueryOf(request);
   if (format == "json") return ReplyOf(context.stats.StatsJson(query), kJson);
   return ReplyOf(context.stats.StatsText(query), kText);
 }
 
 AdminReply PrometheusPage(const AdminRequest& request, const AdminContext& context) {
-  context.refresh_gauges();
+  Refresh(context);
   return ReplyOf(context.stats.StatsPrometheus(QueryOf(request)), kText);
 }
 

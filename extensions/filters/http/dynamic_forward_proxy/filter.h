@@ -2,6 +2,8 @@
 // cluster goes to. Immutable; shared by all workers.
 #pragma once
 
+#include <optional>
+
 #include "source/extension/registry.h"
 
 namespace sluice {
@@ -14,8 +16,12 @@ struct HostRewrite {
 
 class DynamicForwardProxyFilter final : public Filter {
  public:
-  DynamicForwardProxyFilter(const ClusterManager& clusters, bool save_upstream_address)
-      : clusters_(clusters), save_upstream_address_(save_upstream_address) {}
+  /// `init_timeout`: how long to wait for a sub cluster.
+  DynamicForwardProxyFilter(const ClusterManager& clusters, bool save_upstream_address,
+                            std::optional<Duration> init_timeout)
+      : clusters_(clusters),
+        save_upstream_address_(save_upstream_address),
+        init_timeout_(init_timeout) {}
 
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 
@@ -24,7 +30,11 @@ class DynamicForwardProxyFilter final : public Filter {
                               const Cluster& cluster) const;
 
   const ClusterManager& clusters_;
+  Task<Response> WaitForSubCluster(Request request, Exchange& exchange, Next next,
+                                   const Cluster& cluster) const;
+
   const bool save_upstream_address_;
+  const std::optional<Duration> init_timeout_;  // not set: no sub clusters
 };
 
 void RegisterDynamicForwardProxyFilter(Registry& registry);

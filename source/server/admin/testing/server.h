@@ -91,6 +91,8 @@ struct TestServer {
   ServerState state = ServerState::kLive;
   std::vector<std::string> done;  // what the pages made the server do
   absl::Status reopened;
+  config::Runtime runtime;
+  absl::Status modified;
 
   AdminContext context{
       store,
@@ -110,7 +112,12 @@ struct TestServer {
         return reopened;
       },
       [this](bool healthy) { done.push_back(healthy ? "healthy" : "unhealthy"); },
-      [this](bool graceful) { done.push_back(graceful ? "drain gracefully" : "drain"); }};
+      [this](bool graceful) { done.push_back(graceful ? "drain gracefully" : "drain"); },
+      &runtime,
+      [this](const auto& values) {
+        for (const auto& [key, value] : values) done.push_back(key + "=" + value);
+        return modified;
+      }};
 };
 
 }  // namespace sluice::admin
