@@ -4,6 +4,7 @@
 
 #include "extensions/access_loggers/file/file.h"
 #include "extensions/access_loggers/stream/stream.h"
+#include "extensions/bootstrap/dns_caches/dns_caches.h"
 #include "extensions/bootstrap/egress_guard/egress_guard.h"
 #include "extensions/clusters/dynamic_forward_proxy/cluster.h"
 #include "extensions/filters/http/basic_auth/filter.h"
@@ -18,6 +19,11 @@
 #include "extensions/filters/http/proxy_auth/filter.h"
 #include "extensions/filters/http/rbac/filter.h"
 #include "extensions/filters/network/rbac/filter.h"
+#include "extensions/filters/http/set_filter_state/filter.h"
+#include "extensions/filters/listener/original_dst/original_dst.h"
+#include "extensions/filters/listener/proxy_protocol/proxy_protocol.h"
+#include "extensions/filters/listener/tls_inspector/tls_inspector.h"
+#include "extensions/filters/network/connection_limit/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "extensions/load_balancing/maglev/maglev.h"
 #include "extensions/load_balancing/peak_ewma/peak_ewma.h"
@@ -30,6 +36,11 @@
 namespace sluice {
 
 void RegisterBuiltinExtensions(Registry& registry) {
+  RegisterOriginalDst(registry);
+  RegisterProxyProtocol(registry);
+  RegisterTlsInspector(registry);
+
+  RegisterConnectionLimit(registry);
   RegisterHttpConnectionManager(registry);
   RegisterTcpProxy(registry);
   RegisterNetworkRbac(registry);
@@ -46,6 +57,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterFault(registry);
   RegisterBuffer(registry);
   RegisterHealthCheck(registry);
+  RegisterSetFilterState(registry);
 
   RegisterDnsCluster(registry);
   RegisterDynamicForwardProxyCluster(registry);
@@ -54,6 +66,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterPeakEwma(registry);
   RegisterRingHash(registry);
 
+  RegisterDnsCaches(registry);
   RegisterEgressGuard(registry);
 
   RegisterFileAccessLogger(registry);

@@ -17,6 +17,12 @@ namespace sluice {
 
 class NetworkNext;
 
+/// The facts of a connection, and what listener filters have found out about it.
+struct ConnectionOrigin : ConnectionFacts {
+  Address remote;  // the client's: the peer's, or what a PROXY header says
+  std::string transport_protocol = "raw_buffer";  // "tls" where a listener filter has seen it
+};
+
 /// An accepted connection. Lives on one worker from accept to close.
 struct Connection {
   Connection(Worker& worker, StreamPtr stream)
@@ -24,7 +30,7 @@ struct Connection {
 
   Worker& worker;
   StreamPtr stream;
-  ConnectionFacts facts;
+  ConnectionOrigin facts;
   Canceller canceller;  // of the connection's own coroutine
   Scope scope;          // for what runs beside it; joined before the connection dies
   size_t buffer_limit = 1024 * 1024;

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "source/extension/factory_context.h"
+#include "source/extension/listener_filter.h"
 #include "source/extension/network_filter.h"
 #include "source/http/filter.h"
 #include "source/observe/access_log.h"
@@ -61,6 +62,7 @@ class Category {
 
 using FilterPtr = std::unique_ptr<const Filter>;
 using NetworkFilterPtr = std::unique_ptr<const NetworkFilter>;
+using ListenerFilterPtr = std::unique_ptr<const ListenerFilter>;
 using AccessLoggerPtr = std::shared_ptr<const AccessLogger>;
 /// What a bootstrap extension leaves behind; lives as long as the server.
 using BootstrapExtensionPtr = std::shared_ptr<const void>;
@@ -95,6 +97,10 @@ class Registry {
     network_filters_.Add(MakeEntry<NetworkFilterPtr, Proto>(name, posture, std::move(create)));
   }
   template <class Proto, class Create>
+  void AddListenerFilter(std::string_view name, Posture posture, Create create) {
+    listener_filters_.Add(MakeEntry<ListenerFilterPtr, Proto>(name, posture, std::move(create)));
+  }
+  template <class Proto, class Create>
   void AddAccessLogger(std::string_view name, Create create) {
     access_loggers_.Add(MakeEntry<AccessLoggerPtr, Proto>(name, Posture::kRobustToUntrustedBoth,
                                                           std::move(create)));
@@ -120,6 +126,7 @@ class Registry {
 
   const Category<FilterPtr>& http_filters() const { return http_filters_; }
   const Category<NetworkFilterPtr>& network_filters() const { return network_filters_; }
+  const Category<ListenerFilterPtr>& listener_filters() const { return listener_filters_; }
   const Category<AccessLoggerPtr>& access_loggers() const { return access_loggers_; }
   const Category<std::unique_ptr<const Balancer>>& balancers() const { return balancers_; }
   const Category<std::shared_ptr<Cluster>, ClusterFactoryContext>& clusters() const {
@@ -155,6 +162,7 @@ class Registry {
 
   Category<FilterPtr> http_filters_;
   Category<NetworkFilterPtr> network_filters_;
+  Category<ListenerFilterPtr> listener_filters_;
   Category<AccessLoggerPtr> access_loggers_;
   Category<std::unique_ptr<const Balancer>> balancers_;
   Category<std::shared_ptr<Cluster>, ClusterFactoryContext> clusters_;

@@ -3,14 +3,30 @@
 #pragma once
 
 #include "source/async/poller.h"
+#include "source/net/dialer.h"
 #include "source/net/stream.h"
 
 namespace sluice {
+
+/// One call of setsockopt.
+struct SocketOption {
+  enum class When : uint8_t { kBeforeBind, kBound, kListening };
+  int level = 0;
+  int name = 0;
+  std::string value;  // as bytes
+  When when = When::kBeforeBind;
+};
 
 struct ListenOptions {
   int backlog = 4096;
   bool reuse_port = true;  // TCP: several sockets may share the address (SO_REUSEPORT)
   uint32_t unix_mode = 0;  // permissions of a Unix socket's file; 0: the system's
+  bool freebind = false;
+  bool transparent = false;
+  std::optional<int> fast_open_queue;
+  std::optional<DialOptions::KeepAlive> keep_alive;  // of accepted connections
+  std::vector<SocketOption> more;
+  bool original_destination = false;  // accepted streams have the address before a redirection
 };
 
 class ListenSocket {
@@ -21,7 +37,7 @@ class ListenSocket {
   static absl::StatusOr<int> Open(Address& address, const ListenOptions& options);
 
   /// Takes the descriptor over, for the calling worker.
-  explicit ListenSocket(int fd);
+  ListenSocket(int fd, bool original_destination);
   ~ListenSocket() { Close(); }
 
   /// False once the socket is closed or the wait cancelled.
@@ -34,6 +50,7 @@ class ListenSocket {
  private:
   Readiness readiness_;
   int fd_;  // -1 when closed
+  const bool original_destination_;
 };
 
 }  // namespace sluice

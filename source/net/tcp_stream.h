@@ -23,6 +23,8 @@ class TcpStream final : public Stream {
   void Close(bool reset) override;
   Address local_address() const override;
   Address remote_address() const override { return remote_; }
+  /// The address that counts as ours from now on, in place of the system's answer.
+  void set_local_address(const Address& address) { local_ = address; }
 
  private:
   static Task<absl::StatusOr<size_t>> ReadLater(TcpStream& self, absl::Span<char> buffer);

@@ -33,6 +33,12 @@ void BuildUpgrades(const v3::RouteAction& config, const std::string& path, Diagn
     if (protocol != "connect")
       diagnostics.Error(connect, "only the upgrade CONNECT has a connect_config");
     route->terminates_connect = true;
+    route->terminates_post = upgrade.connect_config().allow_post();
+    if (upgrade.connect_config().has_proxy_protocol_config()) {
+      using Version = envoy::config::core::v3::ProxyProtocolConfig;
+      route->connect_proxy_version =
+          upgrade.connect_config().proxy_protocol_config().version() == Version::V2 ? 2 : 1;
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include "source/base/strings.h"
 #include "source/http/reply.h"
 #include "source/router/mirror.h"
+#include "source/router/terminate.h"
 #include "source/router/upstream_request.h"
 
 namespace sluice {
@@ -18,16 +19,8 @@ Task<Response> Immediately(Response response) {
 
 // True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
 // no bearing.
-bool WantsTunnel(const RequestHead& head) {
-  return head.is_connect() || !head.upgrade.empty();
-}
-
-// The tunnel ends at the endpoint: the answer is ours as soon as the connection stands.
-Task<absl::StatusOr<Response>> Terminate(Exchange& exchange, const Cluster& cluster,
-                                         SendOptions options) {
-  auto stream = co_await cluster.Connect(exchange, options);
-  if (!stream.ok()) co_return stream.status();
-  co_return Response{std::make_unique<ResponseHead>(200), nullptr, *std::move(stream)};
+bool WantsTunnel(const Route& route, const RequestHead& head) {
+  return head.is_connect() || !head.upgrade.empty() || EndsTunnel(route, head);
 }
 
 // After an interruption: what it means, unless the exchange itself has ended meanwhile.
@@ -170,7 +163,7 @@ RequestTimeouts Router::TimeoutsOf(const Route& route, const RequestWishes& wish
   RequestTimeouts timeouts;
   if (route.retry != nullptr) timeouts.per_try = route.retry->per_try_timeout;
   if (wishes.per_try_timeout.has_value()) timeouts.per_try = *wishes.per_try_timeout;
-  if (WantsTunnel(head)) return timeouts;
+  if (WantsTunnel(route, head)) return timeouts;
   timeouts.global = wishes.timeout.value_or(route.timeout);
   if (route.max_grpc_timeout.has_value() && IsGrpc(head))
     timeouts.global = GrpcTimeout(route, head);
@@ -229,8 +222,9 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
 
 Task<absl::StatusOr<Response>> Router::SendOnce(Request& request, const Forwarding& forwarding) {
   forwarding.counters.Count(&RequestStats::upstream_rq_total);
-  if (forwarding.route.terminates_connect && request.head->is_connect())
-    return Terminate(forwarding.exchange, forwarding.cluster, forwarding.options);
+  if (EndsTunnel(forwarding.route, *request.head))
+    return TerminateTunnel(request, forwarding.exchange, forwarding.route, forwarding.cluster,
+                           forwarding.options);
   return forwarding.cluster.Send(request, forwarding.exchange, forwarding.options);
 }
 

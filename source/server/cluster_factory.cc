@@ -9,6 +9,7 @@
 #include "source/upstream/dns_cache_manager.h"
 #include "source/upstream/dns_config.h"
 #include "source/upstream/endpoint_cluster.h"
+#include "source/upstream/original_dst_cluster.h"
 
 namespace sluice {
 namespace {
@@ -344,6 +345,25 @@ absl::StatusOr<ClusterPtr> BuildDnsExtension(const DnsProto& config,
   return cluster;
 }
 
+ClusterPtr BuildOriginalDst(ClusterFactoryContext& context) {
+  const v3::Cluster& config = context.config;
+  if (config.lb_policy() != v3::Cluster::CLUSTER_PROVIDED)
+    context.Error("lb_policy", "a cluster of type ORIGINAL_DST needs lb_policy: CLUSTER_PROVIDED");
+  if (config.has_load_assignment())
+    context.Error("load_assignment", "a cluster of type ORIGINAL_DST has no endpoints of its own");
+  OriginalDstCluster::Destination destination;
+  const auto& lb = config.original_dst_lb_config();
+  if (lb.use_http_header())
+    destination.header = lb.http_header_name().empty() ? "x-envoy-original-dst-host"
+                                                       : ToLower(lb.http_header_name());
+  destination.port_override = static_cast<uint16_t>(lb.upstream_port_override().value());
+  if (config.has_cleanup_interval())
+    destination.cleanup_interval = ToDuration(config.cleanup_interval());
+  return std::make_shared<OriginalDstCluster>(context.settings, config, context.scope,
+                                              context.server.dialer, context.server.workers,
+                                              std::move(destination), context.server.egress);
+}
+
 ClusterPtr BuildExtension(ClusterFactoryContext& context) {
   const bool lists_hosts = context.config.cluster_type().name() == "envoy.clusters.dns";
   if (!context.config.health_checks().empty() && !lists_hosts) {
@@ -385,6 +405,9 @@ ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, Serv
       config};
   ReadSettings(context);
   if (config.has_cluster_type()) return BuildExtension(context);
+  if (config.type() == v3::Cluster::ORIGINAL_DST) return BuildOriginalDst(context);
+  if (config.has_original_dst_lb_config())
+    context.Error("original_dst_lb_config", "goes with type: ORIGINAL_DST");
   std::unique_ptr<const Balancer> balancer = BuildBalancer(context);
   if (balancer == nullptr) return nullptr;
   return config.type() == v3::Cluster::STATIC ? BuildStatic(context, std::move(balancer))

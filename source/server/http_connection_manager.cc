@@ -15,6 +15,11 @@ Response Refuse(Exchange& exchange, int status, std::string_view body, std::stri
   return Reply(status, std::string(body));
 }
 
+// Handle() gives sessions the facts of a Connection, and nothing else.
+const ConnectionOrigin& OriginOf(const Exchange& exchange) {
+  return static_cast<const ConnectionOrigin&>(exchange.connection());
+}
+
 }  // namespace
 
 HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats,
@@ -74,7 +79,7 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
 // Everything that happens to a request before its filters; an answer when it goes no further.
 std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
                                                        Exchange& exchange) const {
-  const ConnectionFacts& connection = exchange.connection();
+  const ConnectionOrigin& connection = OriginOf(exchange);
   if (settings_.session.overload->Applies(OverloadState::kStopAcceptingRequests,
                                           exchange.worker().rng())) {
     stats_.downstream_rq_overload_close.Add();
@@ -86,7 +91,7 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
     head.authority = settings_.default_host_http_10;
   StripHost(head, connection.local.port());
   if (!settings_.early_edits.empty()) settings_.early_edits.Apply(head.headers, exchange);
-  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.direct_remote, connection.local,
+  exchange.set_remote_address(ApplyEdge(settings_.edge, connection.remote, connection.local,
                                         connection.is_tls, exchange.worker().rng(), head));
   TakeInternalHeaders(head);
   return FindRoute(head, exchange);
@@ -196,6 +201,7 @@ void HttpConnectionManager::Finish(Response& response, const RequestHead& head) 
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
   stats_.downstream_cx_protocol_error.Add();
+  exchange.set_remote_address(OriginOf(exchange).remote);
   if (result.status == 408) {
     stats_.downstream_rq_header_timeout.Add();
   } else if (result.details != "missing_host_header") {

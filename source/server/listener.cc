@@ -28,7 +28,11 @@ Listener::Stats::Stats(const stats::Scope& scope)
       global_cx_overflow(scope.counter("downstream_global_cx_overflow")),
       overload_reject(scope.counter("downstream_cx_overload_reject")),
       accept_failures(scope.counter("downstream_cx_accept_failures")),
+      no_filter_chain_match(scope.counter("no_filter_chain_match")),
+      pre_cx_timeout(scope.counter("downstream_pre_cx_timeout")),
+      listener_filter_error(scope.counter("downstream_listener_filter_error")),
       cx_active(scope.gauge("downstream_cx_active")),
+      pre_cx_active(scope.gauge("downstream_pre_cx_active")),
       cx_length_ms(scope.histogram("downstream_cx_length_ms")) {}
 
 struct Listener::PerWorker {
@@ -40,11 +44,12 @@ struct Listener::PerWorker {
 };
 
 Listener::Listener(ListenerSettings settings, envoy::config::listener::v3::Listener config,
-                   std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats,
-                   ConnectionBudget& budget)
+                   std::vector<std::unique_ptr<const ListenerFilter>> listener_filters,
+                   FilterChainTable chains, stats::Store& stats, ConnectionBudget& budget)
     : settings_(std::move(settings)),
       config_(std::move(config)),
-      filters_(std::move(filters)),
+      listener_filters_(std::move(listener_filters)),
+      chains_(std::move(chains)),
       store_(stats),
       budget_(budget) {}
 
@@ -87,7 +92,8 @@ void Listener::Start(const std::vector<Worker*>& workers) {
     local.worker = workers[i];
     workers[i]->Post([this, &local, fds = sockets_[i]] {
       for (size_t k = 0; k < fds.size(); ++k) {
-        ListenSocket& socket = local.sockets.emplace_back(fds[k]);
+        ListenSocket& socket = 
+            local.sockets.emplace_back(fds[k], settings_.options.original_destination);
         local.worker->scope().Spawn(Accept(*this, local, socket));
       }
     });
@@ -141,7 +147,7 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   connection->facts.id = NextConnectionId(*local.worker);
   connection->facts.local = connection->stream->local_address();
   connection->facts.direct_remote = connection->stream->remote_address();
-  connection->facts.filter_chain_name = settings_.filter_chain_name;
+  connection->facts.remote = connection->facts.direct_remote;
   connection->buffer_limit = settings_.buffer_limit;
   connection->draining = local.draining;
   local.connections.push_front(connection.get());
@@ -151,10 +157,47 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   local.worker->scope().Spawn(Serve(*this, std::move(connection)), canceller);
 }
 
+// What the listener filters make of a connection; false when it ends here.
+Task<bool> Listener::Inspect(Listener& listener, Connection& connection) {
+  const ListenerSettings& settings = listener.settings_;
+  listener.stats_->pre_cx_active.Add();
+  Deadline deadline(connection.worker.wheel(), connection.canceller,
+                    settings.listener_filters_timeout);
+  absl::Status status;
+  for (const auto& filter : listener.listener_filters_) {
+    status = co_await filter->Inspect(connection);
+    if (!status.ok()) break;
+  }
+  const bool expired = deadline.Expired();
+  listener.stats_->pre_cx_active.Sub();
+  if (status.ok()) co_return true;
+  if (expired) {
+    listener.stats_->pre_cx_timeout.Add();
+    co_return settings.continue_on_listener_filters_timeout && !connection.canceller.cancelled();
+  }
+  if (ReasonOf(status) == Reason::kDownstreamProtocol) {
+    listener.stats_->listener_filter_error.Add();
+    SLUICE_LOG(kDebug, kConnection, listener.name(), ": ",
+               connection.facts.direct_remote.ToString(), ": ", Std(status.message()));
+  }
+  co_return false;
+}
+
+Task<> Listener::RunChain(Listener& listener, Connection& connection) {
+  if (!listener.listener_filters_.empty() && !co_await Inspect(listener, connection)) co_return;
+  const NetworkChain* chain = listener.chains_.Find(connection.facts);
+  if (chain == nullptr) {
+    listener.stats_->no_filter_chain_match.Add();
+    co_return;
+  }
+  connection.facts.filter_chain_name = chain->name;
+  co_await NetworkNext(chain->filters, 0)(connection);
+}
+
 Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
   const TimePoint start = Now();
   listener.stats_->cx_active.Add();
-  co_await NetworkNext(listener.filters_, 0)(*connection);
+  co_await RunChain(listener, *connection);
   connection->siblings->erase(connection->place);
   if (!connection->scope.empty()) {
     connection->scope.Cancel();

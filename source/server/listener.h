@@ -9,10 +9,12 @@
 
 #include "api/envoy/config/listener/v3/listener.pb.h"
 #include "source/base/overload_state.h"
+#include "source/extension/listener_filter.h"
 #include "source/extension/network_filter.h"
 #include "source/net/address.h"
 #include "source/net/listen_socket.h"
 #include "source/observe/stats.h"
+#include "source/server/filter_chains.h"
 
 namespace sluice {
 
@@ -20,8 +22,9 @@ struct ListenerSettings {
   std::string name;
   std::vector<Address> addresses;
   ListenOptions options;
-  std::string filter_chain_name;
   std::string stat_prefix;
+  Duration listener_filters_timeout = std::chrono::seconds(15);  // zero: no limit
+  bool continue_on_listener_filters_timeout = false;
   uint32_t accepts_per_event = 64;  // then open connections get their turn
   size_t buffer_limit = 1024 * 1024;
   bool counts_globally = true;  // against the ConnectionBudget
@@ -48,8 +51,8 @@ class ConnectionBudget {
 class Listener {
  public:
   Listener(ListenerSettings settings, envoy::config::listener::v3::Listener config,
-           std::vector<std::unique_ptr<const NetworkFilter>> filters, stats::Store& stats,
-           ConnectionBudget& budget);
+           std::vector<std::unique_ptr<const ListenerFilter>> listener_filters,
+           FilterChainTable chains, stats::Store& stats, ConnectionBudget& budget);
   ~Listener();
   Listener(const Listener&) = delete;
 
@@ -80,7 +83,8 @@ class Listener {
   struct Stats {
     explicit Stats(const stats::Scope& scope);
     Counter cx_total, cx_destroy, global_cx_overflow, overload_reject, accept_failures;
-    Gauge cx_active;
+    Counter no_filter_chain_match, pre_cx_timeout, listener_filter_error;
+    Gauge cx_active, pre_cx_active;
     Histogram cx_length_ms;
   };
   struct PerWorker;  // what one worker holds
@@ -88,11 +92,14 @@ class Listener {
   static Task<> Accept(Listener& listener, PerWorker& local, ListenSocket& socket);
   bool MayServe(Worker& worker);
   static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
+  static Task<bool> Inspect(Listener& listener, Connection& connection);
+  static Task<> RunChain(Listener& listener, Connection& connection);
   void Welcome(PerWorker& local, StreamPtr stream);
 
   ListenerSettings settings_;
   const envoy::config::listener::v3::Listener config_;
-  const std::vector<std::unique_ptr<const NetworkFilter>> filters_;
+  const std::vector<std::unique_ptr<const ListenerFilter>> listener_filters_;
+  const FilterChainTable chains_;
   stats::Store& store_;
   ConnectionBudget& budget_;
   std::unique_ptr<const Stats> stats_;

@@ -1,6 +1,9 @@
 // See listener_factory.h.
 #include "source/server/listener_factory.h"
 
+#include <map>
+
+#include "source/config/durations.h"
 #include "source/extension/registry.h"
 #include "source/server/cluster_factory.h"
 
@@ -37,22 +40,96 @@ std::vector<std::unique_ptr<const NetworkFilter>> BuildFilters(const v3::FilterC
   return filters;
 }
 
-// The one chain there may be; null with a problem.
-const v3::FilterChain* OnlyChain(const v3::Listener& config, const std::string& path,
-                                 ServerContext& server, std::string* chain_path) {
-  const int count = config.filter_chains_size() + (config.has_default_filter_chain() ? 1 : 0);
-  if (count == 1) {
-    *chain_path =
-        path + (config.has_default_filter_chain() ? ".default_filter_chain" : ".filter_chains[0]");
-    return config.has_default_filter_chain() ? &config.default_filter_chain()
-                                             : &config.filter_chains(0);
+NetworkChain BuildChain(const v3::FilterChain& config, const std::string& path,
+                        ServerContext& server) {
+  return {config.name(), BuildFilters(config, path, server)};
+}
+
+FilterChainTable BuildChains(const v3::Listener& config, const std::string& path,
+                             ServerContext& server) {
+  FilterChainTable table;
+  std::map<std::string, std::string> seen;  // serialised match -> its chain's path
+  for (int i = 0; i < config.filter_chains_size(); ++i) {
+    const v3::FilterChain& chain = config.filter_chains(i);
+    const std::string chain_path = Cat(path, ".filter_chains[", i, "]");
+    auto match = ChainMatch::Of(chain.filter_chain_match());
+    if (!match.ok()) {
+      server.diagnostics.Error(chain_path + ".filter_chain_match", Std(match.status().message()));
+      continue;
+    }
+    const auto [before, is_new] =
+        seen.emplace(chain.filter_chain_match().SerializeAsString(), chain_path);
+    if (!is_new) {
+      server.diagnostics.Error(chain_path + ".filter_chain_match",
+                               Cat("has the same matching rules as ", before->second));
+    }
+    table.Add(*std::move(match), BuildChain(chain, chain_path, server));
   }
-  server.diagnostics.Error(path + ".filter_chains",
-                           count == 0
-                               ? "no filter chains specified"
-                               : "several filter chains need a filter_chain_match, which is not "
-                                 "supported yet: keep one");
-  return nullptr;
+  if (config.has_default_filter_chain()) {
+    const std::string chain_path = path + ".default_filter_chain";
+    if (config.default_filter_chain().has_filter_chain_match())
+      server.diagnostics.Error(chain_path + ".filter_chain_match", "the default chain has none");
+    table.SetDefault(BuildChain(config.default_filter_chain(), chain_path, server));
+  } else if (config.filter_chains().empty()) {
+    server.diagnostics.Error(path + ".filter_chains", "no filter chains specified");
+  }
+  return table;
+}
+
+std::vector<ListenerFilterPtr> BuildListenerFilters(const v3::Listener& config,
+                                                    const std::string& path,
+                                                    ServerContext& server) {
+  std::vector<ListenerFilterPtr> filters;
+  for (int i = 0; i < config.listener_filters_size(); ++i) {
+    const auto& filter = config.listener_filters(i);
+    const std::string filter_path = Cat(path, ".listener_filters[", i, "]");
+    const auto* entry =
+        server.registry.listener_filters().Find(filter.name(), filter.typed_config().type_url());
+    if (entry == nullptr) {
+      server.diagnostics.Error(filter_path,
+                               Cat("Didn't find a registered implementation for '", filter.name(),
+                                   "' with type URL: '", filter.typed_config().type_url(), "'"));
+      continue;
+    }
+    FactoryContext context{server, filter_path + ".typed_config", server.stats.Root()};
+    auto made = entry->create(filter.typed_config(), context);
+    if (made.ok()) filters.push_back(*std::move(made));
+    if (!made.ok()) context.Error("", Std(made.status().message()));
+  }
+  return filters;
+}
+
+void ReadSocketOptions(const v3::Listener& config, const std::string& path, ServerContext& server,
+                       ListenOptions& options) {
+  for (int i = 0; i < config.socket_options_size(); ++i) {
+    const auto& option = config.socket_options(i);
+    SocketOption made;
+    made.level = static_cast<int>(option.level());
+    made.name = static_cast<int>(option.name());
+    made.when = static_cast<SocketOption::When>(option.state());
+    made.value = option.buf_value();
+    if (option.has_int_value()) {
+      const int value = static_cast<int>(option.int_value());
+      if (value != option.int_value())
+        server.diagnostics.Error(Cat(path, ".socket_options[", i, "].int_value"),
+                                 "is too large for an int");
+      made.value.assign(reinterpret_cast<const char*>(&value), sizeof(value));
+    }
+    options.more.push_back(std::move(made));
+  }
+  options.freebind = config.freebind().value();
+  options.transparent = config.transparent().value();
+  if (config.has_tcp_fast_open_queue_length())
+    options.fast_open_queue = static_cast<int>(config.tcp_fast_open_queue_length().value());
+  if (!config.has_tcp_keepalive()) return;
+  DialOptions::KeepAlive& keep_alive = options.keep_alive.emplace();
+  if (config.tcp_keepalive().has_keepalive_probes())
+    keep_alive.probes = static_cast<int>(config.tcp_keepalive().keepalive_probes().value());
+  if (config.tcp_keepalive().has_keepalive_time())
+    keep_alive.idle_seconds = static_cast<int>(config.tcp_keepalive().keepalive_time().value());
+  if (config.tcp_keepalive().has_keepalive_interval())
+    keep_alive.interval_seconds =
+        static_cast<int>(config.tcp_keepalive().keepalive_interval().value());
 }
 
 void ReadAddress(const envoy::config::core::v3::Address& config, const std::string& path,
@@ -93,13 +170,16 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   }
   settings.counts_globally = !config.ignore_global_conn_limit();
   if (!config.bypass_overload_manager()) settings.overload = server.overload;
-  std::string chain_path;
-  const v3::FilterChain* chain = OnlyChain(config, path, server, &chain_path);
-  if (chain == nullptr) return nullptr;
-  settings.filter_chain_name = chain->name();
-  auto filters = BuildFilters(*chain, chain_path, server);
-  return std::make_unique<Listener>(std::move(settings), config, std::move(filters), server.stats,
-                                    budget);
+  ReadSocketOptions(config, path, server, settings.options);
+  if (config.has_listener_filters_timeout())
+    settings.listener_filters_timeout = config::ToDuration(config.listener_filters_timeout());
+  settings.continue_on_listener_filters_timeout = config.continue_on_listener_filters_timeout();
+  auto listener_filters = BuildListenerFilters(config, path, server);
+  for (const ListenerFilterPtr& filter : listener_filters) {
+    if (filter->wants_original_destination()) settings.options.original_destination = true;
+  }
+  return std::make_unique<Listener>(std::move(settings), config, std::move(listener_filters),
+                                    BuildChains(config, path, server), server.stats, budget);
 }
 
 }  // namespace sluice

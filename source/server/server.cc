@@ -93,6 +93,9 @@ bool Server::Build() {
       bootstrap_.layered_runtime(),
       options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
       diagnostics_);
+  context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
+    return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
+  };
   if (bootstrap_.has_typed_dns_resolver_config()) {
     const absl::Status status =
         dns_caches_.SetDefaultResolver(bootstrap_.typed_dns_resolver_config());
@@ -104,6 +107,7 @@ bool Server::Build() {
   BuildListeners();
   BuildAdmin();
   runtime_.WarnOfUnread(diagnostics_);
+  dns_caches_.CheckExtensions(diagnostics_);
   return diagnostics_.ok();
 }
 
@@ -175,13 +179,16 @@ void Server::BuildAdmin() {
   settings.stat_prefix = "admin";  // listener.admin.*, Envoy's name for it
   settings.addresses = {*address};
   settings.options.reuse_port = false;
-  std::vector<std::unique_ptr<const NetworkFilter>> filters;
-  filters.push_back(
+  NetworkChain chain;
+  chain.filters.push_back(
       MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs)),
                       stats_.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)));
+  FilterChainTable chains;
+  chains.Add({}, std::move(chain));
   admin_listener_ =
       std::make_unique<Listener>(std::move(settings), envoy::config::listener::v3::Listener(),
-                                 std::move(filters), stats_, admin_budget_);
+                                 std::vector<std::unique_ptr<const ListenerFilter>>(),
+                                 std::move(chains), stats_, admin_budget_);
 }
 
 admin::AdminContext Server::MakeAdminContext() {
@@ -192,6 +199,7 @@ admin::AdminContext Server::MakeAdminContext() {
                             static_cast<uint32_t>(concurrency_),
                             started_,
                             started_at_,
+                            {},
                             {},
                             {},
                             {},
@@ -223,6 +231,11 @@ admin::AdminContext Server::MakeAdminContext() {
   admin.drain_listeners = [this](const admin::DrainRequest& request) { DrainListeners(request); };
   admin.runtime = &runtime_.runtime();
   admin.modify_runtime = [this](const auto& values) { return runtime_.Modify(values); };
+  admin.dns_caches = [this] {
+    std::vector<DnsCache*> caches;
+    for (const auto& [name, cache] : dns_caches_.caches()) caches.push_back(cache);
+    return caches;
+  };
   return admin;
 }
 

@@ -93,6 +93,8 @@ class Cluster {
   /// Main thread, before the workers run: begins what the cluster does in the background (DNS).
   /// `workers` outlive the cluster.
   virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
+  /// Main thread: ends what Start began; nothing is handed to the workers any more.
+  virtual void Stop() {}
   /// Main thread: false until the cluster knows its first endpoints, or that there are none.
   virtual bool ready() const { return true; }
 
@@ -100,6 +102,9 @@ class Cluster {
   /// cluster type adds.
   virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
                                                  Exchange& exchange) const = 0;
+
+  /// Worker: waits for what Pick would wait for, without taking an endpoint. Errors: those of Pick.
+  virtual Task<absl::Status> Prepare(Exchange& exchange) const { co_return absl::OkStatus(); }
 
   /// Worker: sends the request to an endpoint and returns the response once its head is there. The
   /// body of the response gives the connection back to its pool when it was read to a clean end. A

@@ -8,10 +8,10 @@ namespace sluice {
 ClusterManager::ClusterManager(size_t workers, const stats::Scope& scope)
     : published_(workers),
       added_(scope.counter("cluster_added")),
+      removed_(scope.counter("cluster_removed")),
       active_(scope.gauge("active_clusters")),
       warming_(scope.gauge("warming_clusters")) {
   scope.counter("cluster_modified");
-  scope.counter("cluster_removed");
 }
 
 absl::Status ClusterManager::Add(ClusterPtr cluster) {
@@ -21,6 +21,16 @@ absl::Status ClusterManager::Add(ClusterPtr cluster) {
   map_->emplace(cluster->name(), std::move(cluster));
   added_.Add();
   return absl::OkStatus();
+}
+
+void ClusterManager::Show(ClusterPtr cluster) {
+  ordered_.push_back(std::move(cluster));
+  added_.Add();
+}
+
+void ClusterManager::Hide(const Cluster& cluster) {
+  std::erase_if(ordered_, [&](const ClusterPtr& other) { return other.get() == &cluster; });
+  removed_.Add();
 }
 
 void ClusterManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) {

@@ -35,6 +35,11 @@ class ClusterManager {
   /// In the order of the configuration.
   const std::vector<ClusterPtr>& ordered() const { return ordered_; }
 
+  /// Main thread: a cluster that another one has made; it has no place in the workers' map, no
+  /// route leads to it, but the admin shows it and its gauges.
+  void Show(ClusterPtr cluster);
+  void Hide(const Cluster& cluster);
+
   /// Main thread: brings the gauges that are computed when somebody looks up to date.
   void RefreshGauges() const;
   /// Worker: closes all its upstream connections that are idle, before it ends.
@@ -44,7 +49,7 @@ class ClusterManager {
   std::shared_ptr<ClusterMap> map_ = std::make_shared<ClusterMap>();
   std::vector<ClusterPtr> ordered_;
   Published<ClusterMap> published_;
-  Counter added_;
+  Counter added_, removed_;
   Gauge active_, warming_;
 };
 

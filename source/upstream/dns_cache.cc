@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "source/base/log.h"
 #include "source/upstream/dns_cache_local.h"
 
 namespace sluice {
@@ -33,15 +34,18 @@ DnsCache::DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, si
     : options_(std::move(options)),
       resolver_(resolver),
       main_(main),
-      metrics_(std::make_unique<const Metrics>(CacheScope(stats, options_.name))),
+      metrics_(std::make_unique<const Metrics>(CacheScope(stats, options_.name),
+                                               options_.evict_when_full)),
       breaker_(options_.max_pending_requests, metrics_->pending_open, metrics_->pending_remaining) {
   for (size_t i = 0; i < workers; ++i) locals_.push_back(std::make_unique<Local>());
+  if (options_.store.has_value()) store_ = std::make_unique<DnsStore>(*options_.store);
 }
 
 DnsCache::~DnsCache() = default;
 
 void DnsCache::Start(const std::vector<std::unique_ptr<Worker>>& workers) {
   workers_ = &workers;
+  Restore();
   for (const DnsCacheOptions::HostPort& host : options_.preresolve) {
     const auto key = DnsKey::Of(host.host, host.port);
     if (key.has_value() && !entries_.contains(key->text())) Refresh(Add(*key));
@@ -69,7 +73,8 @@ std::vector<DnsCache::HostView> DnsCache::Hosts() const {
   for (const auto& [key, entry] : entries_) {
     const TimePoint last_used(
         Duration(entry->activity->last_used_ns.load(std::memory_order_relaxed)));
-    views.push_back({entry->host, key, entry->ttl, last_used, entry->resolving});
+    views.push_back({entry->host, key, entry->ttl, last_used, entry->resolving, entry->failures,
+                     entry->last_failure, entry->refresh_at});
   }
   std::sort(views.begin(), views.end(),
             [](const HostView& a, const HostView& b) { return a.key < b.key; });
@@ -89,7 +94,7 @@ void DnsCache::Load(const DnsKey& key, int worker) {
     it->second->activity->last_used_ns.store(Nanoseconds(Now()), std::memory_order_relaxed);
     return;
   }
-  if (entries_.size() >= options_.max_hosts) {
+  if (entries_.size() >= options_.max_hosts && !(options_.evict_when_full && MakeRoom())) {
     metrics_->host_overflow.Add();
     (*workers_)[worker]->Post([this, worker, text = std::string(key.text())] {
       Refuse(worker, text, MakeError(Reason::kDnsCacheOverflow));
@@ -97,6 +102,38 @@ void DnsCache::Load(const DnsKey& key, int worker) {
     return;
   }
   Refresh(Add(key));
+}
+
+// Lets the hosts go that were not used for longest; several at once, so that a scan of all hosts
+// serves many new names. False when all of them are being looked up.
+bool DnsCache::MakeRoom() {
+  std::vector<Entry*> oldest;
+  for (const auto& [key, entry] : entries_) {
+    if (!entry->resolving) oldest.push_back(entry.get());
+  }
+  if (oldest.empty()) return false;
+  const size_t count = std::min(oldest.size(), std::max<size_t>(1, options_.max_hosts / 64));
+  const auto last_used = [](const Entry* entry) {
+    return entry->activity->last_used_ns.load(std::memory_order_relaxed);
+  };
+  std::partial_sort(oldest.begin(), oldest.begin() + static_cast<std::ptrdiff_t>(count),
+                    oldest.end(),
+                    [&](const Entry* a, const Entry* b) { return last_used(a) < last_used(b); });
+  for (size_t i = 0; i < count; ++i) {
+    metrics_->host_evicted.Add();
+    Remove(*oldest[i]);
+  }
+  return true;
+}
+
+size_t DnsCache::Flush(std::string_view host) {
+  std::vector<Entry*> flushed;
+  for (const auto& [key, entry] : entries_) {
+    if (entry->resolving) continue;
+    if (host.empty() || key == host || entry->key.host() == host) flushed.push_back(entry.get());
+  }
+  for (Entry* entry : flushed) Remove(*entry);
+  return flushed.size();
 }
 
 DnsCache::Entry& DnsCache::Add(const DnsKey& key) {
@@ -146,6 +183,12 @@ void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
   entry.resolving = false;
   Filter(answer);
   Count(answer);
+  if (answer.has_addresses()) {
+    entry.failures = 0;
+  } else {
+    ++entry.failures;
+    entry.last_failure = answer.details;
+  }
   const bool is_known = entry.host != nullptr && entry.host->is_resolved();
   if (options_.disable_refresh_on_failure && answer.outcome != DnsAnswer::Outcome::kCompleted &&
       !is_known) {
@@ -157,6 +200,7 @@ void DnsCache::Finish(Entry& entry, DnsAnswer answer) {
     return Remove(entry);
   }
   if (Apply(entry, answer)) Publish(entry, answer);
+  if (answer.has_addresses()) Store(entry, answer);
   entry.refresh_at = Now() + UntilRefresh(entry, answer);
   Arm(entry);
 }
@@ -194,6 +238,49 @@ void DnsCache::Publish(Entry& entry, const DnsAnswer& answer) {
   PostToAll([this, host = ResolvedHostPtr(host)](int worker) { Accept(worker, host); });
 }
 
+// What an earlier process knew counts until it is looked up again, at the end of its TTL.
+void DnsCache::Restore() {
+  if (store_ == nullptr) return;
+  const int64_t now =
+      std::chrono::duration_cast<std::chrono::seconds>(WallNow().time_since_epoch()).count();
+  for (const auto& [text, host] : store_->hosts()) {
+    const auto key = DnsKey::Parse(text, 0);
+    if (!key.has_value() || entries_.contains(key->text())) continue;
+    if (entries_.size() >= options_.max_hosts) break;
+    DnsAnswer answer{DnsAnswer::Outcome::kCompleted, std::string(kResolvedDetails), host.addresses};
+    Filter(answer);
+    if (!answer.has_addresses()) continue;
+    Entry& entry = Add(*key);
+    if (Apply(entry, answer)) Publish(entry, answer);
+    const std::chrono::seconds age(std::max<int64_t>(now - host.resolved_at, 0));
+    entry.refresh_at = Now() + std::max<Duration>(entry.ttl - age, Duration::zero());
+    Arm(entry);
+  }
+  main_.Post([this] { main_.scope().Spawn(FlushStore(*this)); });
+}
+
+void DnsCache::Store(const Entry& entry, const DnsAnswer& answer) {
+  if (store_ == nullptr) return;
+  DnsStore::Host host;
+  for (const AddressWithTtl& a : answer.addresses)
+    host.addresses.push_back({a.address.WithPort(entry.key.port()), a.ttl});
+  host.resolved_at =
+      std::chrono::duration_cast<std::chrono::seconds>(WallNow().time_since_epoch()).count();
+  store_->Put(std::string(entry.key.text()), std::move(host));
+  if (store_->options().flush_interval > Duration::zero()) return;
+  if (const absl::Status status = store_->Flush(); !status.ok())
+    SLUICE_LOG(kWarning, kForwardProxy, Std(status.message()));
+}
+
+Task<> DnsCache::FlushStore(DnsCache& cache) {
+  // What is written at once needs no timer; the destructor writes what is left.
+  const Duration interval = cache.store_->options().flush_interval;
+  while (interval > Duration::zero() && co_await Sleep(interval)) {
+    if (const absl::Status status = cache.store_->Flush(); !status.ok())
+      SLUICE_LOG(kWarning, kForwardProxy, Std(status.message()));
+  }
+}
+
 Duration DnsCache::UntilRefresh(Entry& entry, const DnsAnswer& answer) {
   if (answer.outcome != DnsAnswer::Outcome::kCompleted) {
     if (options_.failure_refresh.base <= Duration::zero()) return options_.refresh_rate;
@@ -229,6 +316,7 @@ void DnsCache::Remove(Entry& entry) {
   const auto it = entries_.find(entry.key.text());
   const std::unique_ptr<Entry> removed = std::move(it->second);
   entries_.erase(it);
+  if (store_ != nullptr) store_->Remove(std::string(removed->key.text()));
   if (removed->host == nullptr) return;  // No worker has seen it.
   for (const auto& weak : observers_) {
     if (const auto observer = weak.lock()) observer->OnHostRemoved(removed->host);

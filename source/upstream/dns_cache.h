@@ -19,6 +19,7 @@
 #include "source/upstream/address_filter.h"
 #include "source/upstream/dns_backoff.h"
 #include "source/upstream/dns_host.h"
+#include "source/upstream/dns_store.h"
 #include "source/upstream/pending_breaker.h"
 
 namespace sluice {
@@ -43,6 +44,12 @@ struct DnsCacheOptions {
     uint16_t port = 0;
   };
   std::vector<HostPort> preresolve;
+  std::optional<DnsStore::Options> store;  // where addresses outlive the process
+
+  // What Envoy has no field for (sluice.dns.v1.DnsCaches).
+  enum class AddressPolicy : uint8_t { kInOrder, kRoundRobin };
+  bool evict_when_full = false;  // the hosts that were not used for longest make room
+  AddressPolicy address_policy = AddressPolicy::kInOrder;
 };
 
 /// Told of every change. A cluster registers one to make endpoints and to drop connection pools.
@@ -105,9 +112,16 @@ class DnsCache {
     std::chrono::seconds ttl{};  // of the last answer with addresses
     TimePoint last_used;
     bool resolving = false;
+    uint32_t failures = 0;     // look-ups in a row that brought no address
+    std::string last_failure;  // of the latest look-up that brought none; empty: none did
+    TimePoint refresh_at;      // when it is looked up again
   };
   /// All hosts, ordered by key.
   std::vector<HostView> Hosts() const;
+
+  /// Forgets a host ("name:port" or, for all its ports, "name"), or with an empty text all of them,
+  /// so that the next request looks it up. Not those that are being looked up now. How many.
+  size_t Flush(std::string_view host);
 
  private:
   struct Entry;   // main thread: a host
@@ -124,6 +138,10 @@ class DnsCache {
 
   // Main side.
   void Load(const DnsKey& key, int worker);
+  bool MakeRoom();
+  void Restore();
+  void Store(const Entry& entry, const DnsAnswer& answer);
+  static Task<> FlushStore(DnsCache& cache);
   Entry& Add(const DnsKey& key);
   void Refresh(Entry& entry);
   Task<> Look(Entry& entry);
@@ -152,6 +170,7 @@ class DnsCache {
   absl::flat_hash_map<std::string, std::unique_ptr<Entry>, StringHash, StringEq> entries_;
   std::vector<uint32_t> free_slots_;
   std::vector<std::weak_ptr<DnsCacheObserver>> observers_;
+  std::unique_ptr<DnsStore> store_;  // null: none
 };
 
 }  // namespace sluice

@@ -24,7 +24,7 @@ struct alignas(64) DnsCache::Local {
 };
 
 struct DnsCache::Metrics {
-  explicit Metrics(const stats::Scope& scope)
+  Metrics(const stats::Scope& scope, bool evicts)
       : cache_load(scope.counter("cache_load")),
         query_attempt(scope.counter("dns_query_attempt")),
         query_failure(scope.counter("dns_query_failure")),
@@ -36,12 +36,14 @@ struct DnsCache::Metrics {
         host_removed(scope.counter("host_removed")),
         pending_overflow(scope.counter("dns_rq_pending_overflow")),
         address_filter_out(scope.counter("dns_address_filter_out")),
+        host_evicted(evicts ? scope.counter("host_evicted") : Counter()),
         num_hosts(scope.gauge("num_hosts")),
         pending_open(scope.gauge("circuit_breakers.rq_pending_open")),
         pending_remaining(scope.gauge("circuit_breakers.rq_pending_remaining")) {}
 
   Counter cache_load, query_attempt, query_failure, query_success, query_timeout, host_added,
-      host_address_changed, host_overflow, host_removed, pending_overflow, address_filter_out;
+      host_address_changed, host_overflow, host_removed, pending_overflow, address_filter_out,
+      host_evicted;
   Gauge num_hosts, pending_open, pending_remaining;
 };
 
@@ -59,6 +61,8 @@ struct DnsCache::Entry final : Timer {
   Backoff backoff;
   TimePoint refresh_at;
   bool resolving = false;
+  uint32_t failures = 0;
+  std::string last_failure;
 };
 
 }  // namespace sluice

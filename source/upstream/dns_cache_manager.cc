@@ -56,13 +56,38 @@ absl::StatusOr<Resolver*> DnsCacheManager::GetResolver(const TypedExtensionConfi
   return resolver.get();
 }
 
-absl::StatusOr<DnsCache*> DnsCacheManager::GetCache(const DnsCacheConfig& config) {
+void DnsCacheManager::Extend(const sluice::dns::v1::DnsCaches& config, std::string_view path,
+                             config::Diagnostics& diagnostics) {
+  for (int i = 0; i < config.caches_size(); ++i) {
+    const std::string where = Cat(path, ".caches[", i, "].name");
+    const std::string& name = config.caches(i).name();
+    if (!extensions_.emplace(name, Extension{config.caches(i), where}).second)
+      diagnostics.Error(where, Cat("the cache '", name, "' has settings here already"));
+  }
+}
+
+void DnsCacheManager::CheckExtensions(config::Diagnostics& diagnostics) const {
+  for (const auto& [name, extension] : extensions_) {
+    if (!caches_.contains(name))
+      diagnostics.Error(extension.path, Cat("no filter or cluster has a DNS cache '", name, "'"));
+  }
+}
+
+absl::StatusOr<DnsCache*> DnsCacheManager::GetCache(const DnsCacheConfig& config,
+                                                    std::string_view path) {
   if (const auto it = caches_.find(config.name()); it != caches_.end()) {
     if (MessageDifferencer::Equals(it->second.config, config)) return it->second.cache.get();
-    return Invalid("config specified DNS cache '", config.name(), "' with different settings");
+    return Invalid("config specified DNS cache '", config.name(), "' with different settings",
+                   it->second.path.empty() ? "" : " than at ", it->second.path);
   }
   absl::StatusOr<DnsCacheOptions> options = DnsCacheOptionsOf(config);
   if (!options.ok()) return options.status();
+  if (const auto more = extensions_.find(config.name()); more != extensions_.end()) {
+    using Extra = sluice::dns::v1::DnsCaches::Cache;
+    options->evict_when_full = more->second.config.when_full() == Extra::EVICT_LEAST_RECENTLY_USED;
+    if (more->second.config.address_policy() == Extra::ROUND_ROBIN)
+      options->address_policy = DnsCacheOptions::AddressPolicy::kRoundRobin;
+  }
   const absl::StatusOr<Resolver*> resolver = GetResolver(
       config.has_typed_dns_resolver_config() ? &config.typed_dns_resolver_config() : nullptr);
   if (!resolver.ok()) return resolver.status();
@@ -70,7 +95,8 @@ absl::StatusOr<DnsCache*> DnsCacheManager::GetCache(const DnsCacheConfig& config
       std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_, stats_);
   if (workers_ != nullptr) cache->Start(*workers_);
   by_name_[config.name()] = cache.get();
-  return caches_.emplace(config.name(), Cache{config, std::move(cache)}).first->second.cache.get();
+  return caches_.emplace(config.name(), Cache{config, std::string(path), std::move(cache)})
+      .first->second.cache.get();
 }
 
 void DnsCacheManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) {

@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "api/envoy/config/core/v3/extension.pb.h"
 #include "api/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.pb.h"
+#include "api/sluice/dns/v1/dns_caches.pb.h"
+#include "source/config/diagnostics.h"
 #include "source/net/cares_resolver.h"
 #include "source/upstream/dns_cache.h"
 
@@ -35,10 +37,19 @@ class DnsCacheManager {
   absl::StatusOr<Resolver*> GetResolver(
       const envoy::config::core::v3::TypedExtensionConfig* config);
 
-  /// The cache of that name, made on first use; it lives as long as the manager. InvalidArgument
-  /// when the name is known with different settings, or for bad values, in Envoy's words.
+  /// More settings for caches that come later, by name; `path` is where they stand. Problems go to
+  /// `diagnostics`.
+  void Extend(const sluice::dns::v1::DnsCaches& config, std::string_view path,
+              config::Diagnostics& diagnostics);
+  /// Once all caches were asked for: reports settings for names that no cache has.
+  void CheckExtensions(config::Diagnostics& diagnostics) const;
+
+  /// The cache of that name, made on first use; it lives as long as the manager. `path` is where
+  /// `config` stands, for errors. InvalidArgument when the name is known with different settings,
+  /// or for bad values, in Envoy's words.
   absl::StatusOr<DnsCache*> GetCache(
-      const envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig& config);
+      const envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig& config,
+      std::string_view path = {});
 
   /// Starts all caches, and those that come later as they come. Before the workers run; `workers`
   /// must outlive the manager.
@@ -50,7 +61,12 @@ class DnsCacheManager {
  private:
   struct Cache {
     envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig config;
+    std::string path;  // where it was first defined
     std::unique_ptr<DnsCache> cache;
+  };
+  struct Extension {
+    sluice::dns::v1::DnsCaches::Cache config;
+    std::string path;
   };
 
   Worker& main_;
@@ -61,6 +77,7 @@ class DnsCacheManager {
   envoy::config::core::v3::TypedExtensionConfig default_resolver_;
   std::map<std::string, std::unique_ptr<Resolver>> resolvers_;  // by serialised configuration
   std::map<std::string, Cache> caches_;
+  std::map<std::string, Extension> extensions_;
   std::map<std::string, DnsCache*> by_name_;
 };
 

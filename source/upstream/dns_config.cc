@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/envoy/extensions/key_value/file_based/v3/config.pb.h"
 #include "api/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.pb.h"
 
 namespace sluice {
@@ -22,6 +23,24 @@ absl::StatusOr<Address> ResolverAddressOf(const envoy::config::core::v3::Address
       Address::Ip(socket.address(), static_cast<uint16_t>(socket.port_value()));
   if (!address.ok()) return Invalid("malformed IP address: ", socket.address());
   return *address;
+}
+
+absl::Status AddStore(const DnsCacheConfig& config, DnsCacheOptions& options) {
+  using envoy::extensions::key_value::file_based::v3::FileBasedKeyValueStoreConfig;
+  if (!config.has_key_value_config()) return absl::OkStatus();
+  const auto& chosen = config.key_value_config().config();
+  FileBasedKeyValueStoreConfig file;
+  if (!chosen.typed_config().Is<FileBasedKeyValueStoreConfig>() ||
+      !chosen.typed_config().UnpackTo(&file)) {
+    return Invalid("key_value_config: '", chosen.name(), "' with type URL '",
+                   chosen.typed_config().type_url(),
+                   "' is not supported: use envoy.key_value.file_based");
+  }
+  DnsStore::Options& store = options.store.emplace();
+  store.filename = file.filename();
+  if (file.has_flush_interval()) store.flush_interval = DurationOf(file.flush_interval());
+  if (file.has_max_entries()) store.max_entries = file.max_entries().value();
+  return absl::OkStatus();
 }
 
 absl::Status AddPreresolve(const DnsCacheConfig& config, DnsCacheOptions& options) {
@@ -135,6 +154,7 @@ absl::StatusOr<DnsCacheOptions> DnsCacheOptionsOf(const DnsCacheConfig& config) 
   const absl::StatusOr<AddressMatcher> filter = AddressMatcherOf(config.resolved_address_filter());
   if (!filter.ok()) return filter.status();
   options.address_filter = *filter;
+  if (const absl::Status status = AddStore(config, options); !status.ok()) return status;
   if (const absl::Status status = AddPreresolve(config, options); !status.ok()) return status;
   return options;
 }

@@ -217,6 +217,10 @@ void DnsCluster::Start(const std::vector<std::unique_ptr<Worker>>& workers) {
   for (Tracked& tracked : names_) tracked.tracker->Start();
 }
 
+void DnsCluster::Stop() {
+  for (Tracked& tracked : names_) tracked.tracker = nullptr;
+}
+
 void DnsCluster::OnAnswer(size_t index, const DnsAnswer& answer) {
   Tracked& tracked = names_[index];
   stats().update_attempt.Add();

@@ -72,6 +72,7 @@ class DnsCluster final : public EndpointCluster {
              Resolver& resolver, Worker& main);
 
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override;
+  void Stop() override;
   bool ready() const override { return unanswered_ == 0 && EndpointCluster::ready(); }
 
  private:

@@ -61,6 +61,21 @@ def dfp_filter(cache, **fields):
     return typed(DFP, DFP_PACKAGE + "FilterConfig", dns_cache_config=cache, **fields)
 
 
+def sub_cluster_proxy(name_server, log=None, sub_clusters=None, filter_fields=None, **cluster_fields):
+    """An egress proxy in sub-cluster mode."""
+    cluster = {
+        "name": "dfp", "connect_timeout": "2s", "lb_policy": "CLUSTER_PROVIDED", "dns_lookup_family": "V4_ONLY",
+        "typed_dns_resolver_config": resolver(name_server),
+        "cluster_type": typed("envoy.clusters.dynamic_forward_proxy",
+                              "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+                              sub_clusters_config=sub_clusters or {}),
+        **cluster_fields,
+    }
+    manager = http([connect(), forward()], log=log, upgrade_configs=[{"upgrade_type": "CONNECT"}],
+                   filters=[typed(DFP, DFP_PACKAGE + "FilterConfig", sub_cluster_config=filter_fields or {})])
+    return bootstrap(listener(manager), [cluster])
+
+
 def dfp_per_route(**fields):
     """The value of a route's typed_per_filter_config."""
     return {DFP: {"@type": TYPES + DFP_PACKAGE + "PerRouteConfig", **fields}}

@@ -4,10 +4,12 @@
 #include <algorithm>
 
 #include "api/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
+#include "extensions/clusters/dynamic_forward_proxy/sub_clusters.h"
 #include "source/base/log.h"
 #include "source/base/reason.h"
 #include "source/upstream/conn_pool.h"
 #include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/saved_address.h"
 
 namespace sluice {
 DynamicCluster::DynamicCluster(ClusterSettings settings,
@@ -19,26 +21,60 @@ DynamicCluster::DynamicCluster(ClusterSettings settings,
       egress_(egress),
       locals_(workers) {}
 
+namespace {
+
+// What a filter says instead of the request's authority (envoy.upstream.dynamic_host); as Envoy
+// does, whether or not the forward proxy's filter is on the route.
+struct Destination {
+  std::string own;         // what a filter says; empty: nothing
+  std::string_view given;  // what the client says
+  uint16_t default_port;
+
+  std::string_view authority() const { return own.empty() ? given : own; }
+};
+
+Destination DestinationOf(const Exchange& exchange, uint16_t default_port) {
+  Destination destination{"", "", default_port};
+  if (const RequestHead* head = exchange.request_head()) {
+    destination.given = head->authority;
+  } else {
+    // Below HTTP only TLS says where it wants to go (listener filter tls_inspector).
+    destination.given = exchange.connection().requested_server_name;
+    destination.default_port = 443;
+  }
+  const FilterStateObject* host = exchange.filter_state("envoy.upstream.dynamic_host");
+  if (host == nullptr) return destination;
+  destination.own = host->ToString();
+  if (destination.own.find(':') != std::string::npos && !destination.own.starts_with('[') &&
+      Address::Ip(destination.own, 0).ok())
+    destination.own = Cat("[", destination.own, "]");
+  const FilterStateObject* port = exchange.filter_state("envoy.upstream.dynamic_port");
+  const auto number = port == nullptr ? std::nullopt : ParseDecimal<uint16_t>(port->ToString());
+  if (number.value_or(0) != 0) destination.default_port = *number;
+  return destination;
+}
+
+}  // namespace
+
 Task<absl::StatusOr<EndpointPtr>> DynamicCluster::Pick(const SendOptions&,
                                                        Exchange& exchange) const {
-  const int worker = exchange.worker().index();
-  const std::string_view authority =
-      exchange.request_head() == nullptr ? "" : exchange.request_head()->authority;
-  const uint16_t default_port = settings().is_tls ? 443 : 80;
+  const Destination destination = DestinationOf(exchange, settings().is_tls ? 443 : 80);
   const EgressGuard* guard = GuardOf(exchange);
-  const auto found = cache_.Find(worker, authority, default_port);
+  const auto found =
+      cache_.Find(exchange.worker().index(), destination.authority(), destination.default_port);
   if (!found.ok()) co_return found.status();
-  if (*found != nullptr) co_return Choose(worker, **found, guard);
+  if (*found != nullptr) co_return Choose(**found, guard, exchange);
   // What may not be dialled under any address is not looked up either.
   if (guard != nullptr && guard->enforces()) {
-    const auto key = DnsKey::Parse(authority, default_port);
+    const auto key = DnsKey::Parse(destination.authority(), destination.default_port);
     const EgressRule rule =
         key.has_value() ? guard->CheckHost(key->host(), key->port()) : EgressRule();
     if (rule.denies()) co_return Denied(rule);
   }
-  auto resolved = co_await cache_.Resolve(exchange.worker(), std::string(authority), default_port);
+  auto resolved = co_await cache_.Resolve(exchange.worker(), std::string(destination.authority()),
+                                          destination.default_port);
   if (!resolved.ok()) co_return resolved.status();
-  co_return Choose(worker, *resolved, guard);
+  co_return Choose(*resolved, guard, exchange);
 }
 
 const EgressGuard* DynamicCluster::GuardOf(const Exchange& exchange) const {
@@ -51,18 +87,38 @@ absl::Status DynamicCluster::Denied(const EgressRule& rule) const {
   return MakeError(Reason::kEgressDenied, rule.ToString());
 }
 
-absl::StatusOr<EndpointPtr> DynamicCluster::Choose(int worker, const HostRef& host,
-                                                   const EgressGuard* guard) const {
-  const Checked& checked = Check(worker, host, guard);
-  if (guard == nullptr) return checked.endpoint;
+absl::StatusOr<EndpointPtr> DynamicCluster::Choose(const HostRef& host, const EgressGuard* guard,
+                                                   Exchange& exchange) const {
+  Checked& checked = Check(exchange.worker().index(), host, guard);
   if (checked.outcome == EgressGuard::Decision::kDenied) return Denied(checked.rule);
-  const EgressStats& stats = egress_->stats();
-  (checked.outcome == EgressGuard::Decision::kReported ? stats.reported : stats.allowed).Add();
-  return checked.endpoint;
+  if (guard != nullptr) {
+    const EgressStats& stats = egress_->stats();
+    (checked.outcome == EgressGuard::Decision::kReported ? stats.reported : stats.allowed).Add();
+  }
+  const size_t index = IndexFor(checked, exchange);
+  EndpointPtr& endpoint = checked.endpoints[index];
+  if (endpoint == nullptr) endpoint = SharedEndpoint(*host, guard, checked.addresses, index);
+  return endpoint;
 }
 
-const DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& host,
-                                                     const EgressGuard* guard) const {
+// Which endpoint of a host this attempt gets.
+size_t DynamicCluster::IndexFor(Checked& checked, Exchange& exchange) const {
+  const std::vector<Address>& addresses = checked.addresses;
+  if (const SavedAddress* saved = SavedAddress::Of(exchange)) {
+    const auto place = std::find(addresses.begin(), addresses.end(), saved->address());
+    if (place != addresses.end())
+      return addresses.size() + static_cast<size_t>(place - addresses.begin());
+  }
+  if (addresses.size() == 1) return 0;
+  if (cache_.options().address_policy == DnsCacheOptions::AddressPolicy::kRoundRobin)
+    return checked.turn++ % addresses.size();
+  // A name's other addresses may do better.
+  const uint32_t attempts = exchange.upstream.attempts;
+  return attempts <= 1 ? 0 : (attempts - 1) % addresses.size();
+}
+
+DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& host,
+                                               const EgressGuard* guard) const {
   std::vector<Local>& locals = locals_[worker];
   if (host->slot >= locals.size()) locals.resize(host->slot + 1);
   Local& local = locals[host->slot];
@@ -70,12 +126,14 @@ const DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& 
     DropLocal(local, worker);
     local.host = host;
   }
-  for (const Checked& checked : local.checked) {
+  for (Checked& checked : local.checked) {
     if (checked.guard.get() == guard) return checked;
   }
   EgressGuard::Decision decision = Decide(*host, guard);
-  Checked checked{guard == nullptr ? nullptr : guard->shared_from_this(), decision.outcome,
-                  decision.rule, nullptr};
+  Checked checked;
+  if (guard != nullptr) checked.guard = guard->shared_from_this();
+  checked.outcome = decision.outcome;
+  checked.rule = decision.rule;
   if (decision.outcome == EgressGuard::Decision::kReported) {
     SLUICE_LOG(kWarning, kForwardProxy, "egress guard: would deny ", host->key, ": ",
                decision.rule.ToString());
@@ -84,8 +142,12 @@ const DynamicCluster::Checked& DynamicCluster::Check(int worker, const HostRef& 
                decision.addresses.empty() ? "" : "a part of ", host->key, ": ",
                decision.rule.ToString());
   }
-  if (decision.outcome != EgressGuard::Decision::kDenied)
-    checked.endpoint = SharedEndpoint(*host, guard, std::move(decision.addresses));
+  if (decision.outcome != EgressGuard::Decision::kDenied) {
+    checked.addresses = std::move(decision.addresses);
+    checked.endpoints.resize(2 * checked.addresses.size());
+    // Workers begin at different addresses.
+    checked.turn = static_cast<size_t>(worker);
+  }
   return local.checked.emplace_back(std::move(checked));
 }
 
@@ -99,28 +161,48 @@ EgressGuard::Decision DynamicCluster::Decide(const ResolvedHost& host, const Egr
 }
 
 EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const EgressGuard* guard,
-                                           std::vector<Address> addresses) const {
+                                           const std::vector<Address>& addresses,
+                                           size_t index) const {
   std::lock_guard lock(mutex_);
   std::vector<Shared>& list = shared_[host.key];
+  // Figures are the host's: its addresses share them, and they survive a change of address.
+  std::shared_ptr<HostStats> stats;
+  for (const Shared& shared : list) {
+    for (const EndpointPtr& endpoint : shared.endpoints)
+      if (endpoint != nullptr) stats = endpoint->shared_stats();
+  }
   auto shared = std::find_if(list.begin(), list.end(),
                              [&](const Shared& one) { return one.guard.get() == guard; });
-  if (shared != list.end() && shared->endpoint->addresses() == addresses) return shared->endpoint;
-  // Figures are the host's: they survive a change of address.
-  std::shared_ptr<HostStats> stats =
-      list.empty() ? std::make_shared<HostStats>() : list.front().endpoint->shared_stats();
-  if (shared == list.end())
-    shared =
-        list.insert(list.end(), {guard == nullptr ? nullptr : guard->shared_from_this(), nullptr});
+  if (shared == list.end()) {
+    shared = list.insert(list.end(), Shared());
+    if (guard != nullptr) shared->guard = guard->shared_from_this();
+  }
+  if (shared->addresses != addresses) {
+    shared->addresses = addresses;
+    shared->endpoints.assign(2 * addresses.size(), nullptr);
+  }
+  EndpointPtr& endpoint = shared->endpoints[index];
+  if (endpoint != nullptr) return endpoint;
   Endpoint::Settings settings;
   settings.hostname = host.key;
-  settings.addresses = std::move(addresses);
-  shared->endpoint = std::make_shared<Endpoint>(std::move(settings), std::move(stats), workers());
-  return shared->endpoint;
+  const size_t count = addresses.size();
+  if (index >= count) {
+    settings.addresses = {addresses[index - count]};
+  } else {
+    settings.addresses = addresses;
+    std::rotate(settings.addresses.begin(),
+                settings.addresses.begin() + static_cast<std::ptrdiff_t>(index),
+                settings.addresses.end());
+  }
+  if (stats == nullptr) stats = std::make_shared<HostStats>();
+  endpoint = std::make_shared<Endpoint>(std::move(settings), std::move(stats), workers());
+  return endpoint;
 }
 
 void DynamicCluster::DropLocal(Local& local, int worker) {
   for (const Checked& checked : local.checked) {
-    if (checked.endpoint != nullptr) checked.endpoint->DropPool(worker);
+    for (const EndpointPtr& endpoint : checked.endpoints)
+      if (endpoint != nullptr) endpoint->DropPool(worker);
   }
   local = {};
 }
@@ -152,7 +234,7 @@ EndpointPtr DynamicCluster::ShownEndpoint(const ResolvedHost& host) const {
   }
   EgressGuard::Decision decision = Decide(host, guard.get());
   if (decision.addresses.empty()) return nullptr;
-  return SharedEndpoint(host, guard.get(), std::move(decision.addresses));
+  return SharedEndpoint(host, guard.get(), decision.addresses, 0);
 }
 
 std::vector<Cluster::HostView> DynamicCluster::Hosts() const {
@@ -171,6 +253,23 @@ namespace {
 
 using Proto = envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
 
+absl::StatusOr<std::shared_ptr<Cluster>> CreateSubClusters(const Proto& config,
+                                                           ClusterFactoryContext& context) {
+  const auto& settings = config.sub_clusters_config();
+  if (settings.lb_policy() == envoy::config::cluster::v3::Cluster::CLUSTER_PROVIDED)
+    return Invalid("unsupported lb_policy 'CLUSTER_PROVIDED' in sub_cluster_config");
+  if (!context.server.make_cluster)
+    return absl::FailedPreconditionError("there is no server that could make sub clusters");
+  for (int i = 0; i < settings.preresolve_clusters_size(); ++i) {
+    const auto& host = settings.preresolve_clusters(i);
+    if (!DnsKey::Of(host.address(), static_cast<uint16_t>(host.port_value())).has_value())
+      return Invalid("sub_clusters_config.preresolve_clusters[", i, "]: '", host.address(),
+                     "' is no host name");
+  }
+  return std::make_shared<SubClusters>(context.settings, context.config, context.scope,
+                                       context.server, settings);
+}
+
 absl::StatusOr<std::shared_ptr<Cluster>> Create(const Proto& config,
                                                 ClusterFactoryContext& context) {
   if (context.config.lb_policy() != envoy::config::cluster::v3::Cluster::CLUSTER_PROVIDED) {
@@ -184,8 +283,11 @@ absl::StatusOr<std::shared_ptr<Cluster>> Create(const Proto& config,
         "allow_insecure_cluster_options "
         "is set.");
   }
-  if (!config.has_dns_cache_config()) return Invalid("needs a dns_cache_config");
-  auto cache = context.server.dns_caches.GetCache(config.dns_cache_config());
+  if (config.has_sub_clusters_config()) return CreateSubClusters(config, context);
+  if (!config.has_dns_cache_config())
+    return Invalid("needs a dns_cache_config or a sub_clusters_config");
+  auto cache = context.server.dns_caches.GetCache(
+      config.dns_cache_config(), context.path + ".cluster_type.typed_config.dns_cache_config");
   if (!cache.ok()) return cache.status();
   auto cluster = std::make_shared<DynamicCluster>(context.settings, context.config, context.scope,
                                                   context.server.dialer, context.server.workers,

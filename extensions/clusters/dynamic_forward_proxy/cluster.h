@@ -21,8 +21,10 @@ class DynamicCluster final : public Cluster, public DnsCacheObserver {
   bool is_dynamic() const override { return true; }
   DnsCache* dns_cache() const override { return &cache_; }
 
-  /// The endpoint of the request's authority (port 80 where it names none, 443 with TLS), with
-  /// those addresses only that the egress guard allows. Errors: kDnsFailure, kDnsCacheOverflow,
+  /// The endpoint of the request's authority (port 80 where it names none, 443 with TLS), or of the
+  /// filter state envoy.upstream.dynamic_host and dynamic_port, with those addresses only that the
+  /// egress guard allows. Each address of a name can be an endpoint's first one: retries take the
+  /// next, and with ROUND_ROBIN all requests take turns. Errors: kDnsFailure, kDnsCacheOverflow,
   /// kDnsPendingOverflow, kEmptyHost, kEgressDenied, kCancelled.
   Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
                                          Exchange& exchange) const override;
@@ -39,7 +41,11 @@ class DynamicCluster final : public Cluster, public DnsCacheObserver {
     std::shared_ptr<const EgressGuard> guard;  // null: none
     EgressGuard::Decision::Outcome outcome = EgressGuard::Decision::kAllowed;
     EgressRule rule;
-    EndpointPtr endpoint;  // null when denied
+    std::vector<Address> addresses;  // empty when denied
+    /// Made when first wanted: [i] begins with the address i and goes on with the others, [n + i]
+    /// has this address only.
+    std::vector<EndpointPtr> endpoints;
+    size_t turn = 0;  // of ROUND_ROBIN
   };
   struct Local {
     HostRef host;                  // the version that was checked
@@ -49,16 +55,18 @@ class DynamicCluster final : public Cluster, public DnsCacheObserver {
   // another's.
   struct Shared {
     std::shared_ptr<const EgressGuard> guard;
-    EndpointPtr endpoint;
+    std::vector<Address> addresses;
+    std::vector<EndpointPtr> endpoints;  // as Checked::endpoints
   };
   const EgressGuard* GuardOf(const Exchange& exchange) const;
   absl::Status Denied(const EgressRule& rule) const;
-  absl::StatusOr<EndpointPtr> Choose(int worker, const HostRef& host,
-                                     const EgressGuard* guard) const;
-  const Checked& Check(int worker, const HostRef& host, const EgressGuard* guard) const;
+  absl::StatusOr<EndpointPtr> Choose(const HostRef& host, const EgressGuard* guard,
+                                     Exchange& exchange) const;
+  size_t IndexFor(Checked& checked, Exchange& exchange) const;
+  Checked& Check(int worker, const HostRef& host, const EgressGuard* guard) const;
   static EgressGuard::Decision Decide(const ResolvedHost& host, const EgressGuard* guard);
   EndpointPtr SharedEndpoint(const ResolvedHost& host, const EgressGuard* guard,
-                             std::vector<Address> addresses) const;
+                             const std::vector<Address>& addresses, size_t index) const;
   EndpointPtr ShownEndpoint(const ResolvedHost& host) const;
   static void DropLocal(Local& local, int worker);
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "api/envoy/extensions/rbac/matchers/upstream_ip_port/v3/upstream_ip_port_matcher.pb.h"
-#include "source/extension/saved_address.h"
+#include "source/upstream/saved_address.h"
 #include "source/observe/match.h"
 #include "source/observe/metadata_match.h"
 #include "source/upstream/address_filter.h"
@@ -166,8 +166,7 @@ ConditionPtr UpstreamIpPort(const UpstreamProto& config, const std::string& path
   return Checked(std::move(range), path + ".upstream_ip", build,
                  [by_ip, by_port, start = ports.start(), end = ports.end()](
                      const CidrRange& range, const RbacSubject& subject) {
-                   const auto* saved = dynamic_cast<const SavedAddress*>(
-                       subject.exchange->filter_state(kUpstreamAddressState));
+                   const SavedAddress* saved = SavedAddress::Of(*subject.exchange);
                    if (saved == nullptr) return false;
                    const int64_t port = saved->address().port();
                    return (!by_ip || range.Contains(saved->address())) &&

@@ -9,7 +9,7 @@
 #include "api/envoy/extensions/matching/input_matchers/ip/v3/ip.pb.h"
 #include "api/envoy/extensions/rbac/matchers/upstream_ip_port/v3/upstream_ip_port_matcher.pb.h"
 #include "api/envoy/type/matcher/v3/http_inputs.pb.h"
-#include "source/extension/saved_address.h"
+#include "source/upstream/saved_address.h"
 #include "source/observe/testing/exchange.h"
 
 namespace sluice {
@@ -35,7 +35,7 @@ RbacEngine::Verdict Decide(const RbacEngine& engine) {
   auto metadata = std::make_shared<google::protobuf::Struct>();
   (*metadata->mutable_fields())["user"].set_string_value("ann");
   exchange.set_metadata("auth", metadata);
-  exchange.set_filter_state(kUpstreamAddressState,
+  exchange.set_filter_state(SavedAddress::kName,
                             std::make_shared<SavedAddress>(*Address::Ip("203.0.113.9", 443)));
   exchange.set_remote_address(*Address::Ip("192.0.2.7", 5));
   RequestHead head;

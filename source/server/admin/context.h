@@ -95,6 +95,8 @@ struct AdminContext {
   /// Changes values of the admin layer, see RuntimeLoader::Modify.
   std::function<absl::Status(const std::map<std::string, std::string, std::less<>>&)>
       modify_runtime = {};
+  /// By name; not set where there are none.
+  std::function<std::vector<DnsCache*>()> dns_caches = {};
 };
 
 }  // namespace sluice::admin

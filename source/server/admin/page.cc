@@ -19,6 +19,10 @@ constexpr Page kPages[] = {
      "include_eds: also the endpoints"},
     {"/contention", "what mutexes cost: nothing to tell", ContentionPage},
     {"/cpuprofiler", "there is none in this build", NoProfilerPage, true},
+    {"/dns_cache", "hosts of the DNS caches, their addresses and failures", DnsCachePage, false,
+     "format: json"},
+    {"/dns_cache/flush", "forget hosts, so that they are looked up again", DnsCacheFlushPage, true,
+     "cache: only of this cache; host: only this one, name or name:port"},
     {"/drain_listeners", "close the listeners", DrainListenersPage, true,
      "graceful: tell connections to end, close after the drain time; inboundonly: listeners whose "
      "traffic_direction is INBOUND; skip_exit: tell connections to end, close nothing"},

@@ -72,6 +72,9 @@ AdminReply RecordLookupsPage(const AdminRequest& request, const AdminContext& co
 AdminReply ClustersPage(const AdminRequest& request, const AdminContext& context);
 // listeners.cc
 AdminReply ListenersPage(const AdminRequest& request, const AdminContext& context);
+// dns_cache.cc
+AdminReply DnsCachePage(const AdminRequest& request, const AdminContext& context);
+AdminReply DnsCacheFlushPage(const AdminRequest& request, const AdminContext& context);
 // config_dump.cc
 AdminReply ConfigDumpPage(const AdminRequest& request, const AdminContext& context);
 // server_info.cc

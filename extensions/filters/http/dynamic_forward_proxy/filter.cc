@@ -2,11 +2,12 @@
 #include "extensions/filters/http/dynamic_forward_proxy/filter.h"
 
 #include "api/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.pb.h"
-#include "source/extension/saved_address.h"
+#include "source/config/durations.h"
 #include "source/http/reply.h"
 #include "source/upstream/cluster_manager.h"
 #include "source/upstream/dns_cache_manager.h"
 #include "source/upstream/egress_guard.h"
+#include "source/upstream/saved_address.h"
 
 namespace sluice {
 namespace {
@@ -51,6 +52,8 @@ Task<Response> DynamicForwardProxyFilter::Handle(Request request, Exchange& exch
   if (cluster == nullptr || !cluster->is_dynamic()) return next(std::move(request));
   if (IsLoop(*request.head, exchange)) return RefuseLoop(exchange);
   if (rewrite != nullptr) Rewrite(*rewrite, *request.head);
+  if (init_timeout_.has_value())
+    return WaitForSubCluster(std::move(request), exchange, next, *cluster);
   if (!save_upstream_address_) return next(std::move(request));
   return ResolveFirst(std::move(request), exchange, next, *cluster);
 }
@@ -60,9 +63,27 @@ Task<Response> DynamicForwardProxyFilter::ResolveFirst(Request request, Exchange
                                                        Next next, const Cluster& cluster) const {
   auto endpoint = co_await cluster.Pick(SendOptions{}, exchange);
   if (!endpoint.ok()) co_return ErrorReply(endpoint.status(), exchange);
-  exchange.set_filter_state(kUpstreamAddressState,
+  exchange.set_filter_state(SavedAddress::kName,
                             std::make_shared<SavedAddress>((*endpoint)->address()));
   co_return co_await next(std::move(request));
+}
+
+// The answers that Envoy gives here; a route without the filter answers as for any cluster without
+// hosts.
+Task<Response> DynamicForwardProxyFilter::WaitForSubCluster(Request request, Exchange& exchange,
+                                                            Next next,
+                                                            const Cluster& cluster) const {
+  Deadline deadline(exchange.worker().wheel(), exchange.canceller(), *init_timeout_);
+  const absl::Status ready = co_await cluster.Prepare(exchange);
+  const bool late = deadline.Expired() && !exchange.canceller().cancelled();
+  if (ready.ok()) co_return co_await next(std::move(request));
+  const bool overflow = ready.message() == "sub_cluster_overflow";
+  if (!late && !overflow && ready.message() != "sub_cluster_warming_timeout")
+    co_return ErrorReply(ready, exchange);
+  const std::string_view body = overflow ? "Sub cluster overflow" : "Sub cluster warming timeout";
+  exchange.set_details(overflow ? "sub_cluster_overflow" : "sub_cluster_warming_timeout");
+  exchange.set_local_reply_body(body);
+  co_return Reply(503, std::string(body));
 }
 
 namespace {
@@ -72,11 +93,23 @@ namespace dfp = envoy::extensions::filters::http::dynamic_forward_proxy::v3;
 absl::StatusOr<FilterPtr> Create(const dfp::FilterConfig& config, FactoryContext& context) {
   if (config.has_dns_cache_config()) {
     // The cache is the cluster's; asking for it here finds settings that contradict each other.
-    const auto cache = context.server.dns_caches.GetCache(config.dns_cache_config());
+    const auto cache = context.server.dns_caches.GetCache(config.dns_cache_config(),
+                                                          context.path + ".dns_cache_config");
     if (!cache.ok()) return cache.status();
   }
-  return std::make_unique<DynamicForwardProxyFilter>(context.server.clusters, context.server.egress,
-                                                     config.save_upstream_address());
+  std::optional<Duration> init_timeout;
+  if (config.has_sub_cluster_config()) {
+    if (config.save_upstream_address()) {
+      return Invalid("save_upstream_address: a sub cluster chooses among its addresses later; use ",
+                     "dns_cache_config");
+    }
+    const auto& sub_cluster = config.sub_cluster_config();
+    init_timeout = sub_cluster.has_cluster_init_timeout()
+                       ? config::ToDuration(sub_cluster.cluster_init_timeout())
+                       : std::chrono::seconds(5);
+  }
+  return std::make_unique<DynamicForwardProxyFilter>(
+      context.server.clusters, context.server.egress, config.save_upstream_address(), init_timeout);
 }
 
 absl::StatusOr<std::shared_ptr<const HostRewrite>> CreateRoute(const dfp::PerRouteConfig& config,

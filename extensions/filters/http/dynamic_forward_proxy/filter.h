@@ -2,6 +2,8 @@
 // cluster goes to. Immutable; shared by all workers.
 #pragma once
 
+#include <optional>
+
 #include "source/extension/registry.h"
 
 namespace sluice {
@@ -15,9 +17,13 @@ struct HostRewrite {
 class DynamicForwardProxyFilter final : public Filter {
  public:
   /// `egress`: what marks requests and knows those that come back; null: nothing does.
+  /// `init_timeout`: how long to wait for a sub cluster.
   DynamicForwardProxyFilter(const ClusterManager& clusters, const Egress* egress,
-                            bool save_upstream_address)
-      : clusters_(clusters), egress_(egress), save_upstream_address_(save_upstream_address) {}
+                            bool save_upstream_address, std::optional<Duration> init_timeout)
+      : clusters_(clusters),
+        egress_(egress),
+        save_upstream_address_(save_upstream_address),
+        init_timeout_(init_timeout) {}
 
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
 
@@ -26,9 +32,13 @@ class DynamicForwardProxyFilter final : public Filter {
   Task<Response> ResolveFirst(Request request, Exchange& exchange, Next next,
                               const Cluster& cluster) const;
 
+  Task<Response> WaitForSubCluster(Request request, Exchange& exchange, Next next,
+                                   const Cluster& cluster) const;
+
   const ClusterManager& clusters_;
   const Egress* const egress_;
   const bool save_upstream_address_;
+  const std::optional<Duration> init_timeout_;  // not set: no sub clusters
 };
 
 void RegisterDynamicForwardProxyFilter(Registry& registry);

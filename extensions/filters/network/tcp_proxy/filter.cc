@@ -1,23 +1,26 @@
 // The TCP proxy: a connection is an exchange without heads. Worker threads; what is built from the
-// configuration, main thread.
+// configuration, main thread (config.cc).
 #include "extensions/filters/network/tcp_proxy/filter.h"
 
+#include "extensions/filters/network/tcp_proxy/client_watch.h"
 #include "source/base/reason.h"
-#include "source/config/durations.h"
-#include "source/extension/access_logs.h"
+#include "source/http/h1/connect_handshake.h"
 #include "source/http/h1/tunnel.h"
 #include "source/http/time_limits.h"
+#include "source/net/prefix_stream.h"
 #include "source/upstream/cluster_manager.h"
 
 namespace sluice {
 namespace {
 
-using Proto = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+// A proxy that is asked for a tunnel connects before it answers.
+constexpr Duration kLeastPatience = std::chrono::seconds(15);
 
 class TcpExchange final : public Exchange {
  public:
   explicit TcpExchange(Connection& connection)
       : Exchange(connection.worker, connection.scope, connection.canceller, connection.facts) {
+    set_remote_address(connection.facts.remote);
     time.start = Now();
     time.wall_start = WallNow();
   }
@@ -34,12 +37,60 @@ class TcpExchange final : public Exchange {
   TimeLimits limits_{*this};
 };
 
+// Ends a connection some time after its listener has begun to drain: bytes have no natural end.
+class DrainLimit final : private Timer {
+ public:
+  DrainLimit(Connection& connection, Duration limit) : connection_(connection), limit_(limit) {
+    connection.on_drain = [this] { connection_.worker.wheel().Arm(*this, limit_); };
+    if (connection.draining) connection.on_drain();
+  }
+  ~DrainLimit() override { connection_.on_drain = nullptr; }
+  bool passed() const { return passed_; }
+
+ private:
+  void OnTimer() override {
+    passed_ = true;
+    connection_.canceller.Cancel(Reason::kCancelled);
+  }
+  Connection& connection_;
+  const Duration limit_;
+  bool passed_ = false;
+};
+
 // Another address or a later moment may do better.
 bool IsConnectFailure(Reason reason) {
   return reason == Reason::kConnectRefused || reason == Reason::kConnectTimeout;
 }
 
+// FNV-1a of the client's address: the same in every process and on every worker.
+uint64_t HashOf(const Address& address) {
+  uint64_t hash = 14695981039346656037ull;
+  for (const char c : address.IpString())
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return hash;
+}
+
 }  // namespace
+
+// Logs now and then while it lives.
+class TcpProxy::PeriodicLog final : private Timer {
+ public:
+  PeriodicLog(const TcpProxy& proxy, Exchange& exchange) : proxy_(proxy), exchange_(exchange) {
+    Rearm();
+  }
+
+ private:
+  void Rearm() {
+    if (proxy_.settings_.log_interval > Duration::zero())
+      exchange_.worker().wheel().Arm(*this, proxy_.settings_.log_interval);
+  }
+  void OnTimer() override {
+    proxy_.Log(exchange_, "TcpPeriodic");
+    Rearm();
+  }
+  const TcpProxy& proxy_;
+  Exchange& exchange_;
+};
 
 TcpProxyStats::TcpProxyStats(const stats::Scope& scope)
     : downstream_cx_total(scope.counter("downstream_cx_total")),
@@ -63,13 +114,19 @@ TcpProxy::TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const Cluster
 Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   stats_.downstream_cx_total.Add();
   TcpExchange exchange(connection);
-  exchange.LimitDuration(settings_.max_connection_duration);
+  exchange.LimitDuration(MaxDuration(connection.worker.rng()));
+  const PeriodicLog periodic(*this, exchange);
+  const DrainLimit drain(connection, settings_.drain_time);
+  if (settings_.log_start) Log(exchange, "TcpConnectionStart");
+  ClientWatch watch(connection);
   absl::StatusOr<StreamPtr> upstream = co_await Connect(exchange);
+  co_await watch.End();
   if (upstream.ok()) {
     exchange.LimitIdle(settings_.idle_timeout);
     exchange.tunnel_established = true;
-    ReadBuffer nothing;
-    co_await RunTunnel(*connection.stream, nothing, **upstream, exchange,
+    if (settings_.log_connected) Log(exchange, "TcpUpstreamConnected");
+    stats_.downstream_cx_rx_bytes_total.Add(watch.early().view().size());
+    co_await RunTunnel(*connection.stream, watch.early(), **upstream, exchange,
                        stats_.downstream_cx_rx_bytes_total, stats_.downstream_cx_tx_bytes_total);
     *upstream = nullptr;  // Counted as closed before the log line is written.
   } else if (connection.canceller.cancelled()) {
@@ -77,11 +134,23 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   }
   exchange.Settle();
   connection.stream->Close();
+  if (drain.passed()) exchange.set_details("downstream_local_disconnect(drained)");
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) stats_.idle_timeout.Add();
   if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
     stats_.max_downstream_connection_duration.Add();
-  for (const AccessLoggerPtr& logger : access_logs_)
-    logger->Log(LogContext{exchange, "TcpConnectionEnd"});
+  Log(exchange, "TcpConnectionEnd");
+}
+
+void TcpProxy::Log(const Exchange& exchange, std::string_view type) const {
+  for (const AccessLoggerPtr& logger : access_logs_) logger->Log(LogContext{exchange, type});
+}
+
+Duration TcpProxy::MaxDuration(Rng& rng) const {
+  const Duration limit = settings_.max_connection_duration;
+  if (limit <= Duration::zero() || settings_.duration_jitter <= 0) return limit;
+  const auto most =
+      static_cast<uint64_t>(static_cast<double>(limit.count()) * settings_.duration_jitter);
+  return limit + Duration(static_cast<int64_t>(rng.Below(most + 1)));
 }
 
 const TcpProxyTarget& TcpProxy::PickTarget(Rng& rng) const {
@@ -103,12 +172,17 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
     exchange.set_details("cluster_not_found");
     co_return MakeError(Reason::kNoHealthyUpstream);
   }
+  Backoff back_off;
   while (true) {
     ++exchange.upstream.attempts;
-    auto stream = co_await cluster->Connect(exchange, SendOptions{});
+    auto stream = co_await Attempt(*cluster, exchange);
     if (stream.ok()) co_return stream;
     const bool failed_to_connect = IsConnectFailure(ReasonOf(stream.status()));
-    if (failed_to_connect && exchange.upstream.attempts < settings_.max_connect_attempts) continue;
+    if (failed_to_connect && exchange.upstream.attempts < settings_.max_connect_attempts) {
+      if (settings_.back_off.base <= Duration::zero()) continue;
+      if (co_await Sleep(back_off.Next(settings_.back_off, exchange.worker().rng()))) continue;
+      co_return MakeError(Reason::kCancelled);
+    }
     if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream;
     exchange.Note(stream.status());
     if (failed_to_connect) {
@@ -119,57 +193,42 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
   }
 }
 
-namespace {
-
-void AddTarget(std::string_view name, uint32_t weight, std::string_view field,
-               TcpProxySettings& settings, FactoryContext& context) {
-  const ClusterMap& clusters = context.server.clusters.clusters();
-  const auto found = clusters.find(name);
-  if (found == clusters.end())
-    return context.Error(field, Cat("tcp_proxy: unknown cluster '", name, "'"));
-  const Cluster& cluster = *found->second;
-  if (cluster.is_dynamic()) {
-    return context.Error(
-        field,
-        Cat("cluster '", name, "' takes its hosts from HTTP requests: tcp_proxy cannot use it"));
-  }
-  settings.targets.push_back(
-      {std::string(name), weight,
-       cluster.stats().scope.counter("upstream_cx_connect_attempts_exceeded")});
+Task<absl::StatusOr<StreamPtr>> TcpProxy::Attempt(const Cluster& cluster,
+                                                  Exchange& exchange) const {
+  SendOptions options;
+  if (settings_.hash_source_ip) options.hash = HashOf(exchange.remote_address());
+  auto stream = co_await cluster.Connect(exchange, options);
+  if (!stream.ok() || !settings_.tunneling.has_value()) co_return stream;
+  Deadline deadline(exchange.worker().wheel(), exchange.canceller(),
+                    std::max(kLeastPatience, cluster.settings().connect_timeout));
+  auto tunnel = co_await AskProxy(cluster, *std::move(stream), exchange);
+  if (deadline.Expired() && !tunnel.ok()) co_return MakeError(Reason::kConnectTimeout);
+  co_return tunnel;
 }
 
-absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& outer) {
-  FactoryContext context{
-      outer.server, outer.path,
-      outer.server.stats.Root().Sub("tcp").Sub(config.stat_prefix(), stats::tag::kTcpPrefix)};
-  TcpProxySettings settings;
-  if (config.has_weighted_clusters()) {
-    for (int i = 0; i < config.weighted_clusters().clusters_size(); ++i) {
-      const auto& cluster = config.weighted_clusters().clusters(i);
-      AddTarget(cluster.name(), cluster.weight(), Cat("weighted_clusters.clusters[", i, "].name"),
-                settings, context);
-    }
-  } else {
-    AddTarget(config.cluster(), 1, "cluster", settings, context);
+// The same stream, once the proxy at its end has connected it further.
+Task<absl::StatusOr<StreamPtr>> TcpProxy::AskProxy(const Cluster&, StreamPtr stream,
+                                                   Exchange& exchange) const {
+  std::string hostname;
+  settings_.tunneling->hostname.Format(LogContext{exchange, "TcpConnectionStart"}, &hostname);
+  if (hostname.empty() || hostname.find_first_of(" \t\r\n") != std::string::npos)
+    co_return MakeError(Reason::kInternal, "tunneling_config.hostname gave no host");
+  RequestHead head;
+  settings_.tunneling->headers.Apply(head.headers, exchange);
+  std::string request = Cat("CONNECT ", hostname, " HTTP/1.1\r\nhost: ", hostname, "\r\n");
+  for (const Header& header : head.headers)
+    AppendTo(&request, header.name, ": ", header.value, "\r\n");
+  request += "\r\n";
+  auto answer = co_await AskForTunnel(*stream, std::move(request));
+  if (!answer.ok()) {
+    // A proxy that breaks off has not connected us.
+    if (ReasonOf(answer.status()) == Reason::kCancelled) co_return answer.status();
+    co_return MakeError(Reason::kConnectRefused, "the proxy gave no answer");
   }
-  if (config.has_idle_timeout()) settings.idle_timeout = config::ToDuration(config.idle_timeout());
-  if (config.has_max_downstream_connection_duration()) {
-    settings.max_connection_duration =
-        config::ToDuration(config.max_downstream_connection_duration());
-  }
-  if (config.has_max_connect_attempts())
-    settings.max_connect_attempts = config.max_connect_attempts().value();
-  auto logs = BuildAccessLogs(config.access_log(), context, "access_log");
-  if (settings.targets.empty()) return NetworkFilterPtr();  // Its problems are reported.
-  return std::make_unique<TcpProxy>(std::move(settings), TcpProxyStats(context.scope),
-                                    context.server.clusters, std::move(logs));
-}
-
-}  // namespace
-
-void RegisterTcpProxy(Registry& registry) {
-  registry.AddNetworkFilter<Proto>("envoy.filters.network.tcp_proxy",
-                                   Posture::kRobustToUntrustedBoth, Create);
+  if (answer->head->status >= 300)
+    co_return MakeError(Reason::kConnectRefused, Cat("the proxy answered ", answer->head->status));
+  if (answer->early.empty()) co_return stream;
+  co_return std::make_unique<PrefixStream>(std::move(answer->early), std::move(stream));
 }
 
 }  // namespace sluice

@@ -2,13 +2,16 @@
 // bytes both ways, whatever they mean. Immutable, shared by all workers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "source/extension/network_filter.h"
 #include "source/extension/registry.h"
+#include "source/observe/formatter.h"
+#include "source/observe/header_edits.h"
 #include "source/observe/stats.h"
+#include "source/upstream/dns_backoff.h"
 
 namespace sluice {
 
@@ -34,12 +37,26 @@ struct TcpProxyTarget {
   Counter attempts_exceeded;  // cluster.<name>.upstream_cx_connect_attempts_exceeded
 };
 
+/// Through a proxy, asked by CONNECT.
+struct TcpProxyTunneling {
+  Formatter hostname;
+  HeaderEdits headers;
+};
+
 /// Zero durations: no limit.
 struct TcpProxySettings {
   std::vector<TcpProxyTarget> targets;
   Duration idle_timeout = std::chrono::hours(1);
   Duration max_connection_duration{};
+  double duration_jitter = 0;  // part of it that is added at most
   uint32_t max_connect_attempts = 1;
+  BackoffOptions back_off;  // zero base: none
+  bool hash_source_ip = false;
+  std::optional<TcpProxyTunneling> tunneling;
+  Duration drain_time{};  // how long a connection may go on once its listener drains
+  bool log_start = false;
+  bool log_connected = false;
+  Duration log_interval{};
 };
 
 class TcpProxy final : public NetworkFilter {
@@ -48,12 +65,20 @@ class TcpProxy final : public NetworkFilter {
   TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const ClusterManager& clusters,
            std::vector<AccessLoggerPtr> access_logs);
 
-  /// Connects, copies until both directions have ended, and logs the connection as one exchange.
+  /// Connects, copies until both directions have ended, and logs the connection as one exchange. A
+  /// client that breaks off while we connect ends the attempt.
   Task<> Handle(Connection& connection, NetworkNext next) const override;
 
  private:
+  class PeriodicLog;
+
   const TcpProxyTarget& PickTarget(Rng& rng) const;
+  Duration MaxDuration(Rng& rng) const;
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange) const;
+  Task<absl::StatusOr<StreamPtr>> Attempt(const Cluster& cluster, Exchange& exchange) const;
+  Task<absl::StatusOr<StreamPtr>> AskProxy(const Cluster& cluster, StreamPtr stream,
+                                           Exchange& exchange) const;
+  void Log(const Exchange& exchange, std::string_view type) const;
 
   const TcpProxySettings settings_;
   const TcpProxyStats stats_;

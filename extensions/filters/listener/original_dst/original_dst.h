@@ -1,0 +1,11 @@
+// envoy.filters.listener.original_dst: a connection that iptables has redirected here counts as one
+// to the address that its client meant. Immutable.
+#pragma once
+
+#include "source/extension/registry.h"
+
+namespace sluice {
+
+void RegisterOriginalDst(Registry& registry);
+
+}  // namespace sluice

@@ -1,0 +1,45 @@
+// envoy.filters.listener.proxy_protocol: the PROXY header at the beginning of a connection says who
+// the client is. Immutable, shared by all workers.
+#pragma once
+
+#include <string>
+
+#include "source/extension/registry.h"
+#include "source/net/proxy_protocol.h"
+#include "source/observe/stats.h"
+
+namespace sluice {
+
+/// proxy_proto.[<stat_prefix>.]*, under Envoy's names.
+struct ProxyProtocolStats {
+  explicit ProxyProtocolStats(const stats::Scope& scope);
+
+  struct Version {
+    explicit Version(const stats::Scope& scope);
+    Counter found, disallowed, error;
+  };
+  Counter not_found_allowed, not_found_disallowed;
+  Version versions[2];  // of 1 and 2
+};
+
+class ProxyProtocolFilter final : public ListenerFilter {
+ public:
+  struct Settings {
+    bool optional = false;
+    bool disallowed[2] = {};  // versions 1 and 2
+  };
+  ProxyProtocolFilter(Settings settings, const stats::Scope& scope)
+      : settings_(settings), stats_(scope) {}
+
+  Task<absl::Status> Inspect(Connection& connection) const override;
+
+ private:
+  absl::Status Judge(const ProxyHeader& header, Connection& connection) const;
+
+  const Settings settings_;
+  const ProxyProtocolStats stats_;
+};
+
+void RegisterProxyProtocol(Registry& registry);
+
+}  // namespace sluice

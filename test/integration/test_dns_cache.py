@@ -1,0 +1,232 @@
+"""What a DNS cache can do beyond Envoy: eviction, all addresses of a name, a view, a file, and hosts that filters name."""
+import os
+import unittest
+
+from test.support import config, names
+from test.support.origin import HttpOrigin, ok, on_one_port
+from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
+
+EXTRA = "sluice.dns.v1.DnsCaches"
+
+
+def more(**fields):
+    """The bootstrap extension for the cache `cache`, and the guard that lets loopback be dialled."""
+    extension = config.typed("sluice.bootstrap.dns_caches", EXTRA, caches=[{"name": "cache", **fields}])
+    return [extension, config.egress_guard(allow_ranges=config.LOOPBACK)]
+
+
+def file_store(path, **fields):
+    return {"config": config.typed("envoy.key_value.file_based",
+                                   "envoy.extensions.key_value.file_based.v3.FileBasedKeyValueStoreConfig",
+                                   filename=path, **fields)}
+
+
+def set_filter_state(**values):
+    """The filter that sets envoy.upstream.dynamic_<name> from the format strings."""
+    return config.typed(
+        "envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config",
+        on_request_headers=[{
+            "object_key": "envoy.upstream.dynamic_" + name,
+            "format_string": {"text_format_source": {"inline_string": text}, "omit_empty_values": True},
+            "skip_if_empty": True} for name, text in values.items()])
+
+
+class DnsCaches(ProxyTest):
+    def egress(self, zone, extra=None, **keywords):
+        self.server = self.names(zone)
+        content = config.forward_proxy(self.server, log=self.log_path, **keywords)
+        if extra:
+            content["bootstrap_extensions"] = more(**extra)
+        return self.start(content, concurrency=1)
+
+    def on_two_addresses(self):
+        """Origins on the same port of 127.0.0.1 and 127.0.0.2, each saying which it is."""
+        origins = on_one_port(lambda port: HttpOrigin(ok(b"1"), port=port),
+                              lambda port: HttpOrigin(ok(b"2"), address="127.0.0.2", port=port))
+        for origin in origins:
+            self.addCleanup(origin.close)
+        return origins
+
+    @unittest.skipIf(IS_ENVOY, "Envoy refuses new names when its cache is full")
+    def test_eviction(self):
+        origin = self.origin()
+        self.egress({"*.t": names.address("127.0.0.1")}, {"when_full": "EVICT_LEAST_RECENTLY_USED"},
+                    cache={"max_hosts": 2})
+        for name in ("a.t", "b.t", "c.t", "b.t", "c.t"):
+            self.assertEqual(200, self.ask("GET", "/", "%s:%d" % (name, origin.port)).status, name)
+        self.assertEqual((1, 2), (self.proxy.stat("dns_cache.cache.host_evicted"),
+                                  self.proxy.stat("dns_cache.cache.num_hosts")))
+        self.assertEqual([1, 1, 1], [self.server.count(name) for name in ("a.t", "b.t", "c.t")])
+
+    @unittest.skipIf(IS_ENVOY, "Envoy always takes the first address")
+    def test_requests_take_turns_over_all_addresses(self):
+        first, _ = self.on_two_addresses()
+        self.egress({"two.t": names.address("127.0.0.1", "127.0.0.2")}, {"address_policy": "ROUND_ROBIN"})
+        bodies = [self.ask("GET", "/", "two.t:%d" % first.port).body for _ in range(6)]
+        self.assertEqual([b"1", b"1", b"1", b"2", b"2", b"2"], sorted(bodies))
+        self.assertEqual(1, self.proxy.stat("dns_cache.cache.num_hosts"))
+        # One host with one set of figures, whatever its addresses.
+        self.assertIn("::rq_total::6\n", self.proxy.admin("/clusters").text)
+
+    @unittest.skipIf(IS_ENVOY, "Envoy retries on the same address")
+    def test_a_retry_takes_the_next_address(self):
+        first, second = self.on_two_addresses()
+        first.answer = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+        retry = {"retry_policy": {"retry_on": "5xx", "num_retries": 1}}
+        self.egress({"two.t": names.address("127.0.0.1", "127.0.0.2")},
+                    routes=[config.forward(action=retry)])
+        answer = self.ask("GET", "/", "two.t:%d" % first.port)
+        self.assertEqual((200, b"2"), (answer.status, answer.body))
+        self.assertEqual((1, 1), (len(first.requests), len(second.requests)))
+
+    def test_only_the_saved_address_is_dialled(self):
+        origin = HttpOrigin(address="127.0.0.2")
+        self.addCleanup(origin.close)
+        self.server = self.names({"two.t": names.address("127.0.0.1", "127.0.0.2")})
+        settings = config.dns_cache(self.server)
+        manager = config.http([config.forward()], log=self.log_path,
+                              filters=[config.dfp_filter(settings, save_upstream_address=True)])
+        self.start(config.bootstrap(config.listener(manager), [config.dfp_cluster(settings)]))
+        answer = self.ask("GET", "/", "two.t:%d" % origin.port)
+        # What was not judged by a filter is not dialled, although it would answer.
+        self.assertEqual(200 if IS_ENVOY else 503, answer.status)
+
+    @unittest.skipIf(IS_ENVOY, "Envoy has no such page")
+    def test_view_and_flush(self):
+        origin = self.origin()
+        self.egress({"ok.t": names.address("127.0.0.1", ttl=300), "fail.t": names.SERVFAIL})
+        host = "ok.t:%d" % origin.port
+        self.assertEqual(200, self.ask("GET", "/", host).status)
+        self.assertEqual(503, self.ask("GET", "/", "fail.t").status)
+        text = self.proxy.admin("/dns_cache").text
+        self.assertIn("cache::%s::state::resolved\n" % host, text)
+        self.assertIn("cache::%s::address::127.0.0.1:%d\n" % (host, origin.port), text)
+        self.assertIn("cache::%s::ttl::300\n" % host, text)
+        self.assertIn("cache::fail.t:80::state::failed\n", text)
+        page = self.proxy.admin("/dns_cache?format=json").json()
+        self.assertEqual("cache", page["dns_caches"][0]["name"])
+        failed, good = page["dns_caches"][0]["hosts"]
+        self.assertEqual(("fail.t:80", 1), (failed["host"], failed["failures"]))
+        self.assertEqual("cares_failure:DNS_server_returned_general_failure", failed["last_failure"])
+        self.assertEqual(["127.0.0.1:%d" % origin.port], good["addresses"])
+        self.assertEqual(405, self.proxy.admin("/dns_cache/flush").status)
+        self.assertEqual("OK: 1 host\n", self.proxy.admin("/dns_cache/flush?host=OK.t", "POST").text)
+        self.assertEqual(404, self.proxy.admin("/dns_cache/flush?cache=x", "POST").status)
+        self.assertEqual(200, self.ask("GET", "/", host).status)
+        self.assertEqual(2, self.server.count("ok.t"))
+        self.assertEqual("OK: 2 hosts\n", self.proxy.admin("/dns_cache/flush", "POST").text)
+
+    def test_addresses_outlive_the_process(self):
+        origin = self.origin()
+        path = os.path.join(self.files, "hosts")
+        cache = {"key_value_config": file_store(path, flush_interval="0s")}
+        first = self.egress({"ok.t": names.address("127.0.0.1", ttl=300)}, cache=cache)
+        host = "ok.t:%d" % origin.port
+        self.assertEqual(200, self.ask("GET", "/", host).status)
+        wait_for(lambda: os.path.exists(path) and host in open(path, encoding="utf-8").read())
+        first.stop()
+        self.proxy = None
+        self.egress({"ok.t": names.SERVFAIL}, cache=cache)
+        self.assertEqual(200, self.ask("GET", "/", host).status)
+        self.assertEqual(0, self.server.count("ok.t"), "the TTL has not passed")
+
+    def test_host_from_filter_state(self):
+        origin = self.origin()
+        settings = config.dns_cache(self.names({"ok.t": names.address("127.0.0.1")}))
+        manager = config.http([config.forward()], filters=[
+            set_filter_state(host="%REQ(X-Target)%", port=str(origin.port)),
+            config.dfp_filter(settings, allow_dynamic_host_from_filter_state=True)])
+        self.start(config.bootstrap(config.listener(manager), [config.dfp_cluster(settings)]))
+        self.assertEqual(200, self.ask("GET", "/", "nowhere.t", [("x-target", "ok.t")]).status)
+        self.assertEqual("nowhere.t", origin.requests[0].header("host"))
+        self.assertEqual(503, self.ask("GET", "/", "nowhere.t").status)
+
+    @unittest.skipIf(IS_ENVOY, "says no path")
+    def test_different_settings(self):
+        server = self.names({})
+        settings = config.dns_cache(server)
+        manager = config.http([config.forward()], filters=[config.dfp_filter({**settings, "max_hosts": 7})])
+        with self.assertRaises(AssertionError) as caught:
+            self.start(config.bootstrap(config.listener(manager), [config.dfp_cluster(settings)]))
+        self.assertIn("config specified DNS cache 'cache' with different settings than at "
+                      "static_resources.clusters[0].cluster_type.typed_config.dns_cache_config",
+                      str(caught.exception))
+
+    @unittest.skipIf(IS_ENVOY, "ours")
+    def test_settings_for_no_cache(self):
+        content = config.forward_proxy(self.names({}))
+        content["bootstrap_extensions"] = [config.typed("sluice.bootstrap.dns_caches", EXTRA,
+                                                        caches=[{"name": "other"}])]
+        with self.assertRaises(AssertionError) as caught:
+            self.start(content)
+        self.assertIn("no filter or cluster has a DNS cache 'other'", str(caught.exception))
+
+
+class SubClusters(ProxyTest):
+    """A cluster for each host and port."""
+
+    def egress(self, zone, **keywords):
+        self.server = self.names(zone)
+        return self.start(config.sub_cluster_proxy(self.server, log=self.log_path, **keywords), concurrency=1)
+
+    def test_balances_over_all_addresses(self):
+        origins = on_one_port(lambda port: HttpOrigin(ok(b"1"), port=port),
+                              lambda port: HttpOrigin(ok(b"2"), address="127.0.0.2", port=port))
+        for origin in origins:
+            self.addCleanup(origin.close)
+        self.egress({"two.t": names.address("127.0.0.1", "127.0.0.2")})
+        bodies = [self.ask("GET", "/", "two.t:%d" % origins[0].port).body for _ in range(4)]
+        self.assertEqual([b"1", b"1", b"2", b"2"], sorted(bodies))
+        name = "DFPCluster:two.t:%d" % origins[0].port
+        self.assertIn("%s::127.0.0.2:%d::hostname::two.t\n" % (name, origins[0].port),
+                      self.proxy.admin("/clusters").text)
+
+    def test_connect(self):
+        origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
+        self.egress({"ok.t": names.address("127.0.0.1")})
+        with self.client() as client:
+            self.assertEqual(200, client.ask("CONNECT", "ok.t:%d" % origin.port).status)
+            self.assertEqual(b"hi", client.read(2))
+
+    def test_unknown_name(self):
+        self.egress({})
+        answer = self.ask("GET", "/", "nx.t")
+        self.assertEqual((503, "no healthy upstream"), (answer.status, answer.text()))
+        self.assertEqual("UH", self.log()["flags"])
+
+    def test_too_many(self):
+        origin = self.origin()
+        self.egress({"*.t": names.address("127.0.0.1")}, sub_clusters={"max_sub_clusters": 1})
+        self.assertEqual(200, self.ask("GET", "/", "a.t:%d" % origin.port).status)
+        answer = self.ask("GET", "/", "b.t:%d" % origin.port)
+        self.assertEqual((503, "Sub cluster overflow"), (answer.status, answer.text()))
+        self.assertEqual("sub_cluster_overflow", self.log(count=2)["details"])
+
+    def test_name_server_is_silent(self):
+        self.egress({"silent.t": names.SILENT}, filter_fields={"cluster_init_timeout": "0.2s"})
+        answer = self.ask("GET", "/", "silent.t")
+        self.assertEqual((503, "Sub cluster warming timeout"), (answer.status, answer.text()))
+        self.assertEqual("sub_cluster_warming_timeout", self.log()["details"])
+
+    def test_unused_ones_go(self):
+        origin = self.origin()
+        self.egress({"*.t": names.address("127.0.0.1")}, sub_clusters={"sub_cluster_ttl": "0.2s"})
+        for _ in range(3):
+            host = "a.t:%d" % origin.port
+            self.assertEqual(200, self.ask("GET", "/", host).status)
+            self.assertIn("DFPCluster:" + host, self.proxy.admin("/clusters").text)
+            wait_for(lambda: "DFPCluster" not in self.proxy.admin("/clusters").text)
+            wait_for(lambda: not self.proxy.stats("DFPCluster"))
+
+    @unittest.skipIf(IS_ENVOY, "Envoy has no guard")
+    def test_the_guard_holds_here_too(self):
+        origin = self.origin()
+        self.server = self.names({"ok.t": names.address("127.0.0.1")})
+        self.start(config.sub_cluster_proxy(self.server, log=self.log_path), open_loopback=False)
+        self.assertEqual(403, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
+        self.assertEqual([], origin.requests)
+
+
+if __name__ == "__main__":
+    unittest.main()
