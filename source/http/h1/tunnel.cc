@@ -86,6 +86,7 @@ Task<absl::StatusOr<Came>> Copy(Direction& direction) {
     turn = 0;
     buffer.reset();
     co_await Yield();
+    if (co_await kIsCancelled) co_return MakeError(Reason::kCancelled);
   }
 }
 
@@ -121,6 +122,7 @@ Task<absl::StatusOr<Came>> Splice(Direction& direction, PlainSocket& from, Plain
     turn = 0;
     pipe = Pipe();
     co_await Yield();
+    if (co_await kIsCancelled) co_return MakeError(Reason::kCancelled);
   }
 }
 
