@@ -7,6 +7,7 @@
 
 #include "source/base/strings.h"
 #include "source/http/bytes.h"
+#include "source/http/header_table.h"
 
 namespace sluice {
 namespace {
@@ -265,7 +266,7 @@ HeadScan::Problem HeadScan::Field(char* line, char* end, const char* readable,
   while (first != last && IsBlank(*first)) ++first;
   while (first != last && IsBlank(last[-1])) --last;
   const std::string_view value(first, static_cast<size_t>(last - first));
-  const HeaderId id = FindHeaderId(name);
+  const HeaderId id = header_table::Find(name);
   if (Contains(Bits(HeaderId::kContentLength, HeaderId::kTransferEncoding, HeaderId::kHost), id)) {
     const std::string_view raw(line + size + 1, static_cast<size_t>(end - line) - size - 1);
     if (id == HeaderId::kTransferEncoding) return Coding(raw);

@@ -137,6 +137,55 @@ Task<absl::Status> TcpStream::WriteLater(TcpStream& self, Parts parts) {
   }
 }
 
+absl::StatusOr<std::optional<size_t>> TcpStream::TryFill(Pipe& pipe) {
+  if (fd_ < 0) return MakeError(Reason::kCancelled);
+  while (readiness_.readable()) {
+    // Little may come although much is there: a pipe counts pieces. So no count tells of the end.
+    const ssize_t count = pipe.Fill(fd_);
+    if (count >= 0) return static_cast<size_t>(count);
+    if (WouldBlock(errno)) {
+      readiness_.NoteNothingToRead();
+    } else if (errno == EINVAL || errno == ENOSYS) {
+      return absl::UnimplementedError("splice");
+    } else if (errno != EINTR) {
+      return SocketError(errno);
+    }
+  }
+  return std::optional<size_t>();
+}
+
+absl::StatusOr<size_t> TcpStream::TryDrain(Pipe& pipe) {
+  if (fd_ < 0) return MakeError(Reason::kCancelled);
+  const size_t held = pipe.held();
+  // Until it is empty or the system says that there is no room: only then it will say when there
+  // is.
+  while (pipe.held() > 0) {
+    if (pipe.Drain(fd_) >= 0) continue;
+    if (WouldBlock(errno)) {
+      readiness_.NoteNoRoom();
+      break;
+    }
+    if (errno != EINTR) return SocketError(errno);
+  }
+  return held - pipe.held();
+}
+
+Task<absl::Status> TcpStream::Drain(Pipe& pipe) {
+  const auto moved = TryDrain(pipe);
+  if (!moved.ok()) return moved.status();
+  if (pipe.held() == 0) return absl::OkStatus();
+  return DrainLater(*this, pipe);
+}
+
+Task<absl::Status> TcpStream::DrainLater(TcpStream& self, Pipe& pipe) {
+  while (pipe.held() > 0) {
+    if (!co_await self.readiness_.WaitWritable()) co_return MakeError(Reason::kCancelled);
+    const auto moved = self.TryDrain(pipe);
+    if (!moved.ok()) co_return moved.status();
+  }
+  co_return absl::OkStatus();
+}
+
 void TcpStream::ShutdownWrite() {
   if (write_ended_ || fd_ < 0) return;
   write_ended_ = true;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "source/async/scope.h"
 #include "source/base/pooled.h"
 #include "source/base/reason.h"
 #include "source/http/body.h"
@@ -37,27 +38,46 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
   }
 
   Task<absl::StatusOr<Chunk>> Read() override {
-    if (left_ == 0) co_return Chunk();
-    if (source_.NeedsPrelude()) {
-      if (absl::Status status = co_await source_.Prelude(); !status.ok()) co_return status;
-    }
-    if (!source_.buffer().empty()) co_return Gather();
-    if (!broken_.ok()) co_return source_.Failed(std::move(broken_));
-    while (true) {
-      const size_t size = Wanted();
-      BufferRef target = BufferRef::Take(size);
-      const auto count = source_.stream().TryRead({target.data(), size});
-      if (!count.ok()) co_return source_.Failed(count.status());
-      if (count->has_value()) co_return Took(std::move(target), size, **count);
-      // No buffer is held while nothing comes.
-      target.reset();
-      if (absl::Status status = co_await source_.stream().WaitReadable(); !status.ok())
-        co_return source_.Failed(std::move(status));
-    }
+    if ((source_.NeedsPrelude() && left_ != 0) || turn_ >= kTurn) return ReadLater(*this);
+    auto ready = TryRead();
+    return ready.has_value() ? Task<absl::StatusOr<Chunk>>(*std::move(ready)) : ReadLater(*this);
   }
 
  private:
   static constexpr size_t kMost = BufferRef::kLarge;
+  // After so much that was there at once the other connections of the worker have their turn.
+  static constexpr size_t kTurn = 1024 * 1024;
+
+  static Task<absl::StatusOr<Chunk>> ReadLater(PlainBody& self) {
+    if (self.source_.NeedsPrelude()) {
+      if (absl::Status status = co_await self.source_.Prelude(); !status.ok()) co_return status;
+    }
+    if (self.turn_ >= kTurn) {
+      self.turn_ = 0;
+      co_await Yield();
+      if (co_await kIsCancelled) co_return self.source_.Failed(MakeError(Reason::kCancelled));
+    }
+    while (true) {
+      if (auto ready = self.TryRead()) co_return *std::move(ready);
+      self.turn_ = 0;
+      // No buffer is held while nothing comes.
+      if (absl::Status status = co_await self.source_.stream().WaitReadable(); !status.ok())
+        co_return self.source_.Failed(std::move(status));
+    }
+  }
+
+  // What is there without waiting; nullopt when nothing is.
+  std::optional<absl::StatusOr<Chunk>> TryRead() {
+    if (left_ == 0) return Chunk();
+    if (!source_.buffer().empty()) return Gather();
+    if (!broken_.ok()) return source_.Failed(std::move(broken_));
+    const size_t size = Wanted();
+    BufferRef target = BufferRef::Take(size);
+    const auto count = source_.stream().TryRead({target.data(), size});
+    if (!count.ok()) return source_.Failed(count.status());
+    if (!count->has_value()) return std::nullopt;
+    return Took(std::move(target), size, **count);
+  }
 
   // How much to ask for: all that is to come where that is known, else little at first.
   size_t Wanted() {
@@ -70,6 +90,7 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
   absl::StatusOr<Chunk> Took(BufferRef target, size_t size, size_t count) {
     if (count == 0) return AtEndOfStream();
     source_.Received(count);
+    turn_ += count;
     // A stream that fills what it is given is bulky: fewer, larger reads serve it better.
     if (count == size) size_ = kMost;
     Took(count);
@@ -126,6 +147,7 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
   Source source_;
   std::optional<uint64_t> left_;
   size_t size_ = BufferRef::kSmall;
+  size_t turn_ = 0;
   absl::Status broken_;
 };
 

@@ -38,6 +38,29 @@ absl::StatusOr<size_t> SessionStream::TryWrite(absl::Span<const std::string_view
   return count;
 }
 
+bool SessionStream::IsPlain() const {
+  return lease_->buffer_.empty() && socket_ != nullptr && socket_->IsPlain();
+}
+
+absl::StatusOr<std::optional<size_t>> SessionStream::TryFill(Pipe& pipe) {
+  auto count = socket_->TryFill(pipe);
+  if (count.ok() && count->has_value()) lease_->meters_.received.Add(**count);
+  return count;
+}
+
+absl::StatusOr<size_t> SessionStream::TryDrain(Pipe& pipe) {
+  auto count = socket_->TryDrain(pipe);
+  if (count.ok()) lease_->meters_.sent.Add(*count);
+  return count;
+}
+
+Task<absl::Status> SessionStream::Drain(Pipe& pipe) {
+  const size_t held = pipe.held();
+  absl::Status status = co_await socket_->Drain(pipe);
+  lease_->meters_.sent.Add(held - pipe.held());
+  co_return status;
+}
+
 Task<absl::Status> SessionStream::Write(absl::Span<const std::string_view> parts) {
   absl::Status status = co_await stream().Write(parts);
   if (status.ok()) {

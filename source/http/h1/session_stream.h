@@ -4,12 +4,14 @@
 #pragma once
 
 #include "source/http/h1/client_session.h"
+#include "source/net/plain_socket.h"
 
 namespace sluice {
 
-class SessionStream final : public Stream {
+class SessionStream final : public Stream, public PlainSocket {
  public:
-  explicit SessionStream(SessionLease lease) : lease_(std::move(lease)) {}
+  explicit SessionStream(SessionLease lease)
+      : lease_(std::move(lease)), socket_(dynamic_cast<PlainSocket*>(&stream())) {}
 
   Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override;
   absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) override;
@@ -18,6 +20,10 @@ class SessionStream final : public Stream {
   Task<absl::Status> Write(absl::Span<const std::string_view> parts) override;
   void ShutdownWrite() override { stream().ShutdownWrite(); }
   void Close(bool reset) override { lease_->Close(reset); }
+  bool IsPlain() const override;
+  absl::StatusOr<std::optional<size_t>> TryFill(Pipe& pipe) override;
+  absl::StatusOr<size_t> TryDrain(Pipe& pipe) override;
+  Task<absl::Status> Drain(Pipe& pipe) override;
   Address local_address() const override { return stream().local_address(); }
   Address remote_address() const override { return stream().remote_address(); }
 
@@ -26,6 +32,7 @@ class SessionStream final : public Stream {
   std::optional<size_t> TakeBuffered(absl::Span<char> buffer);
 
   SessionLease lease_;
+  PlainSocket* const socket_;  // the stream, if it is one
 };
 
 }  // namespace sluice

@@ -1,10 +1,20 @@
-// Synchronous-first copying; while a direction is silent it holds no buffer. Worker thread only.
+// Copying that tries first and waits only then; a bulky direction between plain sockets moves
+// through a pipe of the system instead. While a direction is silent it holds neither buffer nor
+// pipe. Worker thread only.
 #include "source/http/h1/tunnel.h"
 
 #include "source/base/reason.h"
+#include "source/net/plain_socket.h"
 
 namespace sluice {
 namespace {
+
+// A direction that brought this much in large pieces moves through a pipe, until the pieces are
+// small again.
+constexpr size_t kBulk = 256 * 1024;
+constexpr size_t kLargePiece = 16 * 1024;
+// After so much without a pause the other connections of the worker have their turn.
+constexpr size_t kTurn = 1024 * 1024;
 
 struct Direction {
   Stream& from;
@@ -14,37 +24,119 @@ struct Direction {
   Exchange& exchange;
   absl::Status result;  // of reading `from`, unless write_failed
   bool write_failed = false;
+
+  void Moved(size_t count) {
+    bytes += count;
+    counter.Add(count);
+    exchange.Touch();
+  }
+  absl::Status Failed(absl::Status status) {
+    write_failed = true;
+    return status;
+  }
 };
 
-Task<absl::StatusOr<size_t>> ReadPart(Stream& from, BufferRef& buffer, size_t size) {
+PlainSocket* PlainSocketOf(Stream& stream) {
+  auto* const socket = dynamic_cast<PlainSocket*>(&stream);
+  return socket != nullptr && socket->IsPlain() ? socket : nullptr;
+}
+
+enum class Came : uint8_t { kEnd, kBulk, kLittle };
+
+// Writes what would not go at once.
+Task<absl::Status> WriteLater(Stream& to, BufferRef buffer, std::string_view rest) {
+  Chunk chunk{std::move(buffer), rest};
+  // A large buffer is too much to hold for little while the peer does not read.
+  if (rest.size() <= BufferRef::kSmall) chunk = Chunk::Copy(rest);
+  const std::string_view part[] = {chunk.data};
+  co_return co_await to.Write(part);
+}
+
+// Copies until the end, or until the direction proves bulky.
+Task<absl::StatusOr<Came>> Copy(Direction& direction) {
+  size_t bulk = 0, turn = 0;
   while (true) {
-    if (!buffer) buffer = BufferRef::Take(size);
-    auto ready = from.TryRead({buffer.data(), buffer.size()});
+    // The pool gives the buffer that was used last: nearly always the same, and warm.
+    BufferRef buffer = BufferRef::Take(BufferRef::kLarge);
+    const auto ready = direction.from.TryRead({buffer.data(), buffer.size()});
     if (!ready.ok()) co_return ready.status();
-    if (ready->has_value()) co_return **ready;
+    if (!ready->has_value()) {
+      buffer.reset();
+      turn = 0;
+      if (absl::Status status = co_await direction.from.WaitReadable(); !status.ok())
+        co_return status;
+      continue;
+    }
+    const size_t count = **ready;
+    if (count == 0) co_return Came::kEnd;
+    const std::string_view part[] = {{buffer.data(), count}};
+    const auto sent = direction.to.TryWrite(part);
+    if (!sent.ok()) co_return direction.Failed(sent.status());
+    if (*sent < count) {
+      absl::Status status =
+          co_await WriteLater(direction.to, std::move(buffer), part[0].substr(*sent));
+      if (!status.ok()) co_return direction.Failed(std::move(status));
+      turn = 0;
+    }
+    direction.Moved(count);
+    bulk = count >= kLargePiece ? bulk + count : 0;
+    if (bulk >= kBulk) co_return Came::kBulk;
+    turn += count;
+    if (turn < kTurn) continue;
+    turn = 0;
     buffer.reset();
-    if (absl::Status status = co_await from.WaitReadable(); !status.ok()) co_return status;
+    co_await Yield();
+    if (co_await kIsCancelled) co_return MakeError(Reason::kCancelled);
   }
 }
 
-Task<absl::Status> CopyAll(Direction& direction) {
-  BufferRef buffer;
-  size_t size = BufferRef::kSmall;
+// Moves through a pipe until the end, or until only little comes.
+Task<absl::StatusOr<Came>> Splice(Direction& direction, PlainSocket& from, PlainSocket& to) {
+  size_t turn = 0;
   while (true) {
-    auto count = co_await ReadPart(direction.from, buffer, size);
-    if (!count.ok()) co_return count.status();
-    if (*count == 0) break;
-    if (*count == buffer.size()) size = BufferRef::kLarge;
-    const std::string_view part[] = {{buffer.data(), *count}};
-    absl::Status written = co_await direction.to.Write(part);
-    if (!written.ok()) {
-      direction.write_failed = true;
-      co_return written;
+    Pipe pipe = Pipe::Take();
+    if (!pipe) co_return Came::kLittle;
+    const auto ready = from.TryFill(pipe);
+    if (absl::IsUnimplemented(ready.status())) co_return Came::kLittle;
+    if (!ready.ok()) co_return ready.status();
+    if (!ready->has_value()) {
+      pipe = Pipe();
+      turn = 0;
+      if (absl::Status status = co_await direction.from.WaitReadable(); !status.ok())
+        co_return status;
+      continue;
     }
-    direction.bytes += *count;
-    direction.counter.Add(*count);
-    direction.exchange.Touch();
-    if (buffer.size() < size) buffer.reset();
+    const size_t count = **ready;
+    if (count == 0) co_return Came::kEnd;
+    const auto sent = to.TryDrain(pipe);
+    if (!sent.ok()) co_return direction.Failed(sent.status());
+    if (pipe.held() > 0) {
+      if (absl::Status status = co_await to.Drain(pipe); !status.ok())
+        co_return direction.Failed(std::move(status));
+      turn = 0;
+    }
+    direction.Moved(count);
+    if (count < kLargePiece) co_return Came::kLittle;
+    turn += count;
+    if (turn < kTurn) continue;
+    turn = 0;
+    pipe = Pipe();
+    co_await Yield();
+    if (co_await kIsCancelled) co_return MakeError(Reason::kCancelled);
+  }
+}
+
+Task<absl::Status> MoveAll(Direction& direction) {
+  absl::StatusOr<Came> came = Came::kLittle;
+  while (*came != Came::kEnd) {
+    PlainSocket* const from = *came == Came::kBulk ? PlainSocketOf(direction.from) : nullptr;
+    PlainSocket* const to = from != nullptr ? PlainSocketOf(direction.to) : nullptr;
+    if (to != nullptr) {
+      came = co_await Splice(direction, *from, *to);
+    } else {
+      came = co_await Copy(direction);
+    }
+    if (!came.ok()) co_return came.status();
   }
   direction.to.ShutdownWrite();
   co_return absl::OkStatus();
@@ -52,8 +144,8 @@ Task<absl::Status> CopyAll(Direction& direction) {
 
 // Runs one direction; a failure cuts the other as well, since a byte stream with a hole is worth
 // nothing.
-Task<> Copy(Direction& direction) {
-  direction.result = co_await CopyAll(direction);
+Task<> Run(Direction& direction) {
+  direction.result = co_await MoveAll(direction);
   if (direction.result.ok()) co_return;
   direction.from.Close();
   direction.to.Close(!direction.write_failed &&
@@ -92,8 +184,8 @@ Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchan
   Direction up{downstream, upstream, exchange.bytes.body_received,
                received,   exchange, absl::OkStatus()};
   Direction down{upstream, downstream, exchange.bytes.body_sent, sent, exchange, absl::OkStatus()};
-  exchange.scope().Spawn(Copy(up));
-  co_await Copy(down);
+  exchange.scope().Spawn(Run(up));
+  co_await Run(down);
   if (!down.result.ok()) exchange.scope().Cancel();
   co_await exchange.scope().Join();
   NoteEnd(up, down, exchange);
