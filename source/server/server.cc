@@ -79,6 +79,7 @@ Server::Server(const config::Options& options,
                std::chrono::seconds(options.drain_time_s),
                &egress_,
                &runtime_.runtime(),
+               &healthy_,
                &overload_.state()},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {

@@ -302,7 +302,7 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
 Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions options) const {
   auto picked = co_await Pick(options, exchange);
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
-  const EndpointPtr endpoint = **std::move(picked);
+  const EndpointPtr endpoint = *std::move(picked);
   exchange.upstream.host_name = endpoint->hostname();
   exchange.upstream.remote = endpoint->address();
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
