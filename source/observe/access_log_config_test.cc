@@ -125,6 +125,17 @@ TEST_CASE("filters") {
       {"grpc_status_filter { statuses: NOT_FOUND }", true, false},
       {"log_type_filter { types: DownstreamStart types: DownstreamEnd }", true, true},
       {"log_type_filter { types: DownstreamEnd exclude: true }", false, false},
+      {"metadata_filter { matcher { filter: 'ns' path { key: 'n' } value { double_match { exact: "
+       "1.5 } } } }",
+       true, true},
+      {"metadata_filter { matcher { filter: 'ns' path { key: 'n' } value { double_match { exact: 2 "
+       "} } } match_if_key_not_found { value: false } }",
+       false, false},
+      {"metadata_filter { matcher { filter: 'ns' path { key: 'nested' } path { key: 'deep' } value "
+       "{ "
+       "bool_match: true } invert: true } match_if_key_not_found { value: false } }",
+       false, false},
+      {"metadata_filter { match_if_key_not_found { value: false } }", false, false},
       {"response_flag_filter {}", true, false},
       {"response_flag_filter { flags: 'UF' }", true, false},
       {"response_flag_filter { flags: 'NR' flags: 'DC' }", true, false},

@@ -6,6 +6,7 @@
 #include "source/base/strings.h"
 #include "source/observe/access_log_config.h"
 #include "source/observe/match.h"
+#include "source/observe/metadata_match.h"
 
 namespace sluice {
 namespace {
@@ -158,6 +159,41 @@ class HasLogType final : public AccessLogFilter {
   const bool exclude_;
 };
 
+class HasMetadata final : public AccessLogFilter {
+ public:
+  HasMetadata(const envoy::config::accesslog::v3::MetadataFilter& config,
+              std::optional<ValueMatcher> value)
+      : name_space_(config.matcher().filter()),
+        path_(config.matcher().path()),
+        value_(std::move(value)),
+        invert_(config.matcher().invert()),
+        otherwise_(!config.has_match_if_key_not_found() ||
+                   config.match_if_key_not_found().value()) {}
+  bool Matches(const LogContext& context) const override {
+    const google::protobuf::Value* value = path_.Find(context.exchange.metadata(name_space_));
+    if (value == nullptr || !value_) return otherwise_;
+    return value_->Matches(*value) != invert_;
+  }
+
+ private:
+  const std::string name_space_;
+  const MetadataPath path_;
+  const std::optional<ValueMatcher> value_;  // nothing: no matcher is configured
+  const bool invert_;
+  const bool otherwise_;
+};
+
+AccessLogFilterPtr BuildMetadata(const envoy::config::accesslog::v3::MetadataFilter& config,
+                                 const std::string& path, config::Diagnostics& diagnostics) {
+  if (!config.has_matcher()) return std::make_unique<HasMetadata>(config, std::nullopt);
+  absl::StatusOr<ValueMatcher> value = ValueMatcher::Build(config.matcher().value());
+  if (!value.ok()) {
+    diagnostics.Error(config::ChildPath(path, "matcher.value"), Std(value.status().message()));
+    return nullptr;
+  }
+  return std::make_unique<HasMetadata>(config, *std::move(value));
+}
+
 class Group final : public AccessLogFilter {
  public:
   Group(bool all, std::vector<AccessLogFilterPtr> filters)
@@ -225,6 +261,9 @@ AccessLogFilterPtr BuildAccessLogFilter(const Config& config, std::string_view p
       return std::make_unique<Sampled>(config.runtime_filter(), runtime);
     case Config::kGrpcStatusFilter:
       return std::make_unique<HasGrpcStatus>(config.grpc_status_filter());
+    case Config::kMetadataFilter:
+      return BuildMetadata(config.metadata_filter(), config::ChildPath(path, "metadata_filter"),
+                           diagnostics);
     case Config::kLogTypeFilter:
       return std::make_unique<HasLogType>(config.log_type_filter());
     case Config::kAndFilter:

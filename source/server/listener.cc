@@ -7,6 +7,7 @@
 
 #include "source/base/log.h"
 #include "source/base/reason.h"
+#include "source/net/connection_id.h"
 
 namespace sluice {
 namespace {
@@ -14,11 +15,6 @@ namespace {
 // How long a worker does not accept after the system refused it a descriptor, or while the process
 // is overloaded: long enough not to spin, short enough not to be felt.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
-
-uint64_t NextConnectionId(const Worker& worker) {
-  thread_local uint64_t last = 0;
-  return (++last << 8) | static_cast<uint64_t>(worker.index() & 0xff);
-}
 
 }  // namespace
 
@@ -92,7 +88,7 @@ void Listener::Start(const std::vector<Worker*>& workers) {
     local.worker = workers[i];
     workers[i]->Post([this, &local, fds = sockets_[i]] {
       for (size_t k = 0; k < fds.size(); ++k) {
-        ListenSocket& socket = 
+        ListenSocket& socket =
             local.sockets.emplace_back(fds[k], settings_.options.original_destination);
         local.worker->scope().Spawn(Accept(*this, local, socket));
       }

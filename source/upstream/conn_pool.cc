@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "source/base/reason.h"
+#include "source/net/connection_id.h"
 
 namespace sluice {
 namespace {
@@ -12,10 +13,10 @@ namespace {
 // A connection that is idle for less than this is not watched: a busy one never pays for the watch.
 constexpr Duration kWatchAfter = std::chrono::milliseconds(200);
 
-uint64_t NextConnectionId(const Worker& worker) {
-  // One sequence per worker: no shared counter is written.
-  thread_local uint64_t last = 0;
-  return (++last << 8) | static_cast<uint64_t>(worker.index() & 0xff);
+// The connection is the exchange's from now on.
+ConnPool::Acquired Given(std::shared_ptr<PooledSession> session, bool reused, Exchange& exchange) {
+  exchange.upstream.connection_id = session->id();
+  return {SessionLease(std::move(session)), reused};
 }
 
 // Counts a request that waits for its connection.
@@ -139,7 +140,7 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
 Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority,
                                                            bool fresh) {
   if (!fresh) {
-    if (auto session = TakeIdle()) co_return Acquired{SessionLease(std::move(session)), true};
+    if (auto session = TakeIdle()) co_return Given(std::move(session), true, exchange);
   }
   auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
   // Until it has a connection a request is pending, also while the connection is being made.
@@ -152,7 +153,7 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
   const Pending pending(cluster_.stats(), *host_);
   auto turn = co_await WaitForTurn(exchange, priority, fresh);
   if (!turn.ok()) co_return turn.status();
-  if (turn->session != nullptr) co_return Acquired{SessionLease(std::move(turn->session)), true};
+  if (turn->session != nullptr) co_return Given(std::move(turn->session), true, exchange);
   auto stream = co_await Connect(exchange);
   if (!stream.ok()) {
     turn->unit = BreakerUnit();
@@ -161,11 +162,10 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     WakeOne();
     co_return stream.status();
   }
-  const uint64_t id = NextConnectionId(worker_);
-  co_return Acquired{
-      SessionLease(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
-                                                   std::move(turn->place), id)),
-      false};
+  co_return Given(
+      std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
+                                      std::move(turn->place), NextConnectionId(worker_)),
+      false, exchange);
 }
 
 std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {

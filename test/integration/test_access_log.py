@@ -18,7 +18,7 @@ class AccessLog(ProxyTest):
 
     def run_proxy(self, origin, logs, **fields):
         self.start(config.bootstrap(config.listener(config.http([config.forward("up")], log=logs, **fields)),
-                                    [config.cluster("up", origin.port)]))
+                                    [config.cluster("up", origin.port)]), concurrency=1)
 
     def entries(self, count):
         return [json.loads(line) for line in self.proxy.lines(self.log_path, count)]
@@ -33,6 +33,19 @@ class AccessLog(ProxyTest):
         # Keys in alphabetical order, as Envoy writes them.
         self.assertEqual('{"body":"","first":"one","missing":null,"sent":5,"tls":null,'
                          '"z":{"a":"code 200","b":200,"list":["HTTP/1.1",1,true,null]}}', line)
+
+    def test_connections_are_told_apart(self):
+        self.run_proxy(self.origin(), [log(self.log_path, {"down": "%CONNECTION_ID%", "up": "%UPSTREAM_CONNECTION_ID%"})])
+        with self.client() as client:
+            for _ in range(2):
+                client.ask("GET", "/", "h")
+        self.ask("GET", "/", "h")
+        first, second, other = self.entries(3)
+        self.assertEqual(first, second)
+        self.assertNotEqual(first["down"], other["down"])
+        # The connection to the origin was kept.
+        self.assertEqual(first["up"], other["up"])
+        self.assertNotEqual(first["up"], first["down"])
 
     def test_lines_while_a_request_lasts(self):
         go_on = threading.Event()

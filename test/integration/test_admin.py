@@ -45,6 +45,11 @@ class Admin(ProxyTest):
         for name in ("version", "uptime_current_epoch", "node"):
             self.assertIn(name, info)
 
+    @unittest.skipIf(IS_ENVOY, "Envoy words it otherwise")
+    def test_extensions_are_logged(self):
+        self.assertRegex(self.proxy.log(), r"HTTP filters: .*envoy\.filters\.http\.router "
+                                           r"\(robust_to_untrusted_downstream_and_upstream\)")
+
     def test_stats(self):
         text = self.proxy.admin("/stats").text
         lines = [line for line in text.splitlines() if line]

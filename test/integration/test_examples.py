@@ -1,5 +1,7 @@
 """Every file of examples/: valid as it stands, and it does what its first lines say."""
+import base64
 import glob
+import json
 import os
 import subprocess
 import unittest
@@ -99,6 +101,55 @@ class Examples(ProxyTest):
         with Client(self.proxy.port(self.name)) as client:
             bodies = {client.ask("GET", "/", "h").body for _ in range(4)}
         self.assertEqual({b"0", b"1"}, bodies)
+
+    def test_egress_rate_limit(self):
+        origin = self.origin()
+        authority = "example.com:%d" % origin.port
+        self.example("egress_rate_limit.yaml", {"example.com": names.address("127.0.0.1")})
+        manager = self.content["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        limit = manager["http_filters"][0]["typed_config"]["token_bucket"]
+        self.assertEqual({"max_tokens": 1000, "tokens_per_fill": 1000, "fill_interval": "1s"}, limit)
+        limit.update(max_tokens=2, tokens_per_fill=1, fill_interval="3600s")
+        log = manager["access_log"][0]["typed_config"]
+        manager["access_log"] = [config.file_log(self.log_path, log_format=log["log_format"])]
+        self.run_example()
+        self.assertEqual(b"hello", self.ask("GET", "http://%s/a?b" % authority, authority).body)
+        self.assertEqual(b"hello", self.connect(authority))
+        self.assertEqual(429, self.ask("GET", "http://%s/" % authority, authority).status)
+        lines = [json.loads(line) for line in self.proxy.lines(self.log_path, 3)]
+        self.assertEqual({(200, "/a"), (200, None), (429, "/")}, {(line["status"], line["path"]) for line in lines})
+        over = [line for line in lines if line["status"] == 429][0]
+        self.assertEqual(("RL", None, "127.0.0.1"), (over["flags"], over["dialled"], over["client"]))
+        self.assertEqual(1, self.proxy.stat("egress.http_local_rate_limit.rate_limited"))
+
+    def test_forward_proxy_auth(self):
+        origin = self.origin()
+        authority = "example.com:%d" % origin.port
+        self.example("forward_proxy_auth.yaml", {"example.com": names.address("127.0.0.1")})
+        self.run_example()
+        answer = self.ask("GET", "http://%s/" % authority, authority)
+        self.assertEqual((407, 'Basic realm="office"'), (answer.status, answer.header("proxy-authenticate")))
+        self.assertEqual(407, self.connect(authority))
+        known = "Basic " + base64.b64encode(b"ann:secret").decode()
+        wrong = "Basic " + base64.b64encode(b"ann:guess").decode()
+        for value, status in ((known, 200), (wrong, 407), (known, 200)):
+            answer = self.ask("GET", "http://%s/" % authority, authority, [("proxy-authorization", value)])
+            self.assertEqual(status, answer.status)
+        self.assertIsNone(origin.requests[0].header("proxy-authorization"))
+
+    def test_reverse_proxy_retries(self):
+        good = self.origin(ok(b"good"))
+        bad = self.origin(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
+        self.example("reverse_proxy_retries.yaml")
+        endpoints = self.content["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0]
+        for endpoint, origin in zip(endpoints["lb_endpoints"], (good, bad)):
+            endpoint["endpoint"]["address"]["socket_address"]["port_value"] = origin.port
+        self.run_example()
+        for _ in range(20):
+            self.assertEqual(b"good", self.ask("GET", "/", "h").body)
+        # Five bad answers were enough: then it was left out.
+        self.assertEqual(1, self.proxy.stat("cluster.servers.outlier_detection.ejections_active"))
+        self.assertEqual(5, len(bad.requests))
 
     def test_connect_allow_list(self):
         origin = self.origin()

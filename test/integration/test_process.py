@@ -125,10 +125,11 @@ class Validate(ProxyTest):
         self.refused_among(text, "Wasm", "known Envoy type.*not support yet")
 
     def test_known_but_unsupported_field(self):
-        text = GOOD.replace("    type: STATIC", "    type: STATIC\n    max_requests_per_connection: 5")
+        field = "connection_pool_per_downstream_connection"
+        text = GOOD.replace("    type: STATIC", "    type: STATIC\n    %s: true" % field)
         if IS_ENVOY:
             self.skipTest("supported there")
-        self.refused(text, "max_requests", "static_resources.clusters[0]", "max_requests_per_connection.*not support")
+        self.refused(text, field, "static_resources.clusters[0]", field + ".*not support")
 
     def test_wrong_enum(self):
         self.refused(GOOD.replace("type: STATIC", "type: STATIK"), "STATIK",

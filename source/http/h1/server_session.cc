@@ -84,7 +84,8 @@ Task<> ServerSession::Run() {
 Task<bool> ServerSession::AwaitRequest() {
   if (canceller_.cancelled()) co_return false;
   if (!buffer_.empty()) co_return true;
-  if (draining_) co_return false;
+  // A connection that was accepted while its listener drains has its one request.
+  if (draining_ && requests_ > 0) co_return false;
   buffer_.Release();
   Duration patience = settings_.idle_timeout;
   const bool limited = settings_.max_connection_duration > Duration::zero();
