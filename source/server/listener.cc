@@ -73,15 +73,28 @@ absl::Status Listener::Bind(size_t workers) {
       }
     }
   }
-  std::string label = settings_.stat_prefix;
-  if (label.empty())
-    label = settings_.addresses.empty() ? settings_.name : settings_.addresses.front().ToString();
-  stats_ = std::make_unique<const Stats>(
-      store_.Root().Sub("listener").Sub(label, stats::tag::kListenerAddress));
+  stats_ = std::make_unique<const Stats>(scope());
   return absl::OkStatus();
 }
 
+// listener.<address>, once the address is known.
+stats::Scope Listener::scope() const {
+  std::string label = settings_.stat_prefix;
+  if (label.empty())
+    label = settings_.addresses.empty() ? settings_.name : settings_.addresses.front().ToString();
+  return store_.Root().Sub("listener").Sub(label, stats::tag::kListenerAddress);
+}
+
 void Listener::Start(const std::vector<Worker*>& workers) {
+  for (const Worker* worker : workers) {
+    const std::string index = Cat(worker->index());
+    const stats::Scope of_worker =
+        worker->index() == Worker::kMain
+            ? scope().Sub("main_thread")
+            : scope().Sub(Cat("worker_", index), stats::tag::kWorkerId, index);
+    on_workers_.push_back(
+        {of_worker.counter("downstream_cx_total"), of_worker.gauge("downstream_cx_active")});
+  }
   for (size_t i = 0; i < workers.size(); ++i) {
     locals_.push_back(std::make_unique<PerWorker>());
     PerWorker& local = *locals_.back();
@@ -193,6 +206,9 @@ Task<> Listener::RunChain(Listener& listener, Connection& connection) {
 Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
   const TimePoint start = Now();
   listener.stats_->cx_active.Add();
+  const OnWorker& on_worker = listener.on(connection->worker);
+  on_worker.cx_total.Add();
+  on_worker.cx_active.Add();
   co_await RunChain(listener, *connection);
   connection->siblings->erase(connection->place);
   if (!connection->scope.empty()) {
@@ -201,6 +217,7 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   }
   connection->stream->Close();
   listener.stats_->cx_active.Sub();
+  on_worker.cx_active.Sub();
   listener.stats_->cx_destroy.Add();
   listener.stats_->cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
   if (listener.settings_.counts_globally) listener.budget_.Give();

@@ -87,6 +87,11 @@ class Listener {
     Gauge cx_active, pre_cx_active;
     Histogram cx_length_ms;
   };
+  // listener.<address>.worker_<index>: how evenly the system shares connections out.
+  struct OnWorker {
+    Counter cx_total;
+    Gauge cx_active;
+  };
   struct PerWorker;  // what one worker holds
 
   static Task<> Accept(Listener& listener, PerWorker& local, ListenSocket& socket);
@@ -95,6 +100,10 @@ class Listener {
   static Task<bool> Inspect(Listener& listener, Connection& connection);
   static Task<> RunChain(Listener& listener, Connection& connection);
   void Welcome(PerWorker& local, StreamPtr stream);
+  stats::Scope scope() const;
+  const OnWorker& on(const Worker& worker) const {
+    return on_workers_[worker.index() == Worker::kMain ? 0 : static_cast<size_t>(worker.index())];
+  }
 
   ListenerSettings settings_;
   const envoy::config::listener::v3::Listener config_;
@@ -103,6 +112,7 @@ class Listener {
   stats::Store& store_;
   ConnectionBudget& budget_;
   std::unique_ptr<const Stats> stats_;
+  std::vector<OnWorker> on_workers_;                // by worker; from Start() on
   std::vector<std::vector<int>> sockets_;           // by worker; until Start()
   std::vector<std::unique_ptr<PerWorker>> locals_;  // each touched by its worker once started
 };

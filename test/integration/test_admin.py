@@ -108,6 +108,15 @@ class Admin(ProxyTest):
                 self.assertNotIn(line, seen, "one TYPE line a name")
                 seen.add(line)
 
+    def test_connections_by_worker(self):
+        stats = self.proxy.stats("^listener.*worker_")
+        totals = [value for name, value in stats.items() if name.endswith("downstream_cx_total")]
+        self.assertEqual((2, 1), (len(totals), sum(totals)))
+        self.assertLess(0, self.proxy.stat("listener.admin.main_thread.downstream_cx_total"))
+        self.assertLess(0, self.proxy.stat("http.admin.downstream_cx_total"))
+        self.assertRegex(self.proxy.admin("/stats/prometheus").text,
+                         r'envoy_listener_downstream_cx_total\{[^}]*envoy_worker_id="1"')
+
     def test_promtool(self):
         """Prometheus's own checker has nothing to say but that Envoy's names are not what it would have chosen."""
         names = ('counter metrics should have "_total" suffix', 'non-counter metrics should not have "_total" suffix',
