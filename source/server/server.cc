@@ -67,20 +67,13 @@ Server::Server(const config::Options& options,
       clusters_(concurrency_, stats_.Root().Sub("cluster_manager")),
       egress_(stats_.Root()),
       overload_(stats_),
-      context_{main_,
-               concurrency_,
-               stats_,
-               access_logs_,
-               dns_caches_,
-               clusters_,
-               registry,
-               SocketDialer(),
-               diagnostics,
-               std::chrono::seconds(options.drain_time_s),
-               &egress_,
-               &runtime_.runtime(),
-               &healthy_,
-               &overload_.state()},
+      context_{main_,       concurrency_,
+               stats_,      access_logs_,
+               dns_caches_, clusters_,
+               registry,    SocketDialer(),
+               diagnostics, std::chrono::seconds(options.drain_time_s),
+               &egress_,    &runtime_.runtime(),
+               &healthy_,   &overload_.state()},
       budget_(ConnectionLimit()),
       admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i)
@@ -414,6 +407,7 @@ void Server::RefreshGauges() const {
   server_stats_.total_listeners_active.Set(static_cast<int64_t>(listeners_.size()));
   server_stats_.workers_started.Set(live_);
   server_stats_.hot_restart_generation.Set(1);
+  server_stats_.stats_recent_lookups.Set(static_cast<int64_t>(stats_.RecentLookUps().total));
   server_stats_.version.Set(
       static_cast<int64_t>(bootstrap_.has_stats_server_version_override()
                                ? bootstrap_.stats_server_version_override().value()

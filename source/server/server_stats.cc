@@ -18,6 +18,7 @@ ServerStats::ServerStats(stats::Store& store) {
   version = server.gauge("version");
   hot_restart_epoch = server.gauge("hot_restart_epoch");
   hot_restart_generation = server.gauge("hot_restart_generation");
+  stats_recent_lookups = server.gauge("stats_recent_lookups");
   initialization_time_ms = server.histogram("initialization_time_ms");
   static_unknown_fields = server.counter("static_unknown_fields");
   dynamic_unknown_fields = server.counter("dynamic_unknown_fields");

@@ -10,7 +10,7 @@ struct ServerStats {
 
   Gauge concurrency, live, uptime, state, memory_allocated, memory_heap_size, memory_physical_size,
       parent_connections, total_connections, days_until_first_cert_expiring, version,
-      hot_restart_epoch, hot_restart_generation;
+      hot_restart_epoch, hot_restart_generation, stats_recent_lookups;
   Counter static_unknown_fields, dynamic_unknown_fields;
   Histogram initialization_time_ms;
   Counter listener_added, listener_create_success, listener_create_failure, listener_modified,

@@ -214,7 +214,8 @@ bool ServerSession::MayStay(const H1Exchange& exchange) const {
          requests_ + 1 < settings_.max_requests_per_connection;
 }
 
-ResponseFraming ServerSession::Decide(const H1Exchange& exchange, const Response& response) const {
+ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
+                                          const Response& response) const {
   const RequestHead* request = exchange.request_head();
   const int status = response.head->status;
   ResponseFraming framing;
@@ -264,7 +265,7 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   ResponseHead& head = *response.head;
   exchange.set_response_head(&head);
   if (!head.headers.Has(HeaderId::kDate)) head.headers.AddSafe(HeaderId::kDate, HttpDate());
-  const ResponseFraming framing = Decide(exchange, response);
+  const ResponseFraming framing = FramingFor(exchange, response);
   if (framing.kind == ResponseFraming::kNone && response.body != nullptr) {
     // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).
     const auto length = response.body->Length();

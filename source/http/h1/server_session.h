@@ -81,7 +81,7 @@ class ServerSession {
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   Task<After> Answer(H1Exchange& exchange, Response response);
-  ResponseFraming Decide(const H1Exchange& exchange, const Response& response) const;
+  ResponseFraming FramingFor(const H1Exchange& exchange, const Response& response) const;
   bool MayStay(const H1Exchange& exchange) const;
   Task<bool> WriteBody(H1Exchange& exchange, Response& response, const ResponseFraming& framing);
   Task<absl::Status> Send(H1Exchange& exchange, std::string_view data, std::string_view tail);
