@@ -265,7 +265,7 @@ Task<> Run::WaitForPeers() {
 }
 
 Task<> Run::AcceptAll(Run& run, Upstream& upstream, int fd) {
-  ListenSocket door(fd);
+  ListenSocket door(fd, false);
   while (co_await door.WaitReadable()) {
     auto stream = door.Accept();
     if (!stream.ok()) co_return;
