@@ -15,14 +15,25 @@ namespace v3 = envoy::config::cluster::v3;
 namespace lb = envoy::extensions::load_balancing_policies;
 using BalancerOr = absl::StatusOr<std::unique_ptr<const Balancer>>;
 
+// A number that balancing takes from the runtime once, when the configuration is loaded.
+double NumberOf(const envoy::config::core::v3::RuntimeDouble& config, std::string_view field,
+                const FactoryContext& context) {
+  const ServerContext& server = context.server;
+  if (server.runtime != nullptr && server.runtime->Find(config.runtime_key()) != nullptr) {
+    server.diagnostics.Warning(config::ChildPath(context.path, field),
+                               "follows the runtime only when the configuration is loaded");
+  }
+  return config::RuntimeDouble(config, server.runtime).Get();
+}
+
 // Two messages of the same fields: Cluster.SlowStartConfig and that of the extensions.
 template <class Config>
-SlowStart SlowStartOf(const Config& config) {
+SlowStart SlowStartOf(const Config& config, const FactoryContext& context) {
   SlowStart slow_start;
   if (config.has_slow_start_window())
     slow_start.window = config::ToDuration(config.slow_start_window());
-  if (config.aggression().default_value() > 0)
-    slow_start.aggression = config.aggression().default_value();
+  const double aggression = NumberOf(config.aggression(), "slow_start_config", context);
+  if (aggression > 0) slow_start.aggression = aggression;
   if (config.has_min_weight_percent())
     slow_start.min_weight_percent = config.min_weight_percent().value();
   return slow_start;
@@ -30,11 +41,13 @@ SlowStart SlowStartOf(const Config& config) {
 
 // LeastRequestLbConfig and the message of the extension.
 template <class Config>
-LeastRequestSettings LeastRequestOf(const Config& config) {
+LeastRequestSettings LeastRequestOf(const Config& config, const FactoryContext& context) {
   LeastRequestSettings settings;
   if (config.has_choice_count()) settings.choices = config.choice_count().value();
-  if (config.has_active_request_bias() && config.active_request_bias().default_value() >= 0)
-    settings.active_request_bias = config.active_request_bias().default_value();
+  if (config.has_active_request_bias()) {
+    const double bias = NumberOf(config.active_request_bias(), "active_request_bias", context);
+    if (bias >= 0) settings.active_request_bias = bias;
+  }
   return settings;
 }
 
@@ -124,8 +137,9 @@ std::unique_ptr<const Balancer> BuildBalancer(ClusterFactoryContext& context) {
   options.fail_on_panic = config.common_lb_config().zone_aware_lb_config().fail_traffic_on_panic();
   switch (config.lb_policy()) {
     case v3::Cluster::LEAST_REQUEST:
-      options.slow_start = SlowStartOf(config.least_request_lb_config().slow_start_config());
-      return LeastRequest(LeastRequestOf(config.least_request_lb_config()), options);
+      options.slow_start =
+          SlowStartOf(config.least_request_lb_config().slow_start_config(), context);
+      return LeastRequest(LeastRequestOf(config.least_request_lb_config(), context), options);
     case v3::Cluster::RING_HASH:
       return RingHashOf(context);
     case v3::Cluster::MAGLEV:
@@ -140,7 +154,7 @@ std::unique_ptr<const Balancer> BuildBalancer(ClusterFactoryContext& context) {
                     "LOAD_BALANCING_POLICY_CONFIG goes with a load_balancing_policy only");
       return nullptr;
     default:
-      options.slow_start = SlowStartOf(config.round_robin_lb_config().slow_start_config());
+      options.slow_start = SlowStartOf(config.round_robin_lb_config().slow_start_config(), context);
       return RoundRobin(options);
   }
 }
@@ -148,8 +162,8 @@ std::unique_ptr<const Balancer> BuildBalancer(ClusterFactoryContext& context) {
 void RegisterBalancers(Registry& registry) {
   registry.AddBalancer<lb::round_robin::v3::RoundRobin>(
       "envoy.load_balancing_policies.round_robin",
-      [](const auto& config, FactoryContext&) -> BalancerOr {
-        BalancerOptions options{.slow_start = SlowStartOf(config.slow_start_config())};
+      [](const auto& config, FactoryContext& context) -> BalancerOr {
+        BalancerOptions options{.slow_start = SlowStartOf(config.slow_start_config(), context)};
         ReadLocality(config.locality_lb_config(), options);
         return RoundRobin(options);
       });
@@ -162,10 +176,10 @@ void RegisterBalancers(Registry& registry) {
       });
   registry.AddBalancer<lb::least_request::v3::LeastRequest>(
       "envoy.load_balancing_policies.least_request",
-      [](const auto& config, FactoryContext&) -> BalancerOr {
-        BalancerOptions options{.slow_start = SlowStartOf(config.slow_start_config())};
+      [](const auto& config, FactoryContext& context) -> BalancerOr {
+        BalancerOptions options{.slow_start = SlowStartOf(config.slow_start_config(), context)};
         ReadLocality(config.locality_lb_config(), options);
-        LeastRequestSettings settings = LeastRequestOf(config);
+        LeastRequestSettings settings = LeastRequestOf(config, context);
         settings.full_scan =
             config.selection_method() == lb::least_request::v3::LeastRequest::FULL_SCAN;
         return LeastRequest(settings, options);

@@ -84,5 +84,21 @@ class Runtime(ProxyTest):
         self.assertEqual(["500", "201", "600"], self.entries()["log.from"]["layer_values"])
 
 
+class LoadedOnce(ProxyTest):
+    """Numbers of load balancing are taken from the runtime when the configuration is loaded."""
+
+    def test_bias(self):
+        upstream = self.origin()
+        bootstrap = config.bootstrap(config.listener(config.http([config.forward("up")])), [config.cluster(
+            "up", upstream.port, lb_policy="LEAST_REQUEST",
+            least_request_lb_config={"active_request_bias": {"default_value": 1, "runtime_key": "lb.bias"}})])
+        bootstrap["layered_runtime"] = {"layers": [{"name": "base", "static_layer": {"lb": {"bias": 0.5, "nothing": 1}}}]}
+        self.start(bootstrap)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.assertIn("follows the runtime only when the configuration is loaded", self.proxy.log())
+        self.assertIn("nothing reads the key 'lb.nothing'", self.proxy.log())
+        self.assertNotIn("nothing reads the key 'lb.bias'", self.proxy.log())
+
+
 if __name__ == "__main__":
     unittest.main()
