@@ -301,8 +301,8 @@ HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHe
   const bool has_body = framing->kind == Framing::kChunked || framing->length > 0;
   // What follows a CONNECT that failed may be meant for the tunnel: such a connection is never used
   // again.
-  framing->keep_alive = !is_connect && IsPersistent(hop, head->version);
-  head->keep_alive = framing->keep_alive;
+  head->keep_alive = IsPersistent(hop, head->version);
+  framing->keep_alive = head->keep_alive && !is_connect;
 
   const bool is_http_11 = head->version == HttpVersion::kHttp11;
   if (hop.expects > 0 && is_http_11) {

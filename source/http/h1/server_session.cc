@@ -233,11 +233,7 @@ ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
   } else {
     framing.kind = old ? ResponseFraming::kUntilClose : ResponseFraming::kChunked;
   }
-  // Behind a CONNECT may stand bytes for the tunnel. A client that is to log in first has sent
-  // none, and asks again on this connection.
-  const bool refused_connect =
-      request != nullptr && request->is_connect() && !(status == 407 && buffer_.empty());
-  if (framing.kind == ResponseFraming::kUntilClose || refused_connect || !MayStay(exchange)) {
+  if (framing.kind == ResponseFraming::kUntilClose || !MayStay(exchange)) {
     framing.connection = ResponseFraming::kClose;
   } else if (settings_.overload->Applies(OverloadState::kDisableKeepalive, worker_.rng())) {
     settings_.overload_closes.Add();
@@ -265,6 +261,11 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   ResponseHead& head = *response.head;
   exchange.set_response_head(&head);
   if (!head.headers.Has(HeaderId::kDate)) head.headers.AddSafe(HeaderId::kDate, HttpDate());
+  // Bytes for the tunnel may follow a CONNECT that is refused. A client that is to log in first has
+  // sent none, and asks again on this connection.
+  const RequestHead* request = exchange.request_head();
+  if (request != nullptr && request->is_connect() && head.status == 407 && buffer_.empty())
+    exchange.framing.keep_alive = request->keep_alive;
   const ResponseFraming framing = FramingFor(exchange, response);
   if (framing.kind == ResponseFraming::kNone && response.body != nullptr) {
     // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).
