@@ -6,7 +6,7 @@
 // An input: a byte of options, then steps, each ended by 0xff. The first byte of a step says what
 // it is: 'c' the client says the rest; 'u' the origin of the newest connection says the rest; 'e',
 // 'E' they end their direction; 'r', 'R' they reset; 'n' the client comes again on a new
-// connection.
+// connection. With SLUICE_FUZZ_SHOW set, what the peers got is printed.
 #include <cstdint>
 #include <future>
 #include <list>
@@ -297,6 +297,13 @@ void Proxy::WaitForEnd() {
 }
 
 void Proxy::Judge() const {
+  // For whoever looks at one input.
+  if (static const bool shows = std::getenv("SLUICE_FUZZ_SHOW") != nullptr; shows) {
+    for (const Peer& peer : clients_)
+      std::fprintf(stderr, "--- a client got:\n%s\n", peer.received.c_str());
+    for (const Peer& peer : origins_)
+      std::fprintf(stderr, "--- an origin got:\n%s\n", peer.received.c_str());
+  }
   for (const Peer& origin : origins_) {
     if (origin.is_tunnel) continue;
     const std::string problem = strict_http::Reader(origin.received).Check();

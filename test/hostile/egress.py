@@ -1,4 +1,5 @@
 """Rows 31 to 40: what the proxy can be talked into dialling, and tunnels."""
+import base64
 import concurrent.futures
 import contextlib
 import os
@@ -235,9 +236,44 @@ def disagreement(run):
     run.check(status == 200 and origin.requests[-1].header("host") == good, "the absolute form does not win: %d" % status)
 
 
+def basic(text):
+    return "Basic " + base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
 @row(40, "credentials for the proxy")
-def credentials(_):
-    raise NotApplicable("there is no filter that asks for them yet")
+def credentials(run):
+    # {SHA} of "secret": what it protects here is a test.
+    users = {"inline_string": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="}
+    login = config.typed("sluice.filters.http.proxy_auth", "sluice.filters.http.proxy_auth.v1.ProxyAuth", users=users)
+    origin = run.target.keep(HttpOrigin(ok(b"good"), address=run.target.listen_address))
+    authority, log = run.target.authority(origin), run.target.path("credentials.log")
+    every = config.file_log(log, log_format={"text_format_source": {"inline_string": "%REQ(PROXY-AUTHORIZATION)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n"}})
+    proxy = run.target.start(config.forward_proxy(None, filters=[login], log=[every]))
+    good = basic("ann:secret")
+    wrong = {"nothing": None, "another scheme": "Bearer abc", "no base64": "Basic %%%", "no colon": basic("annsecret"), "a wrong password": basic("ann:Secret"),
+             "another name": basic("bob:secret"), "an empty name": basic(":secret"), "empty": "Basic ", "NUL": basic("ann:secret\0"), "NUL before": basic("\0ann:secret"),
+             "40 KB": basic("ann:" + "x" * 30_000), "blanks": "Basic " + " " * 1000 + "x", "two": good + ", " + good, "UTF-8": basic("änn:secret"),
+             "not UTF-8": basic(b"ann:\xff\xfe"), "a line end": basic("ann:secret\n")}
+    with Client(proxy.port(), 10) as client:
+        def ask(value, path="/x"):
+            return client.ask("GET", path, authority, [("Proxy-Authorization", value)] if value is not None else [])
+        for label, value in wrong.items():
+            # Between two good requests on the same connection: each is checked for itself.
+            run.check(ask(good, "/good").status == 200, "%s: a good request before it" % label)
+            answer = ask(value)
+            run.check(answer.status == 407 and answer.header("proxy-authenticate") is not None, "%s: %d" % (label, answer.status))
+            run.check(b"secret" not in answer.raw and (value is None or len(value) < 8 or value.encode() not in answer.raw), "%s: the answer repeats it" % label)
+    with Client(proxy.port(), 10) as client:
+        status = client.ask("GET", "/x", authority, [("Proxy-Authorization", basic("ann:" + "x" * 64_000))]).status
+        run.check(status in (407, 431), "64 KB: %d" % status)
+    for value, expected in ((None, 407), (basic("ann:wrong"), 407), (good, 200)):
+        with Client(proxy.port(), 10) as client:
+            status = client.ask("CONNECT", authority, authority, [("Proxy-Authorization", value)] if value else []).status
+            run.check(status == expected, "CONNECT with %r: %d" % (value, status))
+    run.check({request.target for request in origin.requests} == {"/good"}, "the origin got what was not allowed")
+    run.check(all(request.header("proxy-authorization") is None for request in origin.requests), "credentials reached the origin")
+    lines = "\n".join(proxy.lines(log, 2 * len(wrong)))
+    run.check(good.split()[1] not in lines and "secret" not in lines and "secret" not in proxy.log(), "credentials are logged: %s" % lines[:300])
 
 
 def many_tunnels(run, count):

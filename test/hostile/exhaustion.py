@@ -270,20 +270,33 @@ def used_up(run):
 @row(30, "expressions that take for ever")
 def expressions(run):
     path = "/" + "a" * 10_000 + "!"
-    routes = [config.forward("origin", match={"safe_regex": {"regex": expression}}, prefix=None) for expression in
-              ("/(a+)+$", "/(a|aa)+$", "/(.*a){20}$", "/([a-zA-Z]+)*$")]
+    evil = ("/(a+)+$", "/(a|aa)+$", "/(.*a){20}$", "/([a-zA-Z]+)*$")
+    routes = [config.forward("origin", match={"safe_regex": {"regex": expression}}) for expression in evil]
     for one in routes:
         del one["match"]["prefix"]
+    deny = config.typed("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", rules={"action": "DENY", "policies": {
+        "p%d" % number: {"permissions": [{"url_path": {"path": {"safe_regex": {"regex": expression}}}}], "principals": [{"any": True}]}
+        for number, expression in enumerate(evil)}})
     origin = run.target.keep(HttpOrigin(ok(b"good")))
     hosts = [config.virtual_host(routes + [config.forward("origin", prefix="/honest"), config.direct(404)])]
-    proxy = run.target.start(config.bootstrap(config.listener(config.http(hosts=hosts)), [config.cluster("origin", origin.port)]))
+    proxy = run.target.start(config.bootstrap(config.listener(config.http(hosts=hosts, filters=[deny])), [config.cluster("origin", origin.port)]))
     before = proxy.cpu()
     with Client(proxy.port(), 20 * SLOW) as client:
         for _ in range(20):
             status = client.ask("GET", path, "h").status
             run.check(status == 404, "%d" % status)
+        status = client.ask("GET", "/aaaa", "h").status
+        run.check(status == 403, "what matches: %d" % status)
     run.check(proxy.cpu() - before < 1 * SLOW, "%.2f s of CPU" % (proxy.cpu() - before))
     run.check(serves(proxy), "an honest client is not served")
+    # An expression that would be too large is refused when it is loaded.
+    huge = config.forward("origin", match={"safe_regex": {"regex": "((a{1,100}){1,100}){1,100}"}})
+    del huge["match"]["prefix"]
+    try:
+        run.target.start(config.bootstrap(config.listener(config.http([huge])), [config.cluster("origin", 1)]))
+        run.check(False, "((a{1,100}){1,100}){1,100} is taken")
+    except AssertionError as error:
+        run.check("regex" in str(error), "the refusal does not say what is wrong: %s" % str(error)[-300:])
 
 
 def _later(number, title, why):
