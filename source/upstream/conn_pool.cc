@@ -82,13 +82,12 @@ void PooledSession::OnTimer() {
                             [this](const auto& session) { return session.get() == this; }));
     return;
   }
-  if (!watched_) {
-    watched_ = true;
-    const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(),
-                                   [this](const auto& s) { return s.get() == this; });
-    pool_->worker_.scope().Spawn(WatchIdle(*self));
-  }
   if (limit > Duration::zero()) pool_->worker_.wheel().Arm(*this, limit - idle);
+  if (std::exchange(watched_, true)) return;
+  const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(),
+                                 [this](const auto& s) { return s.get() == this; });
+  // Last: where the peer has closed already the watch ends at once, and this session with it.
+  pool_->worker_.scope().Spawn(WatchIdle(*self));
 }
 
 // Waits for the peer to close a kept connection (or to speak out of turn) and then drops it.

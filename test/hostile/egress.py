@@ -247,8 +247,7 @@ def credentials(run):
     login = config.typed("sluice.filters.http.proxy_auth", "sluice.filters.http.proxy_auth.v1.ProxyAuth", users=users)
     origin = run.target.keep(HttpOrigin(ok(b"good"), address=run.target.listen_address))
     authority, log = run.target.authority(origin), run.target.path("credentials.log")
-    every = config.file_log(log, log_format={"text_format_source": {"inline_string": "%REQ(PROXY-AUTHORIZATION)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n"}})
-    proxy = run.target.start(config.forward_proxy(None, filters=[login], log=[every]))
+    proxy = run.target.start(config.forward_proxy(None, filters=[login], log=[config.json_log(log), config.file_log(log)]))
     good = basic("ann:secret")
     wrong = {"nothing": None, "another scheme": "Bearer abc", "no base64": "Basic %%%", "no colon": basic("annsecret"), "a wrong password": basic("ann:Secret"),
              "another name": basic("bob:secret"), "an empty name": basic(":secret"), "empty": "Basic ", "NUL": basic("ann:secret\0"), "NUL before": basic("\0ann:secret"),
@@ -272,7 +271,7 @@ def credentials(run):
             run.check(status == expected, "CONNECT with %r: %d" % (value, status))
     run.check({request.target for request in origin.requests} == {"/good"}, "the origin got what was not allowed")
     run.check(all(request.header("proxy-authorization") is None for request in origin.requests), "credentials reached the origin")
-    lines = "\n".join(proxy.lines(log, 2 * len(wrong)))
+    lines = "\n".join(proxy.lines(log, 4 * len(wrong)))
     run.check(good.split()[1] not in lines and "secret" not in lines and "secret" not in proxy.log(), "credentials are logged: %s" % lines[:300])
 
 
