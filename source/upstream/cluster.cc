@@ -92,6 +92,11 @@ void RewriteHost(RequestHead& head, const Endpoint& endpoint, const SendOptions&
   head.authority = head.arena.Copy(endpoint.hostname());
 }
 
+// A gauge that was never anything but 0 stays unused.
+void SetTo(Gauge gauge, int64_t value) {
+  if (Read(gauge) != value) gauge.Set(value);
+}
+
 }  // namespace
 
 Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stats::Scope& scope,
@@ -193,8 +198,6 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   exchange.upstream.host_name = endpoint.hostname();
   exchange.upstream.remote = endpoint.address();
   if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
-  stats_.upstream_rq_total.Add();
-  endpoint.stats().rq_total.Add();
   ActiveRequest active(stats_, *std::move(picked), exchange.worker().index());
   const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
   absl::StatusOr<Response> response = co_await Try(request, exchange, options, endpoint);
@@ -278,6 +281,8 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
       acquired = co_await pool->Acquire(exchange, options.priority, fresh);
     }
     if (!acquired.ok()) co_return acquired.status();
+    stats_.upstream_rq_total.Add();
+    endpoint.stats().rq_total.Add();
     if (outlier_ != nullptr) outlier_->OnConnected(endpoint.stats());
     Stream& stream = acquired->lease->stream();
     exchange.upstream.remote = stream.remote_address();
@@ -325,19 +330,17 @@ void Cluster::RefreshGauges() const {
   for (int i = 0; i < 2; ++i) {
     const CircuitBreaker& breaker = *breakers_[i];
     const ClusterStats::Breaker& gauges = breaker_gauges_[i];
-    gauges.cx_open.Set(breaker.IsOpen(Resource::kConnections));
-    gauges.rq_pending_open.Set(breaker.IsOpen(Resource::kPending));
-    gauges.rq_open.Set(breaker.IsOpen(Resource::kRequests));
-    gauges.rq_retry_open.Set(breaker.IsOpen(Resource::kRetries));
+    SetTo(gauges.cx_open, breaker.IsOpen(Resource::kConnections));
+    SetTo(gauges.rq_pending_open, breaker.IsOpen(Resource::kPending));
+    SetTo(gauges.rq_open, breaker.IsOpen(Resource::kRequests));
+    SetTo(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
     if (!breaker.thresholds().track_remaining) continue;
     // Pools are not limited.
     gauges.remaining_cx_pools.Set(std::numeric_limits<int64_t>::max());
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
     gauges.remaining_pending.Set(breaker.Remaining(Resource::kPending));
     gauges.remaining_rq.Set(breaker.Remaining(Resource::kRequests));
-    // With a budget there is no fixed number of retries of which some remain.
-    if (!breaker.thresholds().retry_budget.has_value())
-      gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
+    gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
   }
   if (checker_ != nullptr) checker_->RefreshGauges();
   const std::vector<HostView> hosts = Hosts();
