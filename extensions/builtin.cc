@@ -24,6 +24,7 @@
 #include "extensions/filters/listener/proxy_protocol/proxy_protocol.h"
 #include "extensions/filters/listener/tls_inspector/tls_inspector.h"
 #include "extensions/filters/network/connection_limit/filter.h"
+#include "extensions/filters/network/local_ratelimit/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "extensions/load_balancing/maglev/maglev.h"
 #include "extensions/load_balancing/peak_ewma/peak_ewma.h"
@@ -42,6 +43,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
 
   RegisterConnectionLimit(registry);
   RegisterHttpConnectionManager(registry);
+  RegisterNetworkLocalRateLimit(registry);
   RegisterTcpProxy(registry);
   RegisterNetworkRbac(registry);
 

@@ -160,6 +160,25 @@ class TcpProxy(ProxyTest):
         self.assertEqual(b"hi", self.client().read(2))
 
 
+    def test_local_rate_limit(self):
+        origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
+        limit = config.typed("envoy.filters.network.local_ratelimit",
+                             "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
+                             stat_prefix="x", share_key="k",
+                             token_bucket={"max_tokens": 2, "tokens_per_fill": 1, "fill_interval": "3600s"})
+        listeners = []
+        for name in ("main", "other"):
+            content = config.listener(config.tcp("origin", prefix=name), name=name)
+            content["filter_chains"][0]["filters"].insert(0, limit)
+            listeners.append(content)
+        self.start(config.bootstrap(listeners, [config.cluster("origin", origin.port)]))
+        # The two listeners share the tokens.
+        for name, answer in (("main", b"hi"), ("other", b"hi"), ("main", b""), ("other", b"")):
+            with Client(self.proxy.port(name)) as client:
+                self.assertEqual(answer, client.read(2) if answer else client.rest(), name)
+        self.assertEqual(2, self.proxy.stat("local_rate_limit.x.rate_limited"))
+
+
 class ProxyHeaderForTheUpstream(ProxyTest):
     """proxy_protocol_config of a CONNECT."""
 

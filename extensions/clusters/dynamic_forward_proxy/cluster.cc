@@ -258,6 +258,11 @@ absl::StatusOr<std::shared_ptr<Cluster>> CreateSubClusters(const Proto& config,
   const auto& settings = config.sub_clusters_config();
   if (settings.lb_policy() == envoy::config::cluster::v3::Cluster::CLUSTER_PROVIDED)
     return Invalid("unsupported lb_policy 'CLUSTER_PROVIDED' in sub_cluster_config");
+  if (context.config.has_outlier_detection() || context.config.health_checks_size() > 0) {
+    return Invalid(
+        "sub_clusters_config goes with neither outlier_detection nor health_checks yet: "
+        "use dns_cache_config");
+  }
   if (!context.server.make_cluster)
     return absl::FailedPreconditionError("there is no server that could make sub clusters");
   for (int i = 0; i < settings.preresolve_clusters_size(); ++i) {

@@ -258,6 +258,7 @@ void ClientSession::BecomeIdle() {
 }
 
 StreamPtr ClientSession::IntoTunnel(SessionLease lease) {
+  lease->state_ = State::kBroken;  // Whatever becomes of the tunnel: HTTP is over here.
   return std::make_unique<SessionStream>(std::move(lease));
 }
 
