@@ -108,8 +108,8 @@ absl::StatusOr<FilterPtr> Create(const dfp::FilterConfig& config, FactoryContext
                        ? config::ToDuration(sub_cluster.cluster_init_timeout())
                        : std::chrono::seconds(5);
   }
-  return std::make_unique<DynamicForwardProxyFilter>(
-      context.server.clusters, context.server.egress, config.save_upstream_address(), init_timeout);
+  return std::make_unique<DynamicForwardProxyFilter>(context.server.clusters, context.server.egress,
+                                                     config.save_upstream_address(), init_timeout);
 }
 
 absl::StatusOr<std::shared_ptr<const HostRewrite>> CreateRoute(const dfp::PerRouteConfig& config,

@@ -12,8 +12,7 @@ constexpr size_t kMaxEarly = 64 * 1024;
 
 }  // namespace
 
-ClientWatch::ClientWatch(Connection& connection)
-    : connection_(connection) {
+ClientWatch::ClientWatch(Connection& connection) : connection_(connection) {
   connection.worker.wheel().Arm(*this, kWatchAfter);
 }
 
