@@ -9,26 +9,37 @@
 namespace sluice {
 namespace {
 
+class CopyExchange;
+void GiveUp(const std::weak_ptr<CopyExchange>& copy);
+
 // Bytes on their way from the request to one copy.
 class BodyPipe {
  public:
-  BodyPipe(Worker& worker, size_t limit) : limit_(limit) {}
+  // `length`: of the whole body, where it is known: its end comes with its last byte then, since
+  // nobody reads beyond it.
+  BodyPipe(size_t limit, std::optional<uint64_t> length, std::weak_ptr<CopyExchange> copy)
+      : limit_(limit), left_(length), copy_(std::move(copy)) {}
 
   void Put(std::string_view data) {
-    if (waiting_.size() + data.size() > limit_) return Fail();
     if (failed_) return;
+    if (waiting_.size() + data.size() > limit_) return Fail();
     waiting_.append(data);
+    if (left_.has_value()) {
+      *left_ -= std::min<uint64_t>(*left_, data.size());
+      ended_ = *left_ == 0;
+    }
     changed_.Set();
   }
   void End() {
     ended_ = true;
     changed_.Set();
   }
+  // Half a request is none.
   void Fail() {
-    if (ended_) return;
+    if (ended_ || failed_) return;
     failed_ = true;
     waiting_ = std::string();
-    changed_.Set();
+    GiveUp(copy_);
   }
 
   Task<absl::StatusOr<Chunk>> Take() {
@@ -45,6 +56,8 @@ class BodyPipe {
 
  private:
   const size_t limit_;
+  std::optional<uint64_t> left_;
+  const std::weak_ptr<CopyExchange> copy_;
   Event changed_;
   std::string waiting_;
   bool ended_ = false;
@@ -57,7 +70,6 @@ class TeeBody final : public Body {
  public:
   TeeBody(BodyPtr source, std::vector<BodyPipePtr> pipes)
       : source_(std::move(source)), pipes_(std::move(pipes)) {}
-  // Half a request is none.
   ~TeeBody() override {
     for (const BodyPipePtr& pipe : pipes_) pipe->Fail();
   }
@@ -104,8 +116,7 @@ class PipeBody final : public Body {
 };
 
 struct CopyParts {
-  CopyParts(Worker& worker, const ConnectionFacts& facts)
-      : own_connection(facts) {}
+  CopyParts(Worker& worker, const ConnectionFacts& facts) : own_connection(facts) {}
   ConnectionFacts own_connection;
   Scope own_scope;
   Canceller own_canceller;
@@ -126,6 +137,10 @@ class CopyExchange final : private CopyParts, public Exchange {
   void LimitDuration(Duration) override {}
   void Touch() override {}
 };
+
+void GiveUp(const std::weak_ptr<CopyExchange>& copy) {
+  if (const auto exchange = copy.lock()) exchange->canceller().Cancel(Reason::kCancelled);
+}
 
 RequestHeadPtr CopyHead(const RequestHead& head, const MirrorPolicy& mirror) {
   auto copy = std::make_unique<RequestHead>();
@@ -198,7 +213,8 @@ BodyPtr SendCopies(
     if (mirror.edits != nullptr) mirror.edits->Apply(copy->request_head()->headers, *copy);
     BodyPtr copied_body;
     if (body != nullptr) {
-      pipes.push_back(std::make_shared<BodyPipe>(worker, cluster->settings().buffer_limit));
+      pipes.push_back(
+          std::make_shared<BodyPipe>(cluster->settings().buffer_limit, body->Length(), copy));
       copied_body = std::make_unique<PipeBody>(pipes.back(), body->Length());
     }
     Canceller& canceller = copy->canceller();

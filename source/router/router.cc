@@ -441,7 +441,8 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     exchange.set_local_reply_body(text);
     response.body = TextBody(text);
   }
-  if (MeaningOf(reason).status != 0) {
+  // Envoy does not count the answer to a stream that lived too long either.
+  if (MeaningOf(reason).status != 0 && reason != Reason::kUpstreamMaxStreamDuration) {
     CountAnswer(forwarding.cluster, response.head->status, exchange);
     forwarding.counters.CountAnswer(response.head->status);
   }

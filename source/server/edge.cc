@@ -1,6 +1,8 @@
 // Trust, decided once per request. Worker thread only.
 #include "source/server/edge.h"
 
+#include <algorithm>
+
 #include <cstring>
 
 #include "source/base/strings.h"
@@ -8,35 +10,47 @@
 namespace sluice {
 namespace {
 
-// What only a trusted hop may ask for; taken from everybody else at the edge.
-constexpr std::string_view kInternalHeaders[] = {"x-envoy-decorator-operation",
-                                                 "x-envoy-downstream-service-cluster",
-                                                 "x-envoy-downstream-service-node",
-                                                 "x-envoy-expected-rq-timeout-ms",
-                                                 "x-envoy-force-trace",
-                                                 "x-envoy-hedge-on-per-try-timeout",
-                                                 "x-envoy-ip-tags",
-                                                 "x-envoy-max-retries",
-                                                 "x-envoy-retriable-header-names",
-                                                 "x-envoy-retriable-status-codes",
-                                                 "x-envoy-retry-grpc-on",
-                                                 "x-envoy-retry-on",
-                                                 "x-envoy-upstream-alt-stat-name",
-                                                 "x-envoy-upstream-rq-per-try-timeout-ms",
-                                                 "x-envoy-upstream-rq-timeout-alt-response",
-                                                 "x-envoy-upstream-rq-timeout-ms",
-                                                 "x-envoy-original-path",
-                                                 "x-envoy-internal",
-                                                 "x-envoy-external-address",
-                                                 "x-envoy-attempt-count",
-                                                 "x-envoy-is-timeout-retry"};
+// What only an internal client may ask for.
+constexpr std::string_view kInternalHeaders[] = {
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-ip-tags",
+    "x-envoy-max-retries",
+    "x-envoy-original-url",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+};
 
-bool IsInternalHeader(const Header& header) {
-  if (!header.name.starts_with("x-envoy-")) return false;
-  for (std::string_view name : kInternalHeaders) {
-    if (header.name == name) return true;
-  }
-  return false;
+// What nobody outside may say; behind the edge another proxy may.
+constexpr std::string_view kEdgeHeaders[] = {
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-external-address",
+    "x-envoy-internal",
+    "x-envoy-is-timeout-retry",
+    "x-envoy-original-host",
+    "x-envoy-original-path",
+};
+
+bool IsIn(absl::Span<const std::string_view> names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Takes from a request that is not internal what it may not say.
+void CleanHeaders(Headers& headers, bool edge) {
+  headers.RemoveIf([edge](const Header& header) {
+    return header.name.starts_with("x-envoy-") &&
+           (IsIn(kInternalHeaders, header.name) || (edge && IsIn(kEdgeHeaders, header.name)));
+  });
 }
 
 constexpr size_t kRequestIdSize = 36;
@@ -117,17 +131,17 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
     const DetectedClient found = DetectClient(settings.detections, peer, head);
     if (found.address.is_set()) client = found.address;
     may_be_internal = found.may_be_internal;
-    if (found.appends && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
+    const bool appends = found.address.is_set() ? found.appends : !settings.skip_xff_append;
+    if (appends && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
   } else if (forwarded_for.has_value()) {
     if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops);
         hop.is_set())
       client = hop;
   }
   const bool internal = may_be_internal && IsInternal(settings, client);
-  if (edge && !internal) {
-    headers.RemoveIf(IsInternalHeader);
-    if (client.is_ip()) headers.Set(HeaderId::kXEnvoyExternalAddress, client.IpString());
-  }
+  if (!internal) CleanHeaders(headers, edge);
+  if (edge && !internal && client.is_ip())
+    headers.Set(HeaderId::kXEnvoyExternalAddress, client.IpString());
   headers.Remove(HeaderId::kXEnvoyInternal);  // Only our own word on it counts.
   if (internal) headers.AddSafe(HeaderId::kXEnvoyInternal, "true");
   if (!headers.Has(HeaderId::kXForwardedProto))

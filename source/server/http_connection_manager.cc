@@ -151,9 +151,9 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
   return redirect;
 }
 
-// internal_only_headers are believed of internal clients, and where this is not the edge.
+// internal_only_headers are believed of internal clients.
 void HttpConnectionManager::TakeInternalHeaders(RequestHead& head) const {
-  if (!settings_.edge.use_remote_address) return;
+  if (routes_->internal_only_headers().empty()) return;
   if (head.headers.Get(HeaderId::kXEnvoyInternal) == "true") return;
   for (const std::string& name : routes_->internal_only_headers()) head.headers.Remove(name);
 }

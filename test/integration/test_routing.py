@@ -70,6 +70,34 @@ class Mirrors(ProxyTest):
         self.assertEqual(50, self.proxy.stat("cluster.m.internal.upstream_rq_200"))
 
 
+class Hashes(ProxyTest):
+    def gateway(self, *policies):
+        self.origins = [self.origin(ok(name)) for name in (b"a", b"b", b"c")]
+        manager = config.http([config.forward("c", action={"hash_policy": list(policies)})])
+        self.start(config.bootstrap(config.listener(manager), [
+            config.cluster("c", *[origin.port for origin in self.origins], lb_policy="RING_HASH")]))
+
+    def host(self, headers):
+        return self.ask("GET", "/", "h", headers).text()
+
+    def test_a_header_chooses_the_host(self):
+        self.gateway({"header": {"header_name": "x-user"}})
+        hosts = {user: self.host([("x-user", user)]) for user in map(str, range(40))}
+        self.assertEqual({"a", "b", "c"}, set(hosts.values()))
+        for user, host in hosts.items():
+            self.assertEqual(host, self.host([("x-user", user)]))
+
+    def test_a_cookie_keeps_a_client_at_its_host(self):
+        self.gateway({"cookie": {"name": "s", "ttl": "60s", "path": "/"}})
+        answer = self.ask("GET", "/", "h")
+        given = answer.header("set-cookie")
+        self.assertRegex(given, r'^s="[0-9a-f]{1,16}"; Max-Age=60; Path=/; HttpOnly$')
+        cookie = given.partition(";")[0]
+        for _ in range(20):
+            again = self.ask("GET", "/", "h", [("cookie", cookie)])
+            self.assertEqual((answer.text(), None), (again.text(), again.header("set-cookie")))
+
+
 class Figures(ProxyTest):
     def test_virtual_clusters_and_routes(self):
         origin = self.origin()
