@@ -40,8 +40,9 @@ class Poller {
   bool stopped_ = false;
 };
 
-/// One descriptor's readiness, embedded in its owner. Of several tasks that wait for a direction the
-/// one that came last hears of it: a watch over an idle connection gives way to its next reader.
+/// One descriptor's readiness, embedded in its owner. Of several tasks that wait for a direction
+/// the one that came last hears of it: a watch over an idle connection gives way to its next
+/// reader.
 class Readiness {
  public:
   Readiness() = default;

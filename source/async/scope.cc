@@ -71,8 +71,7 @@ class Scope::Root {
  public:
   struct promise_type final : TaskPromise {
     promise_type(Task<>&, Scope& scope, Canceller* canceller)
-        : scope(scope),
-          node{canceller == nullptr ? &own : canceller, scope.roots_, &scope.roots_} {
+        : scope(scope), node{canceller == nullptr ? &own : canceller, scope.roots_, &scope.roots_} {
       canceller_ = node.canceller;
       if (node.next != nullptr) node.next->previous = &node.next;
       scope.roots_ = &node;

@@ -26,7 +26,8 @@ class TaskPromise {
   static void* operator new(size_t size) { return FramePool::Take(size); }
   static void operator delete(void* frame, size_t size) { FramePool::Put(frame, size); }
 
-  /// What cancels this chain of awaits: each frame has it from the one that awaits it. Null: nothing.
+  /// What cancels this chain of awaits: each frame has it from the one that awaits it. Null:
+  /// nothing.
   Canceller* canceller() const { return canceller_; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }

@@ -25,8 +25,7 @@ struct ConnectionOrigin : ConnectionFacts {
 
 /// An accepted connection. Lives on one worker from accept to close.
 struct Connection {
-  Connection(Worker& worker, StreamPtr stream)
-      : worker(worker), stream(std::move(stream)) {}
+  Connection(Worker& worker, StreamPtr stream) : worker(worker), stream(std::move(stream)) {}
 
   Worker& worker;
   StreamPtr stream;

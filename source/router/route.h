@@ -78,8 +78,8 @@ struct Route final : RouteBase {
   Duration grpc_timeout_offset{};
   std::shared_ptr<const HashPolicies> hash;                  // null: none
   std::shared_ptr<const std::vector<MirrorPolicy>> mirrors;  // null: none
-  bool terminates_post = false;              // connect_config.allow_post: so does that of a POST
-  int connect_proxy_version = 0;             // PROXY header in front of the tunnel's bytes; 0: none
+  bool terminates_post = false;   // connect_config.allow_post: so does that of a POST
+  int connect_proxy_version = 0;  // PROXY header in front of the tunnel's bytes; 0: none
 
   std::shared_ptr<const Redirect> redirect;      // kRedirect
   std::shared_ptr<const DirectResponse> direct;  // kDirectResponse

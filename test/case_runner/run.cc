@@ -9,7 +9,6 @@
 #include <future>
 #include <list>
 
-
 #include "absl/strings/str_join.h"
 #include "extensions/builtin.h"
 #include "source/config/loader.h"

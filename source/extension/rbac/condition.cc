@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "api/envoy/extensions/rbac/matchers/upstream_ip_port/v3/upstream_ip_port_matcher.pb.h"
-#include "source/upstream/saved_address.h"
 #include "source/observe/match.h"
 #include "source/observe/metadata_match.h"
 #include "source/upstream/address_filter.h"
+#include "source/upstream/saved_address.h"
 
 namespace sluice {
 namespace {
