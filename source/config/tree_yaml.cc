@@ -238,6 +238,8 @@ class NothingMore : public YAML::EventHandler {
   }
 };
 
+constexpr int kMaxEmptyDocuments = 100;
+
 }  // namespace
 
 const Node* Tree::ReadYaml(std::string_view text, int file, Diagnostics& diagnostics) {
@@ -248,7 +250,13 @@ const Node* Tree::ReadYaml(std::string_view text, int file, Diagnostics& diagnos
     YAML::Parser parser(stream);
     if (parser.HandleNextDocument(builder)) {
       NothingMore nothing_more;
-      while (parser.HandleNextDocument(nothing_more)) {
+      // Behind some broken texts the parser sees empty documents without end.
+      for (int i = 0; parser.HandleNextDocument(nothing_more); ++i) {
+        if (i == kMaxEmptyDocuments) {
+          diagnostics.ErrorAt({1, 1, file}, "",
+                              "YAML: the text breaks off: is a quote or bracket not closed?");
+          return nullptr;
+        }
       }
     }
   } catch (const YAML::Exception& error) {
