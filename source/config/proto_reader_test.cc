@@ -92,12 +92,12 @@ TEST_CASE("what is wrong with a cluster is said with its place") {
       {"name: c\nhosts: []", "f:2:1: unknown field 'hosts'\n"},
       {"name: c\nconect_timeout: 1s",
        "f:2:1: unknown field 'conect_timeout' (did you mean 'connect_timeout'?)\n"},
-      {"name: c\noutlier_detection: {}",
-       "f:2:1: 'outlier_detection' is a known Envoy field that Sluice does not support yet\n"},
+      {"name: c\npreconnect_policy: {}",
+       "f:2:1: 'preconnect_policy' is a known Envoy field that Sluice does not support yet\n"},
       {"name: c\ntype: EDS",
        "f:2:7: type: 'EDS' is a known Envoy value that Sluice does not support yet\n"},
       {"name: c\ntype: STATIK",
-       "f:2:7: type: unknown value 'STATIK', must be one of STATIC, STRICT_DNS, LOGICAL_DNS (did "
+       "f:2:7: type: unknown value 'STATIK', must be one of STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST (did "
        "you mean 'STATIC'?)\n"},
       {"name: c\nconnect_timeout: 5m",
        "f:2:18: connect_timeout: must be a duration in seconds, such as '1.5s', got '5m' (did you "
@@ -141,7 +141,7 @@ TEST_CASE("what is wrong with other messages is said with its place") {
   CHECK(Read<RouteMatch>("prefix: /\npath: /a") ==
         "f:2:1: path: 'prefix' is set already: only one of prefix, path, safe_regex, "
         "connect_matcher, "
-        "path_separated_prefix may be\n");
+        "path_separated_prefix, path_match_policy may be\n");
   CHECK(Read<HttpFilter>("name: x\ntyped_config: {}") ==
         "f:2:15: typed_config: '@type' is missing\n");
   CHECK(Read<HttpFilter>("name: x\ntyped_config:\n  '@type': "

@@ -66,8 +66,17 @@ Task<absl::StatusOr<size_t>> TcpStream::ReadLater(TcpStream& self, absl::Span<ch
 }
 
 Task<absl::Status> TcpStream::WaitReadable() {
-  if (readiness_.readable()) return absl::OkStatus();
+  if (SeesSomething()) return absl::OkStatus();
   return WaitLater(*this);
+}
+
+// A read that was given all that it had room for says nothing about what is left: look.
+bool TcpStream::SeesSomething() {
+  if (!readiness_.readable()) return false;
+  char byte;
+  if (::recv(fd_, &byte, 1, MSG_PEEK) >= 0 || !WouldBlock(errno)) return true;
+  readiness_.NoteNothingToRead();
+  return false;
 }
 
 Task<absl::Status> TcpStream::WaitLater(TcpStream& self) {

@@ -34,6 +34,7 @@ class TcpStream final : public Stream, public PlainSocket {
 
  private:
   static Task<absl::StatusOr<size_t>> ReadLater(TcpStream& self, absl::Span<char> buffer);
+  bool SeesSomething();
   static Task<absl::Status> WaitLater(TcpStream& self);
   static Task<absl::Status> DrainLater(TcpStream& self, Pipe& pipe);
   struct Parts;

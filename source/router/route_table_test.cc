@@ -402,7 +402,7 @@ TEST_CASE("mistakes are reported where they are", "[routes]") {
       {Host("routes { match { } route { cluster: 'c' } }"), at + ".match", "is required"},
       {Host("routes { match { prefix: '/' } }"), at, "is required"},
       {route("prefix_rewrite: '/' regex_rewrite { pattern { regex: 'a' } }"),
-       at + ".route.prefix_rewrite", "exclude"},
+       at + ".route", "only one of prefix_rewrite, regex_rewrite"},
       {route("regex_rewrite { pattern { regex: '(' } }"), at + ".route.regex_rewrite.pattern.regex",
        "missing )"},
       {route("regex_rewrite { pattern { regex: 'a' } substitution: '\\\\1' }"),

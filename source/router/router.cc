@@ -1,6 +1,7 @@
 // The router. Worker threads only, but for its construction.
 #include "source/router/router.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "source/base/reason.h"
@@ -434,10 +435,12 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     exchange.set_local_reply_body("");
     response = Reply(204);
   } else if (exchange.upstream.attempts > 1 && !MeaningOf(reason).reset.empty()) {
+    std::string reset(MeaningOf(reason).reset);
+    std::replace(reset.begin(), reset.end(), '_', ' ');
     const std::string text =
         Cat("upstream connect error or disconnect/reset before headers. retried and the latest "
             "reset reason: ",
-            MeaningOf(reason).reset);
+            reset);
     exchange.set_local_reply_body(text);
     response.body = TextBody(text);
   }

@@ -113,11 +113,34 @@ Task<absl::StatusOr<Response>> ClientSession::RoundTrip(SessionLease lease, Requ
 
 Task<absl::Status> ClientSession::SendRequest(Request& request, Exchange& exchange,
                                               const std::shared_ptr<ClientSession>& self) {
+  if (request.body != nullptr) return self->SendWithBody(request, exchange, self);
+  std::string& scratch = worker_.scratch();
+  scratch.clear();
+  WriteRequestHead(*request.head, {}, &scratch);
+  exchange.time.upstream_first_sent = Now();
+  Task<absl::Status> written = SendPart(false, {}, exchange);
+  if (!written.await_ready()) return EndRequestAfter(*this, std::move(written), exchange);
+  absl::Status status = written.await_resume();
+  if (!status.ok()) return Failed(std::move(status));
+  EndRequest(exchange);
+  return absl::OkStatus();
+}
+
+Task<absl::Status> ClientSession::EndRequestAfter(ClientSession& self, Task<absl::Status> written,
+                                                  Exchange& exchange) {
+  absl::Status status = co_await std::move(written);
+  if (!status.ok()) co_return self.Failed(std::move(status));
+  self.EndRequest(exchange);
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> ClientSession::SendWithBody(Request& request, Exchange& exchange,
+                                               const std::shared_ptr<ClientSession>& self) {
   const RequestFraming framing = FramingOf(request.body.get());
   const bool chunked = framing.kind == RequestFraming::kChunked;
   BodyPtr body = std::move(request.body);
   Chunk first;
-  bool last = body == nullptr || (framing.kind == RequestFraming::kLength && framing.length == 0);
+  bool last = framing.kind == RequestFraming::kLength && framing.length == 0;
   if (!last && body->Ready()) {
     // The first bytes of the body leave together with the head.
     auto chunk = co_await body->Read();
@@ -146,17 +169,27 @@ Task<absl::Status> ClientSession::SendPart(bool chunked, Chunk chunk, Exchange& 
   std::string& scratch = worker_.scratch();
   const bool framed = chunked && !chunk.empty();
   if (framed) WriteChunkHeader(chunk.data.size(), &scratch);
-  const size_t size = scratch.size() + chunk.data.size() + (framed ? 2 : 0);
   const std::string_view tail = framed ? "\r\n" : "";
+  const size_t size = scratch.size() + chunk.data.size() + tail.size();
   const auto gone = TryWriteScratch(*stream_, scratch, chunk.data, tail);
-  absl::Status status = gone.status();
-  if (gone.ok() && *gone < size)
-    status = co_await WriteRest(*stream_, scratch, chunk.data, tail, *gone);
-  if (status.ok()) {
-    meters_.sent.Add(size);
-    exchange.bytes.upstream_wire_sent += size;
-  }
+  if (!gone.ok()) return gone.status();
+  if (*gone < size) return SendRest(*this, std::move(chunk), tail, *gone, exchange);
+  Sent(size, exchange);
+  return absl::OkStatus();
+}
+
+Task<absl::Status> ClientSession::SendRest(ClientSession& self, Chunk chunk, std::string_view tail,
+                                           size_t gone, Exchange& exchange) {
+  const std::string& scratch = self.worker_.scratch();
+  const size_t size = scratch.size() + chunk.data.size() + tail.size();
+  absl::Status status = co_await WriteRest(*self.stream_, scratch, chunk.data, tail, gone);
+  if (status.ok()) self.Sent(size, exchange);
   co_return status;
+}
+
+void ClientSession::Sent(size_t size, Exchange& exchange) {
+  meters_.sent.Add(size);
+  exchange.bytes.upstream_wire_sent += size;
 }
 
 Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked,

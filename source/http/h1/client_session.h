@@ -87,11 +87,18 @@ class ClientSession {
 
   Task<absl::Status> SendRequest(Request& request, Exchange& exchange,
                                  const std::shared_ptr<ClientSession>& self);
+  static Task<absl::Status> EndRequestAfter(ClientSession& self, Task<absl::Status> written,
+                                            Exchange& exchange);
+  Task<absl::Status> SendWithBody(Request& request, Exchange& exchange,
+                                  const std::shared_ptr<ClientSession>& self);
   static Task<> PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked,
                          Exchange& exchange);
   Task<absl::StatusOr<ResponseHeadPtr>> ReadHead(const RequestHead& request, Exchange& exchange,
                                                  Framing* framing);
   Task<absl::Status> SendPart(bool chunked, Chunk chunk, Exchange& exchange);
+  static Task<absl::Status> SendRest(ClientSession& self, Chunk chunk, std::string_view tail,
+                                     size_t gone, Exchange& exchange);
+  void Sent(size_t size, Exchange& exchange);
   Task<absl::Status> Fill(Exchange& exchange);
   void Received(size_t bytes, Exchange& exchange);
   absl::Status Failed(absl::Status status);

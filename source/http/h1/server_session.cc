@@ -110,34 +110,40 @@ Task<bool> ServerSession::AwaitRequest() {
 Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
                                          Framing* framing) {
   parser_.Reset();
-  Deadline deadline(worker_.wheel(), canceller_, settings_.request_headers_timeout);
+  // The first bytes are there already: AwaitRequest() saw them. Nearly always they are all.
+  if (buffer_.empty()) {
+    const auto ready = stream_.TryRead(buffer_.Room());
+    if (ready.ok() && ready->has_value()) Received(exchange, **ready);
+  }
   HeadResult result;
-  while (true) {
-    if (!buffer_.empty())
-      result = parser_.Parse(buffer_.unread(), settings_.limits, &head, framing);
-    if (result.state != HeadResult::kNeedMore) break;
-    // The first bytes are there already: AwaitRequest() saw them.
-    absl::StatusOr<size_t> count = 0;
-    const absl::Span<char> room = buffer_.Room();
-    const auto ready = stream_.TryRead(room);
-    if (!ready.ok()) {
-      count = ready.status();
-    } else {
-      count =
-          ready->has_value() ? absl::StatusOr<size_t>(**ready) : co_await stream_.ReadSome(room);
-    }
+  if (!buffer_.empty()) result = parser_.Parse(buffer_.unread(), settings_.limits, &head, framing);
+  if (result.state != HeadResult::kNeedMore) return result;
+  return ReadMoreOfHead(*this, exchange, head, framing);
+}
+
+void ServerSession::Received(H1Exchange& exchange, size_t bytes) {
+  buffer_.Added(bytes);
+  settings_.received.Add(bytes);
+  exchange.bytes.downstream_wire_received += bytes;
+}
+
+Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
+                                               RequestHead& head, Framing* framing) {
+  Deadline deadline(self.worker_.wheel(), self.canceller_, self.settings_.request_headers_timeout);
+  HeadResult result;
+  while (result.state == HeadResult::kNeedMore) {
+    const auto count = co_await self.stream_.ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       const bool expired = deadline.Expired();
-      closed_by_peer_ = !expired;
+      self.closed_by_peer_ = !expired;
       result.state = HeadResult::kError;
       result.status = expired ? 408 : 0;
       if (expired) result.body = "request header timeout";
       result.details = expired ? "request_header_timeout" : "downstream_remote_disconnect";
       break;
     }
-    buffer_.Added(*count);
-    settings_.received.Add(*count);
-    exchange.bytes.downstream_wire_received += *count;
+    self.Received(exchange, *count);
+    result = self.parser_.Parse(self.buffer_.unread(), self.settings_.limits, &head, framing);
   }
   co_return result;
 }
@@ -308,15 +314,27 @@ Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view da
   std::string& scratch = worker_.scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
   const auto gone = TryWriteScratch(stream_, scratch, data, tail);
-  absl::Status status = gone.status();
-  if (gone.ok() && *gone < size) status = co_await WriteRest(stream_, scratch, data, tail, *gone);
-  if (status.ok()) {
-    settings_.sent.Add(size);
-    exchange.bytes.downstream_wire_sent += size;
-    exchange.bytes.body_sent += data.size();
-    exchange.Touch();
-  }
+  if (!gone.ok()) return gone.status();
+  if (*gone < size) return SendRest(*this, exchange, data, tail, *gone);
+  Sent(exchange, size, data.size());
+  return absl::OkStatus();
+}
+
+Task<absl::Status> ServerSession::SendRest(ServerSession& self, H1Exchange& exchange,
+                                           std::string_view data, std::string_view tail,
+                                           size_t gone) {
+  const std::string& scratch = self.worker_.scratch();
+  const size_t size = scratch.size() + data.size() + tail.size();
+  absl::Status status = co_await WriteRest(self.stream_, scratch, data, tail, gone);
+  if (status.ok()) self.Sent(exchange, size, data.size());
   co_return status;
+}
+
+void ServerSession::Sent(H1Exchange& exchange, size_t size, size_t body) {
+  settings_.sent.Add(size);
+  exchange.bytes.downstream_wire_sent += size;
+  exchange.bytes.body_sent += body;
+  exchange.Touch();
 }
 
 // Writes the head and the body, the first part of it in one go with the head; false when the

@@ -80,11 +80,17 @@ class ServerSession {
   Task<bool> AwaitRequest();
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
+  static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
+                                         RequestHead& head, Framing* framing);
+  void Received(H1Exchange& exchange, size_t bytes);
   Task<After> Answer(H1Exchange& exchange, Response response);
   ResponseFraming FramingFor(const H1Exchange& exchange, const Response& response) const;
   bool MayStay(const H1Exchange& exchange) const;
   Task<bool> WriteBody(H1Exchange& exchange, Response& response, const ResponseFraming& framing);
   Task<absl::Status> Send(H1Exchange& exchange, std::string_view data, std::string_view tail);
+  static Task<absl::Status> SendRest(ServerSession& self, H1Exchange& exchange,
+                                     std::string_view data, std::string_view tail, size_t gone);
+  void Sent(H1Exchange& exchange, size_t size, size_t body);
   void NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const;
   Task<> Linger();
 
