@@ -116,7 +116,7 @@ class PipeBody final : public Body {
 };
 
 struct CopyParts {
-  CopyParts(Worker& worker, const ConnectionFacts& facts) : own_connection(facts) {}
+  explicit CopyParts(const ConnectionFacts& facts) : own_connection(facts) {}
   ConnectionFacts own_connection;
   Scope own_scope;
   Canceller own_canceller;
@@ -126,7 +126,7 @@ struct CopyParts {
 class CopyExchange final : private CopyParts, public Exchange {
  public:
   explicit CopyExchange(Exchange& original)
-      : CopyParts(original.worker(), original.connection()),
+      : CopyParts(original.connection()),
         Exchange(original.worker(), own_scope, own_canceller, own_connection) {
     set_remote_address(original.remote_address());
     time.start = time.request_received = Now();

@@ -12,17 +12,15 @@ namespace {
 
 namespace v3 = envoy::config::listener::v3;
 
-std::vector<std::unique_ptr<const NetworkFilter>> BuildFilters(const v3::FilterChain& chain,
-                                                               const std::string& path,
-                                                               ServerContext& server) {
-  std::vector<std::unique_ptr<const NetworkFilter>> filters;
-  if (chain.filters().empty())
-    server.diagnostics.Error(path, "a filter chain needs at least one filter");
-  for (int i = 0; i < chain.filters_size(); ++i) {
-    const auto& filter = chain.filters(i);
-    const std::string filter_path = Cat(path, ".filters[", i, "]");
-    const auto* entry =
-        server.registry.network_filters().Find(filter.name(), filter.typed_config().type_url());
+// Builds what `configs` name, each by the factory of its kind; `path` is that of the list.
+template <class Filter, class Configs>
+std::vector<Filter> BuildFilters(const Configs& configs, const std::string& path,
+                                 const Category<Filter>& kind, ServerContext& server) {
+  std::vector<Filter> filters;
+  for (int i = 0; i < configs.size(); ++i) {
+    const auto& filter = configs[i];
+    const std::string filter_path = Cat(path, "[", i, "]");
+    const auto* entry = kind.Find(filter.name(), filter.typed_config().type_url());
     if (entry == nullptr) {
       server.diagnostics.Error(filter_path,
                                Cat("Didn't find a registered implementation for '", filter.name(),
@@ -42,7 +40,10 @@ std::vector<std::unique_ptr<const NetworkFilter>> BuildFilters(const v3::FilterC
 
 NetworkChain BuildChain(const v3::FilterChain& config, const std::string& path,
                         ServerContext& server) {
-  return {config.name(), BuildFilters(config, path, server)};
+  if (config.filters().empty())
+    server.diagnostics.Error(path, "a filter chain needs at least one filter");
+  return {config.name(), BuildFilters(config.filters(), path + ".filters",
+                                      server.registry.network_filters(), server)};
 }
 
 FilterChainTable BuildChains(const v3::Listener& config, const std::string& path,
@@ -74,29 +75,6 @@ FilterChainTable BuildChains(const v3::Listener& config, const std::string& path
     server.diagnostics.Error(path + ".filter_chains", "no filter chains specified");
   }
   return table;
-}
-
-std::vector<ListenerFilterPtr> BuildListenerFilters(const v3::Listener& config,
-                                                    const std::string& path,
-                                                    ServerContext& server) {
-  std::vector<ListenerFilterPtr> filters;
-  for (int i = 0; i < config.listener_filters_size(); ++i) {
-    const auto& filter = config.listener_filters(i);
-    const std::string filter_path = Cat(path, ".listener_filters[", i, "]");
-    const auto* entry =
-        server.registry.listener_filters().Find(filter.name(), filter.typed_config().type_url());
-    if (entry == nullptr) {
-      server.diagnostics.Error(filter_path,
-                               Cat("Didn't find a registered implementation for '", filter.name(),
-                                   "' with type URL: '", filter.typed_config().type_url(), "'"));
-      continue;
-    }
-    FactoryContext context{server, filter_path + ".typed_config", server.stats.Root()};
-    auto made = entry->create(filter.typed_config(), context);
-    if (made.ok()) filters.push_back(*std::move(made));
-    if (!made.ok()) context.Error("", Std(made.status().message()));
-  }
-  return filters;
 }
 
 void ReadSocketOptions(const v3::Listener& config, const std::string& path, ServerContext& server,
@@ -174,7 +152,8 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   if (config.has_listener_filters_timeout())
     settings.listener_filters_timeout = config::ToDuration(config.listener_filters_timeout());
   settings.continue_on_listener_filters_timeout = config.continue_on_listener_filters_timeout();
-  auto listener_filters = BuildListenerFilters(config, path, server);
+  auto listener_filters = BuildFilters(config.listener_filters(), path + ".listener_filters",
+                                       server.registry.listener_filters(), server);
   for (const ListenerFilterPtr& filter : listener_filters) {
     if (filter->wants_original_destination()) settings.options.original_destination = true;
   }
