@@ -2,6 +2,7 @@
 // give anything. Worker thread only.
 #include "source/net/tcp_stream.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -73,8 +74,9 @@ Task<absl::Status> TcpStream::WaitReadable() {
 // A read that was given all that it had room for says nothing about what is left: look.
 bool TcpStream::SeesSomething() {
   if (!readiness_.readable()) return false;
-  char byte;
-  if (::recv(fd_, &byte, 1, MSG_PEEK) >= 0 || !WouldBlock(errno)) return true;
+  // Not a peek: that would take a reset away from the read that is to report it.
+  pollfd state{fd_, POLLIN | POLLRDHUP, 0};
+  if (::poll(&state, 1, 0) != 0) return true;
   readiness_.NoteNothingToRead();
   return false;
 }
