@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
 #include "source/async/scope.h"
@@ -182,10 +183,24 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
     }
     Chunk chunk{source_.buffer().buffer(), step_.data};
     Advance();
+    JoinTiny(&chunk);
     co_return chunk;
   }
 
  private:
+  static constexpr size_t kTiny = 512;
+
+  // Adds what came with `chunk` in tiny chunks: each would cost a write of its own. They move up
+  // over the framing between them, bytes that nobody has seen.
+  void JoinTiny(Chunk* chunk) {
+    while (step_.state == ChunkedDecoder::Step::kData && step_.data.size() <= kTiny) {
+      char* const end = const_cast<char*>(chunk->data.data() + chunk->data.size());
+      std::memmove(end, step_.data.data(), step_.data.size());
+      chunk->data = {chunk->data.data(), chunk->data.size() + step_.data.size()};
+      Advance();
+    }
+  }
+
   // Decodes one step ahead. Its bytes stay where they are: a shared buffer is never overwritten.
   void Advance() {
     step_ = decoder_.Next(source_.buffer().view(), &trailers_);
