@@ -62,7 +62,7 @@ class ClientSession {
   /// True while both directions of the last exchange ended cleanly and the peer announced no close.
   bool reusable() const { return state_ == State::kIdle; }
   /// True when a kept connection is of no use any more: the peer has closed it, or spoken out of
-  /// turn. One system call.
+  /// turn. A system call only where something came.
   bool IsStale();
   /// True when the failure came before a byte of the response.
   bool untouched() const { return !response_started_; }
