@@ -1,13 +1,8 @@
 // Formats of access logs from configuration. Main thread.
 #include "source/observe/access_log_config.h"
 
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <sstream>
-
 #include "source/base/strings.h"
+#include "source/config/data_source.h"
 
 namespace sluice {
 namespace {
@@ -15,56 +10,7 @@ namespace {
 using envoy::config::core::v3::DataSource;
 using envoy::config::core::v3::SubstitutionFormatString;
 
-constexpr std::streamoff kMaxFormatBytes = 1 << 20;
-
-// The text of a data source; the error says what is wrong with the member that is set.
-absl::StatusOr<std::string> ReadText(const DataSource& source) {
-  switch (source.specifier_case()) {
-    case DataSource::kInlineString:
-      return source.inline_string();
-    case DataSource::kInlineBytes:
-      return source.inline_bytes();
-    case DataSource::kEnvironmentVariable: {
-      const char* value = std::getenv(source.environment_variable().c_str());
-      if (value == nullptr) {
-        return Invalid("the environment variable '", source.environment_variable(), "' is not set");
-      }
-      return std::string(value);
-    }
-    case DataSource::kFilename: {
-      std::ifstream file(source.filename(), std::ios::binary | std::ios::ate);
-      if (!file) {
-        return Invalid("cannot read '", source.filename(), "': ", strerror(errno));
-      }
-      if (file.tellg() < 0 || file.tellg() > kMaxFormatBytes) {
-        return Invalid("'", source.filename(), "' is not a file of at most 1 MiB");
-      }
-      file.seekg(0);
-      std::ostringstream text;
-      text << file.rdbuf();
-      return text.str();
-    }
-    case DataSource::SPECIFIER_NOT_SET:
-      break;
-  }
-  return Invalid("one of filename, inline_bytes, inline_string, environment_variable is needed");
-}
-
-std::string_view MemberOf(const DataSource& source) {
-  switch (source.specifier_case()) {
-    case DataSource::kInlineString:
-      return "inline_string";
-    case DataSource::kInlineBytes:
-      return "inline_bytes";
-    case DataSource::kEnvironmentVariable:
-      return "environment_variable";
-    case DataSource::kFilename:
-      return "filename";
-    case DataSource::SPECIFIER_NOT_SET:
-      break;
-  }
-  return "";
-}
+constexpr uint64_t kMaxFormatBytes = 1 << 20;
 
 Formatter Nothing() {
   return *Formatter::FromText("");
@@ -93,11 +39,9 @@ Formatter BuildFormatter(const SubstitutionFormatString& config, std::string_vie
                      config::ChildPath(path, "json_format"), diagnostics);
     case SubstitutionFormatString::kTextFormatSource: {
       const DataSource& source = config.text_format_source();
-      std::string member = config::ChildPath(path, "text_format_source");
-      if (!MemberOf(source).empty()) {
-        member = config::ChildPath(member, MemberOf(source));
-      }
-      const absl::StatusOr<std::string> text = ReadText(source);
+      const std::string member =
+          config::DataSourcePath(source, config::ChildPath(path, "text_format_source"));
+      const absl::StatusOr<std::string> text = config::ReadDataSource(source, kMaxFormatBytes);
       if (!text.ok()) {
         diagnostics.Error(member, Std(text.status().message()));
         return Nothing();

@@ -4,13 +4,11 @@
 #include <crypt.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
 #include <memory>
-#include <sstream>
 
 #include "absl/strings/escaping.h"
 #include "source/base/sha1.h"
+#include "source/config/data_source.h"
 
 namespace sluice {
 namespace {
@@ -25,31 +23,6 @@ bool SameBytes(const void* a, const void* b, size_t size) {
   for (size_t i = 0; i < size; ++i)
     difference |= static_cast<const uint8_t*>(a)[i] ^ static_cast<const uint8_t*>(b)[i];
   return difference == 0;
-}
-
-absl::StatusOr<std::string> Read(const DataSource& source) {
-  switch (source.specifier_case()) {
-    case DataSource::kInlineString:
-      return source.inline_string();
-    case DataSource::kInlineBytes:
-      return source.inline_bytes();
-    case DataSource::kEnvironmentVariable: {
-      const char* value = std::getenv(source.environment_variable().c_str());
-      if (value == nullptr)
-        return Invalid("the environment variable ", source.environment_variable(), " is not set");
-      return std::string(value);
-    }
-    case DataSource::kFilename: {
-      std::ifstream file(source.filename(), std::ios::binary);
-      std::ostringstream text;
-      text << file.rdbuf();
-      if (!file.is_open() || file.bad()) return Invalid("cannot read ", source.filename());
-      return text.str();
-    }
-    case DataSource::SPECIFIER_NOT_SET:
-      break;
-  }
-  return Invalid("one of filename, inline_bytes, inline_string, environment_variable is needed");
 }
 
 absl::Status SetHash(std::string_view hash, PasswordFile::Hashes hashes, PasswordFile::User* user) {
@@ -96,7 +69,7 @@ absl::StatusOr<PasswordFile> PasswordFile::Parse(std::string_view text, Hashes h
 }
 
 absl::StatusOr<PasswordFile> PasswordFile::Load(const DataSource& source, Hashes hashes) {
-  auto text = Read(source);
+  auto text = config::ReadDataSource(source);
   if (!text.ok()) return text.status();
   return Parse(*text, hashes);
 }
