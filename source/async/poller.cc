@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "source/base/clock.h"
+
 namespace sluice {
 namespace {
 
@@ -38,6 +40,7 @@ void Poller::Dispatch() {
   count_ = ::epoll_wait(epoll_.native_handle(), events_, kBatch, 0);
   for (next_ = 0; next_ < count_;) {
     const epoll_event& event = events_[next_++];
+    const ClockTurn turn;
     if (event.data.ptr != nullptr) static_cast<Readiness*>(event.data.ptr)->OnEvents(event.events);
   }
   count_ = 0;
@@ -84,21 +87,15 @@ void Readiness::OnEvents(uint32_t events) {
   if (reader_ != nullptr && readable()) reader_->Resume();
 }
 
-Task<bool> Readiness::WaitReadable() {
-  if (readable()) return true;
-  return WaitFor(*this, reader_);
+Readiness::Wait Readiness::WaitReadable() {
+  if (poller_ == nullptr || readable()) return Wait(readable());
+  return Wait(reader_);
 }
 
-Task<bool> Readiness::WaitWritable() {
-  if ((ready_ & kOut) != 0) return true;
-  return WaitFor(*this, writer_);
-}
-
-Task<bool> Readiness::WaitFor(const Readiness& readiness, Suspension*& place) {
-  if (readiness.poller_ == nullptr) co_return false;
-  Suspension suspension;
-  suspension.LinkTo(place);
-  co_return co_await suspension;  // The object may be gone by then.
+Readiness::Wait Readiness::WaitWritable() {
+  const bool writable = (ready_ & kOut) != 0;
+  if (poller_ == nullptr || writable) return Wait(writable);
+  return Wait(writer_);
 }
 
 }  // namespace sluice

@@ -65,22 +65,45 @@ class Readiness {
   void NoteNothingToRead() { ready_ &= ~(kIn | kEnded); }
   void NoteNoRoom() { ready_ &= ~kOut; }
 
+  /// What a task awaits; lives in its frame, and may outlive the Readiness.
+  class Wait;
   /// `co_await WaitReadable()`: false when cancelled or forgotten.
-  Task<bool> WaitReadable();
-  Task<bool> WaitWritable();
+  Wait WaitReadable();
+  Wait WaitWritable();
 
  private:
   friend class Poller;
   enum : uint8_t { kIn = 1, kOut = 2, kEnded = 4 };
 
   void OnEvents(uint32_t events);
-  static Task<bool> WaitFor(const Readiness& readiness, Suspension*& place);
 
   Poller* poller_ = nullptr;
   Suspension* reader_ = nullptr;
   Suspension* writer_ = nullptr;
   int fd_ = -1;
   uint8_t ready_ = 0;
+};
+
+class [[nodiscard]] Readiness::Wait {
+ public:
+  bool await_ready() const noexcept { return place_ == nullptr; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> frame) {
+    suspension_.LinkTo(*place_);
+    return suspension_.await_suspend(frame);
+  }
+  bool await_resume() const noexcept {
+    return place_ == nullptr ? is_ready_ : suspension_.await_resume();
+  }
+
+ private:
+  friend class Readiness;
+  explicit Wait(bool is_ready) : is_ready_(is_ready) {}
+  explicit Wait(Suspension*& place) : place_(&place) {}
+
+  Suspension suspension_;
+  Suspension** place_ = nullptr;  // null: the answer is known
+  bool is_ready_ = false;
 };
 
 }  // namespace sluice

@@ -80,6 +80,7 @@ void RunQueue::Drain() {
     ready = suspension.next_;
     suspension.next_ = nullptr;
     suspension.queued_ = false;
+    const ClockTurn turn;
     std::exchange(suspension.frame_, nullptr).resume();
   }
 }

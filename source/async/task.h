@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "source/async/frame_pool.h"
+#include "source/base/free_lists.h"
 
 namespace sluice {
 
@@ -23,8 +23,8 @@ inline constexpr struct IsCancelled {
 /// What the frames of all tasks have in common.
 class TaskPromise {
  public:
-  static void* operator new(size_t size) { return FramePool::Take(size); }
-  static void operator delete(void* frame, size_t size) { FramePool::Put(frame, size); }
+  static void* operator new(size_t size) { return FreeLists::Take(size); }
+  static void operator delete(void* frame, size_t size) { FreeLists::Put(frame, size); }
 
   /// What cancels this chain of awaits: each frame has it from the one that awaits it. Null:
   /// nothing.

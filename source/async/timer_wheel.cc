@@ -33,8 +33,7 @@ void TimerWheel::Arm(Timer& timer, Duration delay) {
   constexpr int64_t kMaxTicks = (int64_t{1} << (kSlotBits * kLevels)) - kSlots;
   const Duration bounded =
       std::clamp<Duration>(delay, Duration::zero(), std::chrono::milliseconds(kMaxTicks * kTickMs));
-  // What the coarse clock may be behind is waited for as well: no timer fires early.
-  timer.tick_ = std::max(TickAt(CoarseNow() + slack_ + bounded), now_) + 1;
+  timer.tick_ = std::max(TickAt(Now() + bounded), now_) + 1;
   Link(timer);
   if (timer.tick_ < scheduled_) Schedule();
 }

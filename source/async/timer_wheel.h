@@ -10,7 +10,6 @@
 
 #include "source/async/asio.h"
 #include "source/base/clock.h"
-#include "source/base/coarse_clock.h"
 
 namespace sluice {
 
@@ -69,7 +68,6 @@ class TimerWheel {
   // State of the wheel's thread.
   asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> wakeup_;
   const TimePoint start_;
-  const Duration slack_ = CoarseResolution();
   int64_t now_ = 0;                // The last tick that was served.
   int64_t scheduled_ = INT64_MAX;  // The tick for which wakeup_ is set.
   bool stopped_ = false;

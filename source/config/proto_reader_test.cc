@@ -97,7 +97,8 @@ TEST_CASE("what is wrong with a cluster is said with its place") {
       {"name: c\ntype: EDS",
        "f:2:7: type: 'EDS' is a known Envoy value that Sluice does not support yet\n"},
       {"name: c\ntype: STATIK",
-       "f:2:7: type: unknown value 'STATIK', must be one of STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST (did "
+       "f:2:7: type: unknown value 'STATIK', must be one of STATIC, STRICT_DNS, LOGICAL_DNS, "
+       "ORIGINAL_DST (did "
        "you mean 'STATIC'?)\n"},
       {"name: c\nconnect_timeout: 5m",
        "f:2:18: connect_timeout: must be a duration in seconds, such as '1.5s', got '5m' (did you "

@@ -20,7 +20,7 @@ class NetworkNext;
 /// The facts of a connection, and what listener filters have found out about it.
 struct ConnectionOrigin : ConnectionFacts {
   Address remote;  // the client's: the peer's, or what a PROXY header says
-  std::string transport_protocol = "raw_buffer";  // "tls" where a listener filter has seen it
+  std::string_view transport_protocol = "raw_buffer";  // "tls" where a listener filter has seen it
 };
 
 /// An accepted connection. Lives on one worker from accept to close.
@@ -56,12 +56,11 @@ class NetworkNext {
   NetworkNext(const std::vector<std::unique_ptr<const NetworkFilter>>& filters, size_t position)
       : filters_(&filters), position_(position) {}
   Task<> operator()(Connection& connection) const {
-    if (position_ == filters_->size()) return End();
+    if (position_ == filters_->size()) return {};
     return (*filters_)[position_]->Handle(connection, NetworkNext(*filters_, position_ + 1));
   }
 
  private:
-  static Task<> End() { co_return; }
   const std::vector<std::unique_ptr<const NetworkFilter>>* filters_;
   size_t position_;
 };

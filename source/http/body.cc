@@ -1,7 +1,7 @@
 // Bodies that lie in memory. Worker thread only.
 #include "source/http/body.h"
 
-#include "source/base/pooled.h"
+#include "source/base/free_lists.h"
 #include "source/base/reason.h"
 
 namespace sluice {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string_view>
 
-#include "source/base/pooled.h"
+#include "source/base/free_lists.h"
 #include "source/http/body.h"
 #include "source/http/headers.h"
 #include "source/net/stream.h"

@@ -38,8 +38,7 @@ absl::StatusOr<Address> Address::Ip(std::string_view literal, uint16_t port) {
 }
 
 absl::StatusOr<Address> Address::Unix(std::string_view path) {
-  Address address;
-  sockaddr_un& un = address.storage_.un;
+  sockaddr_un un{};
   if (path.empty()) return Invalid("a Unix socket needs a path");
   if (path.size() >= sizeof(un.sun_path)) {
     return Invalid("the socket path '", path, "' is longer than ", sizeof(un.sun_path) - 1,
@@ -49,15 +48,23 @@ absl::StatusOr<Address> Address::Unix(std::string_view path) {
   std::memcpy(un.sun_path, path.data(), path.size());
   const bool is_abstract = path[0] == '@';
   if (is_abstract) un.sun_path[0] = '\0';
-  address.length_ =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
-  return address;
+  return From(reinterpret_cast<const sockaddr*>(&un),
+              static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() +
+                                     (is_abstract ? 0 : 1)));
 }
 
 Address Address::From(const sockaddr* source, socklen_t length) {
   Address address;
-  address.length_ = std::min<socklen_t>(length, sizeof(address.storage_));
-  std::memcpy(&address.storage_, source, address.length_);
+  if (source->sa_family == AF_UNIX) {
+    auto un = std::make_shared<sockaddr_un>();
+    address.length_ = std::min<socklen_t>(length, sizeof(*un));
+    std::memcpy(un.get(), source, address.length_);
+    address.storage_.base.sa_family = AF_UNIX;
+    address.unix_ = std::move(un);
+  } else {
+    address.length_ = std::min<socklen_t>(length, sizeof(address.storage_));
+    std::memcpy(&address.storage_, source, address.length_);
+  }
   return address;
 }
 
@@ -109,13 +116,12 @@ std::string Address::ToString() const {
   if (family() != AF_UNIX) return "-";
   const size_t used = length_ - offsetof(sockaddr_un, sun_path);
   if (used == 0) return "@";  // An unnamed peer.
-  if (storage_.un.sun_path[0] == '\0')
-    return Cat("@", std::string_view(storage_.un.sun_path + 1, used - 1));
-  return std::string(storage_.un.sun_path, strnlen(storage_.un.sun_path, used));
+  if (unix_->sun_path[0] == '\0') return Cat("@", std::string_view(unix_->sun_path + 1, used - 1));
+  return std::string(unix_->sun_path, strnlen(unix_->sun_path, used));
 }
 
 bool Address::operator==(const Address& other) const {
-  return length_ == other.length_ && std::memcmp(&storage_, &other.storage_, length_) == 0;
+  return length_ == other.length_ && std::memcmp(data(), other.data(), length_) == 0;
 }
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,7 +17,7 @@ namespace sluice {
 class Address {
  public:
   /// Unset; printed as "-".
-  Address() { storage_.base.sa_family = AF_UNSPEC; }
+  Address() = default;
 
   /// An IP literal ("127.0.0.1", "::1", "fe80::1%2"; no brackets) and a port. InvalidArgument for a
   /// host name.
@@ -36,7 +37,9 @@ class Address {
   bool is_any() const;
   bool is_loopback() const;
 
-  const sockaddr* data() const { return &storage_.base; }
+  const sockaddr* data() const {
+    return unix_ == nullptr ? &storage_.base : reinterpret_cast<const sockaddr*>(unix_.get());
+  }
   socklen_t size() const { return length_; }
   const sockaddr_in& v4() const { return storage_.in; }
   const sockaddr_in6& v6() const { return storage_.in6; }
@@ -49,18 +52,18 @@ class Address {
   bool operator==(const Address& other) const;
   template <typename H>
   friend H AbslHashValue(H h, const Address& a) {
-    return H::combine_contiguous(std::move(h), reinterpret_cast<const char*>(&a.storage_),
-                                 a.length_);
+    return H::combine_contiguous(std::move(h), reinterpret_cast<const char*>(a.data()), a.length_);
   }
 
  private:
   union Storage {
-    sockaddr_un un;  // The largest comes first: it is what `{}` zeroes.
-    sockaddr base;
+    sockaddr_in6 in6;  // The largest comes first: it is what `{}` zeroes.
     sockaddr_in in;
-    sockaddr_in6 in6;
-  } storage_{};
+    sockaddr base;
+  } storage_{};  // only the family of a Unix address
   socklen_t length_ = 0;
+  // Apart: it is four times as large as the others, and every connection holds several addresses.
+  std::shared_ptr<const sockaddr_un> unix_;
 };
 
 }  // namespace sluice

@@ -111,10 +111,6 @@ ListenSocket::ListenSocket(int fd, bool original_destination)
   readiness_.Watch(Worker::Current()->poller(), fd);
 }
 
-Task<bool> ListenSocket::WaitReadable() {
-  return readiness_.WaitReadable();
-}
-
 absl::StatusOr<StreamPtr> ListenSocket::Accept() {
   while (fd_ >= 0 && readiness_.readable()) {
     sockaddr_storage storage{};

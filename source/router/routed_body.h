@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "source/base/pooled.h"
+#include "source/base/free_lists.h"
 #include "source/base/reason.h"
 #include "source/http/exchange.h"
 #include "source/router/request_stats.h"

@@ -192,15 +192,15 @@ Task<bool> Listener::Inspect(Listener& listener, Connection& connection) {
   co_return false;
 }
 
-Task<> Listener::RunChain(Listener& listener, Connection& connection) {
-  if (!listener.listener_filters_.empty() && !co_await Inspect(listener, connection)) co_return;
-  const NetworkChain* chain = listener.chains_.Find(connection.facts);
+// The filters of the chain that matches; nothing where none does.
+Task<> Listener::RunChain(Connection& connection) const {
+  const NetworkChain* chain = chains_.Find(connection.facts);
   if (chain == nullptr) {
-    listener.stats_->no_filter_chain_match.Add();
-    co_return;
+    stats_->no_filter_chain_match.Add();
+    return {};
   }
   connection.facts.filter_chain_name = chain->name;
-  co_await NetworkNext(chain->filters, 0)(connection);
+  return NetworkNext(chain->filters, 0)(connection);
 }
 
 Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
@@ -209,7 +209,8 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   const OnWorker& on_worker = listener.on(connection->worker);
   on_worker.cx_total.Add();
   on_worker.cx_active.Add();
-  co_await RunChain(listener, *connection);
+  if (listener.listener_filters_.empty() || co_await Inspect(listener, *connection))
+    co_await listener.RunChain(*connection);
   connection->siblings->erase(connection->place);
   if (!connection->scope.empty()) {
     connection->scope.Cancel();

@@ -98,7 +98,7 @@ class Listener {
   bool MayServe(Worker& worker);
   static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
   static Task<bool> Inspect(Listener& listener, Connection& connection);
-  static Task<> RunChain(Listener& listener, Connection& connection);
+  Task<> RunChain(Connection& connection) const;
   void Welcome(PerWorker& local, StreamPtr stream);
   stats::Scope scope() const;
   const OnWorker& on(const Worker& worker) const {

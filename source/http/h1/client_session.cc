@@ -84,39 +84,91 @@ bool ClientSession::IsStale() {
 Task<absl::StatusOr<Response>> ClientSession::RoundTrip(SessionLease lease, Request& request,
                                                         Exchange& exchange) {
   ClientSession& session = *lease;
-  const RequestHead& head = *request.head;
   session.state_ = State::kBusy;
   session.response_started_ = session.response_done_ = session.request_done_ = false;
-
-  absl::Status sent = co_await session.SendRequest(request, exchange, lease.shared());
-  if (!sent.ok()) co_return sent;
-
-  Framing framing;
-  auto response_head = co_await session.ReadHead(head, exchange, &framing);
-  if (!response_head.ok()) {
-    if (!session.pump_error_.ok()) co_return session.pump_error_;
-    co_return response_head.status();
-  }
-  Response response{*std::move(response_head), nullptr, nullptr};
-  session.keep_alive_ = framing.keep_alive;
-  if (framing.kind == Framing::kTunnel) {
-    response.tunnel = IntoTunnel(std::move(lease));
-    co_return response;
-  }
-  if (framing.kind == Framing::kNone || (framing.kind == Framing::kLength && framing.length == 0)) {
-    session.EndResponse(exchange);
-    co_return response;
-  }
-  response.body = MakeBody(UpstreamSource(std::move(lease), exchange), framing);
-  co_return response;
+  Task<absl::Status> sent = request.body == nullptr
+                                ? session.SendRequest(*request.head, exchange)
+                                : SendWithBody(lease.shared(), request, exchange);
+  if (!sent.await_ready())
+    return ReceiveAfter(std::move(sent), std::move(lease), *request.head, exchange);
+  absl::Status status = sent.await_resume();
+  if (!status.ok()) return status;
+  return Receive(std::move(lease), *request.head, exchange);
 }
 
-Task<absl::Status> ClientSession::SendRequest(Request& request, Exchange& exchange,
-                                              const std::shared_ptr<ClientSession>& self) {
-  if (request.body != nullptr) return self->SendWithBody(request, exchange, self);
+Task<absl::StatusOr<Response>> ClientSession::ReceiveAfter(Task<absl::Status> sent,
+                                                           SessionLease lease,
+                                                           const RequestHead& request,
+                                                           Exchange& exchange) {
+  absl::Status status = co_await std::move(sent);
+  if (!status.ok()) co_return status;
+  co_return co_await Receive(std::move(lease), request, exchange);
+}
+
+// The head of the final response; what comes before it goes on to the client.
+Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
+                                                      const RequestHead& request,
+                                                      Exchange& exchange) {
+  ClientSession& session = *lease;
+  for (int interims = 0; interims <= kMaxInterims; ++interims) {
+    auto head = std::make_unique<ResponseHead>();
+    Framing framing;
+    session.parser_.Reset(request.is_head(), request.is_connect(), request.upgrade);
+    HeadResult result = session.ParseHead(head.get(), &framing);
+    while (result.state == HeadResult::kNeedMore) {
+      const auto count = co_await session.stream_->ReadSome(session.buffer_.Room());
+      if (absl::Status filled = session.Filled(count, exchange); !filled.ok())
+        co_return session.FailedHead(std::move(filled));
+      result = session.ParseHead(head.get(), &framing);
+    }
+    if (result.state == HeadResult::kError)
+      co_return session.FailedHead(MakeError(Reason::kUpstreamProtocol, result.details));
+    head->arena.Keep(session.buffer_.buffer());
+    head->wire_bytes = static_cast<uint32_t>(result.consumed);
+    session.buffer_.Consume(result.consumed);
+    if (head->status >= 200 || head->status == 101)
+      co_return ResponseFrom(std::move(lease), std::move(head), framing, exchange);
+    // A 100 answers an Expect that travelled on; otherwise the client had its 100 from us, or never
+    // asked.
+    if (head->status == 100 && !request.expects_continue) continue;
+    if (absl::Status relayed = co_await exchange.SendInterim(std::move(head)); !relayed.ok())
+      co_return session.FailedHead(std::move(relayed));
+  }
+  co_return session.FailedHead(MakeError(Reason::kUpstreamProtocol, "too many interim responses"));
+}
+
+HeadResult ClientSession::ParseHead(ResponseHead* head, Framing* framing) {
+  if (buffer_.empty()) return {};
+  const HeadLimits limits{.max_bytes = limits_.max_head_bytes, .max_headers = limits_.max_headers};
+  return parser_.Parse(buffer_.unread(), limits, head, framing);
+}
+
+Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
+                                     const Framing& framing, Exchange& exchange) {
+  exchange.time.upstream_first_received = Now();
+  Response response{std::move(head), nullptr, nullptr};
+  lease->keep_alive_ = framing.keep_alive;
+  if (framing.kind == Framing::kTunnel) {
+    response.tunnel = IntoTunnel(std::move(lease));
+  } else if (framing.kind == Framing::kNone ||
+             (framing.kind == Framing::kLength && framing.length == 0)) {
+    lease->EndResponse(exchange);
+  } else {
+    response.body = MakeBody(UpstreamSource(std::move(lease), exchange), framing);
+  }
+  return response;
+}
+
+// Why there is no response: the request's own failure, if it had one, is the cause of the other.
+absl::Status ClientSession::FailedHead(absl::Status status) {
+  Close();
+  return pump_error_.ok() ? std::move(status) : pump_error_;
+}
+
+Task<absl::Status> ClientSession::SendRequest(const RequestHead& head, Exchange& exchange) {
   std::string& scratch = worker_.scratch();
   scratch.clear();
-  WriteRequestHead(*request.head, {}, &scratch);
+  WriteRequestHead(head, {}, &scratch);
   exchange.time.upstream_first_sent = Now();
   Task<absl::Status> written = SendPart(false, {}, exchange);
   if (!written.await_ready()) return EndRequestAfter(*this, std::move(written), exchange);
@@ -134,8 +186,9 @@ Task<absl::Status> ClientSession::EndRequestAfter(ClientSession& self, Task<absl
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> ClientSession::SendWithBody(Request& request, Exchange& exchange,
-                                               const std::shared_ptr<ClientSession>& self) {
+Task<absl::Status> ClientSession::SendWithBody(std::shared_ptr<ClientSession> self,
+                                               Request& request, Exchange& exchange) {
+  ClientSession& session = *self;
   const RequestFraming framing = FramingOf(request.body.get());
   const bool chunked = framing.kind == RequestFraming::kChunked;
   BodyPtr body = std::move(request.body);
@@ -149,17 +202,17 @@ Task<absl::Status> ClientSession::SendWithBody(Request& request, Exchange& excha
     last = first.empty() || (framing.kind == RequestFraming::kLength && body->Length() == 0);
   }
   // Only now: what is in the scratch memory is lost when another task runs.
-  std::string& scratch = worker_.scratch();
+  std::string& scratch = session.worker_.scratch();
   scratch.clear();
   WriteRequestHead(*request.head, framing, &scratch);
   if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
   exchange.time.upstream_first_sent = Now();
-  absl::Status written = co_await SendPart(chunked, std::move(first), exchange);
-  if (!written.ok()) co_return Failed(std::move(written));
+  absl::Status written = co_await session.SendPart(chunked, std::move(first), exchange);
+  if (!written.ok()) co_return session.Failed(std::move(written));
   if (last) {
-    EndRequest(exchange);
+    session.EndRequest(exchange);
   } else {
-    exchange.scope().Spawn(PumpBody(self, std::move(body), chunked, exchange));
+    exchange.scope().Spawn(PumpBody(std::move(self), std::move(body), chunked, exchange));
   }
   co_return absl::OkStatus();
 }
@@ -215,17 +268,15 @@ Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body
   session.EndRequest(exchange);
 }
 
-Task<absl::Status> ClientSession::Fill(Exchange& exchange) {
-  auto count = co_await stream_->ReadSome(buffer_.Room());
-  if (!count.ok()) co_return Failed(count.status());
-  if (*count == 0) {
-    peer_closed_ = true;
-    co_return Failed(MakeError(Reason::kConnectionTerminated));
-  }
+// What a read for the head has brought.
+absl::Status ClientSession::Filled(const absl::StatusOr<size_t>& count, Exchange& exchange) {
+  if (!count.ok()) return count.status();
+  peer_closed_ = *count == 0;
+  if (peer_closed_) return MakeError(Reason::kConnectionTerminated);
   buffer_.Added(*count);
   Received(*count, exchange);
   response_started_ = true;
-  co_return absl::OkStatus();
+  return absl::OkStatus();
 }
 
 void ClientSession::Received(size_t bytes, Exchange& exchange) {
@@ -236,39 +287,6 @@ void ClientSession::Received(size_t bytes, Exchange& exchange) {
 absl::Status ClientSession::Failed(absl::Status status) {
   Close();
   return status;
-}
-
-Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead& request,
-                                                              Exchange& exchange,
-                                                              Framing* framing) {
-  const HeadLimits limits{.max_bytes = limits_.max_head_bytes, .max_headers = limits_.max_headers};
-  for (int interims = 0; interims <= kMaxInterims;) {
-    auto head = std::make_unique<ResponseHead>();
-    parser_.Reset(request.is_head(), request.is_connect(), request.upgrade);
-    HeadResult result = buffer_.empty()
-                            ? HeadResult{}
-                            : parser_.Parse(buffer_.unread(), limits, head.get(), framing);
-    while (result.state == HeadResult::kNeedMore) {
-      if (absl::Status filled = co_await Fill(exchange); !filled.ok()) co_return filled;
-      result = parser_.Parse(buffer_.unread(), limits, head.get(), framing);
-    }
-    if (result.state == HeadResult::kError)
-      co_return Failed(MakeError(Reason::kUpstreamProtocol, result.details));
-    head->arena.Keep(buffer_.buffer());
-    head->wire_bytes = static_cast<uint32_t>(result.consumed);
-    buffer_.Consume(result.consumed);
-    if (head->status >= 200 || head->status == 101) {
-      exchange.time.upstream_first_received = Now();
-      co_return head;
-    }
-    ++interims;
-    // A 100 answers an Expect that travelled on; otherwise the client had its 100 from us, or never
-    // asked.
-    if (head->status == 100 && !request.expects_continue) continue;
-    if (absl::Status relayed = co_await exchange.SendInterim(std::move(head)); !relayed.ok())
-      co_return Failed(relayed);
-  }
-  co_return Failed(MakeError(Reason::kUpstreamProtocol, "too many interim responses"));
 }
 
 void ClientSession::EndRequest(Exchange& exchange) {

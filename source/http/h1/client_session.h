@@ -4,8 +4,8 @@
 
 #include <memory>
 
+#include "source/base/free_lists.h"
 #include "source/base/metric.h"
-#include "source/base/pooled.h"
 #include "source/http/exchange.h"
 #include "source/http/h1/head_parser.h"
 #include "source/http/h1/read_buffer.h"
@@ -85,21 +85,27 @@ class ClientSession {
   friend class SessionStream;
   enum class State : uint8_t { kIdle, kBusy, kBroken };
 
-  Task<absl::Status> SendRequest(Request& request, Exchange& exchange,
-                                 const std::shared_ptr<ClientSession>& self);
+  Task<absl::Status> SendRequest(const RequestHead& head, Exchange& exchange);
   static Task<absl::Status> EndRequestAfter(ClientSession& self, Task<absl::Status> written,
                                             Exchange& exchange);
-  Task<absl::Status> SendWithBody(Request& request, Exchange& exchange,
-                                  const std::shared_ptr<ClientSession>& self);
+  static Task<absl::Status> SendWithBody(std::shared_ptr<ClientSession> self, Request& request,
+                                         Exchange& exchange);
   static Task<> PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body, bool chunked,
                          Exchange& exchange);
-  Task<absl::StatusOr<ResponseHeadPtr>> ReadHead(const RequestHead& request, Exchange& exchange,
-                                                 Framing* framing);
+  static Task<absl::StatusOr<Response>> ReceiveAfter(Task<absl::Status> sent, SessionLease lease,
+                                                     const RequestHead& request,
+                                                     Exchange& exchange);
+  static Task<absl::StatusOr<Response>> Receive(SessionLease lease, const RequestHead& request,
+                                                Exchange& exchange);
+  HeadResult ParseHead(ResponseHead* head, Framing* framing);
+  static Response ResponseFrom(SessionLease lease, ResponseHeadPtr head, const Framing& framing,
+                               Exchange& exchange);
+  absl::Status FailedHead(absl::Status status);
   Task<absl::Status> SendPart(bool chunked, Chunk chunk, Exchange& exchange);
   static Task<absl::Status> SendRest(ClientSession& self, Chunk chunk, std::string_view tail,
                                      size_t gone, Exchange& exchange);
   void Sent(size_t size, Exchange& exchange);
-  Task<absl::Status> Fill(Exchange& exchange);
+  absl::Status Filled(const absl::StatusOr<size_t>& count, Exchange& exchange);
   void Received(size_t bytes, Exchange& exchange);
   absl::Status Failed(absl::Status status);
   void EndRequest(Exchange& exchange);

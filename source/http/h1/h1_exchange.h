@@ -2,7 +2,7 @@
 // over the client. Belongs to one worker.
 #pragma once
 
-#include "source/base/pooled.h"
+#include "source/base/free_lists.h"
 #include "source/http/h1/server_session.h"
 #include "source/http/time_limits.h"
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "source/async/scope.h"
-#include "source/base/pooled.h"
+#include "source/base/free_lists.h"
 #include "source/base/reason.h"
 #include "source/http/body.h"
 #include "source/http/framing.h"

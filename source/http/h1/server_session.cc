@@ -71,7 +71,16 @@ void ServerSession::Drain() {
 
 Task<> ServerSession::Run() {
   After after = After::kNext;
-  while (after == After::kNext && co_await AwaitRequest()) {
+  while (after == After::kNext && MayAwaitRequest()) {
+    if (buffer_.empty()) {
+      buffer_.Release();
+      Deadline deadline(worker_.wheel(), canceller_, Patience());
+      idle_ = true;
+      const absl::Status status = co_await stream_.WaitReadable();
+      idle_ = false;
+      NoteIdleEnd(status, deadline.fired());
+      if (!status.ok()) break;
+    }
     after = co_await ServeOne();
     exchange_.reset();
     ++requests_;
@@ -80,31 +89,27 @@ Task<> ServerSession::Run() {
   stream_.Close();
 }
 
-// Waits for the first byte of a request; false when there will be none.
-Task<bool> ServerSession::AwaitRequest() {
-  if (canceller_.cancelled()) co_return false;
-  if (!buffer_.empty()) co_return true;
+bool ServerSession::MayAwaitRequest() const {
+  if (canceller_.cancelled()) return false;
   // A connection that was accepted while its listener drains has its one request.
-  if (draining_ && requests_ > 0) co_return false;
-  buffer_.Release();
-  Duration patience = settings_.idle_timeout;
-  const bool limited = settings_.max_connection_duration > Duration::zero();
-  if (limited) {
-    const Duration left = std::max<Duration>(settings_.max_connection_duration - (Now() - opened_),
-                                             std::chrono::milliseconds(1));
-    patience = patience > Duration::zero() ? std::min(patience, left) : left;
-  }
-  Deadline deadline(worker_.wheel(), canceller_, patience);
-  idle_ = true;
-  const absl::Status status = co_await stream_.WaitReadable();
-  idle_ = false;
+  return !buffer_.empty() || !draining_ || requests_ == 0;
+}
+
+// How long to wait for the first byte of a request; zero: for ever.
+Duration ServerSession::Patience() const {
+  const Duration idle = settings_.idle_timeout;
+  const Duration life = settings_.max_connection_duration;
+  if (life <= Duration::zero()) return idle;
+  const Duration left = std::max<Duration>(life - (Now() - opened_), std::chrono::milliseconds(1));
+  return idle > Duration::zero() ? std::min(idle, left) : left;
+}
+
+void ServerSession::NoteIdleEnd(const absl::Status& status, bool expired) {
   closed_by_peer_ = !status.ok() && ReasonOf(status) != Reason::kCancelled;
-  if (deadline.fired()) {
-    (limited && Now() - opened_ >= settings_.max_connection_duration ? settings_.duration_timeouts
-                                                                     : settings_.idle_timeouts)
-        .Add();
-  }
-  co_return status.ok();
+  if (!expired) return;
+  const Duration life = settings_.max_connection_duration;
+  const bool too_old = life > Duration::zero() && Now() - opened_ >= life;
+  (too_old ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
 }
 
 Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
@@ -156,8 +161,8 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   auto head = std::make_unique<RequestHead>();
   const HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
   exchange.bytes.request_head = result.consumed;
-
-  if (result.state == HeadResult::kError && result.status == 0) {
+  const bool bad = result.state == HeadResult::kError;
+  if (bad && result.status == 0) {
     // The client left before its request was whole: only what it began is worth a log line.
     if (!parser_.started()) co_return After::kClose;
     exchange.Note(ResponseFlag::kDownstreamConnectionTermination);
@@ -165,16 +170,46 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     handler_.OnComplete(exchange);
     co_return After::kClose;
   }
-  if (result.state == HeadResult::kError) {
-    exchange.framing.keep_alive = false;
-    co_await Answer(exchange, handler_.OnBadRequest(result, exchange));
-    exchange.Settle();
-    handler_.OnComplete(exchange);
-    co_return After::kLinger;
+  if (bad) exchange.framing.keep_alive = false;
+
+  After after = After::kClose;
+  {
+    Task<Response> answer =
+        bad ? Task<Response>(handler_.OnBadRequest(result, exchange))
+            : handler_.OnRequest(Accept(exchange, std::move(head), result.consumed), exchange);
+    Response response = co_await std::move(answer);
+    ResponseFraming framing;
+    if (BeginAnswer(exchange, response, &framing)) {
+      const bool whole = co_await WriteBody(exchange, response, framing);
+      exchange.time.response_last_sent = Now();
+      if (whole && response.tunnel != nullptr) {
+        co_await Tunnel(exchange, *response.tunnel);
+      } else if (whole) {
+        after = EndAnswer(exchange, framing);
+      } else if (framing.kind == ResponseFraming::kUntilClose) {
+        // An unfinished body that only the end of the connection would delimit must not look
+        // finished.
+        stream_.Close(true);
+      }
+      exchange.keep_response(std::move(response.head));
+    }
   }
+  exchange.Settle();
+  if (!exchange.own_scope().empty()) {
+    exchange.own_scope().Cancel();
+    co_await exchange.own_scope().Join();
+  }
+  exchange.StopWatching();
+  if (!exchange.watch_scope_.empty()) co_await exchange.watch_scope_.Join();
+  handler_.OnComplete(exchange);
+  co_return bad ? After::kLinger : after;
+}
+
+// A whole head: the request that it begins.
+Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed) {
   head->arena.Keep(buffer_.buffer());
-  head->wire_bytes = static_cast<uint32_t>(result.consumed);
-  buffer_.Consume(result.consumed);
+  head->wire_bytes = static_cast<uint32_t>(consumed);
+  buffer_.Consume(consumed);
   exchange.head_complete = true;
   // The client's wait for a 100 is ours to end, unless the origin is to decide.
   if (!settings_.proxy_100_continue)
@@ -196,18 +231,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     exchange.time.request_received = Now();
     if (framing.kind != Framing::kTunnel) exchange.WatchClient();
   }
-
-  Response response = co_await handler_.OnRequest(std::move(request), exchange);
-  const After after = co_await Answer(exchange, std::move(response));
-  exchange.Settle();
-  if (!exchange.own_scope().empty()) {
-    exchange.own_scope().Cancel();
-    co_await exchange.own_scope().Join();
-  }
-  exchange.StopWatching();
-  if (!exchange.watch_scope_.empty()) co_await exchange.watch_scope_.Join();
-  handler_.OnComplete(exchange);
-  co_return after;
+  return request;
 }
 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
@@ -250,13 +274,14 @@ ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
   return framing;
 }
 
-// Writes the response; what is to become of the connection.
-Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response response) {
+// Decides how the response is written; false when nobody is to get it.
+bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
+                                ResponseFraming* framing) {
   if (canceller_.cancelled()) {
     const Reason reason = canceller_.reason();
     if (MeaningOf(reason).status == 0) {
       exchange.Note(MakeError(reason));
-      co_return After::kClose;
+      return false;
     }
     // A time limit passed: say so, unless the filters already had another answer ready.
     canceller_.Reset();
@@ -272,41 +297,36 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   const RequestHead* request = exchange.request_head();
   if (request != nullptr && request->is_connect() && head.status == 407 && buffer_.empty())
     exchange.framing.keep_alive = request->keep_alive;
-  const ResponseFraming framing = FramingFor(exchange, response);
-  if (framing.kind == ResponseFraming::kNone && response.body != nullptr) {
+  *framing = FramingFor(exchange, response);
+  if (framing->kind == ResponseFraming::kNone && response.body != nullptr) {
     // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).
     const auto length = response.body->Length();
     if (length.has_value() && head.status != 204 && head.status != 304)
       head.headers.Set(HeaderId::kContentLength, Cat(*length));
     response.body = nullptr;
   }
-
   exchange.time.response_first_sent = Now();
   exchange.response_started = true;
-  const bool whole = co_await WriteBody(exchange, response, framing);
-  exchange.time.response_last_sent = Now();
-  After after = After::kNext;
-  if (!whole) {
-    // An unfinished body that only the end of the connection would delimit must not look finished.
-    if (framing.kind == ResponseFraming::kUntilClose) stream_.Close(true);
-    after = After::kClose;
-  } else if (response.tunnel != nullptr) {
-    exchange.tunnel_established = true;
-    exchange.StopWatching();
-    co_await exchange.watch_scope_.Join();
-    handler_.OnTunnel(exchange);
-    co_await RunTunnel(stream_, buffer_, *response.tunnel, exchange, settings_.received,
-                       settings_.sent);
-    after = After::kClose;
-  } else if (framing.connection == ResponseFraming::kClose || !exchange.request_done ||
-             !MayStay(exchange)) {
-    after = exchange.request_done && buffer_.empty() ? After::kClose : After::kLinger;
-  }
   if (settings_.max_requests_per_connection != 0 &&
       requests_ + 1 == settings_.max_requests_per_connection)
     settings_.request_limits.Add();
-  exchange.keep_response(std::move(response.head));
-  co_return after;
+  return true;
+}
+
+Task<> ServerSession::Tunnel(H1Exchange& exchange, Stream& upstream) {
+  exchange.tunnel_established = true;
+  exchange.StopWatching();
+  co_await exchange.watch_scope_.Join();
+  handler_.OnTunnel(exchange);
+  co_await RunTunnel(stream_, buffer_, upstream, exchange, settings_.received, settings_.sent);
+}
+
+// What is to become of the connection behind a whole response.
+ServerSession::After ServerSession::EndAnswer(H1Exchange& exchange,
+                                              const ResponseFraming& framing) const {
+  if (framing.connection != ResponseFraming::kClose && exchange.request_done && MayStay(exchange))
+    return After::kNext;
+  return exchange.request_done && buffer_.empty() ? After::kClose : After::kLinger;
 }
 
 Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view data,

@@ -77,13 +77,18 @@ class ServerSession {
   friend class DownstreamSource;
   enum class After : uint8_t { kNext, kClose, kLinger };
 
-  Task<bool> AwaitRequest();
+  bool MayAwaitRequest() const;
+  Duration Patience() const;
+  void NoteIdleEnd(const absl::Status& status, bool expired);
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
                                          RequestHead& head, Framing* framing);
   void Received(H1Exchange& exchange, size_t bytes);
-  Task<After> Answer(H1Exchange& exchange, Response response);
+  Request Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
+  bool BeginAnswer(H1Exchange& exchange, Response& response, ResponseFraming* framing);
+  Task<> Tunnel(H1Exchange& exchange, Stream& upstream);
+  After EndAnswer(H1Exchange& exchange, const ResponseFraming& framing) const;
   ResponseFraming FramingFor(const H1Exchange& exchange, const Response& response) const;
   bool MayStay(const H1Exchange& exchange) const;
   Task<bool> WriteBody(H1Exchange& exchange, Response& response, const ResponseFraming& framing);
