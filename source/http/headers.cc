@@ -68,36 +68,33 @@ void Headers::Moved(const char* from, const char* to) {
   }
 }
 
-void Headers::Replace(Header* header, std::string_view value) {
+// Gives the field a new value, and removes those of its name behind it.
+void Headers::Replace(Header* header, std::string_view value, Header::Known known) {
   header->value = value;
-  header->known = Header::kNothing;
+  header->known = known;
+  const Header kept = *header;
+  RemoveFrom(static_cast<size_t>(header - entries_) + 1, [&](const Header& other) {
+    return other.id == kept.id && (kept.id != HeaderId::kOther || other.name == kept.name);
+  });
 }
 
 void Headers::Set(HeaderId id, std::string_view value) {
   Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
   if (header == nullptr) return AddCopy(id, value);
-  Replace(header, arena_->Copy(value));
-  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
-             [&](const Header& other) { return other.id == id; });
+  Replace(header, arena_->Copy(value), Header::kNothing);
 }
 
-void Headers::SetSafe(HeaderId id, std::string_view value) {
-  Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
-  if (header == nullptr) return AddSafe(id, value);
-  header->value = value;
-  header->known = Header::kSafe;
-  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
-             [&](const Header& other) { return other.id == id; });
+void Headers::SetSafe(HeaderId id, std::string_view name, std::string_view value) {
+  Header* header = MayHave(Bit(id)) ? Find(id, name) : nullptr;
+  if (header == nullptr) return AddSafe(id, name, value);
+  Replace(header, value, Header::kSafe);
 }
 
 void Headers::Set(std::string_view name, std::string_view value) {
   const HeaderId id = FindHeaderId(name);
-  if (id != HeaderId::kOther) return Set(id, value);
-  Header* header = Find(id, name);
+  Header* header = MayHave(Bit(id)) ? Find(id, name) : nullptr;
   if (header == nullptr) return AddCopy(name, value);
-  Replace(header, arena_->Copy(value));
-  RemoveFrom(static_cast<size_t>(header - entries_) + 1,
-             [&](const Header& other) { return other.id == id && other.name == name; });
+  Replace(header, arena_->Copy(value), Header::kNothing);
 }
 
 void Headers::Append(HeaderId id, std::string_view value) {
@@ -107,7 +104,8 @@ void Headers::Append(HeaderId id, std::string_view value) {
   char* end = std::copy(header->value.begin(), header->value.end(), memory);
   *end++ = ',';
   end = std::copy(value.begin(), value.end(), end);
-  Replace(header, {memory, static_cast<size_t>(end - memory)});
+  header->value = {memory, static_cast<size_t>(end - memory)};
+  header->known = Header::kNothing;
 }
 
 size_t Headers::Remove(HeaderId id) {

@@ -50,9 +50,10 @@ class Headers {
     entries_[size_++] = Header{name, value, id, known};
     present_ |= Bit(id);
   }
-  void AddSafe(HeaderId id, std::string_view value) {
-    AddKnown(id, HeaderName(id), value, Header::kSafe);
+  void AddSafe(HeaderId id, std::string_view name, std::string_view value) {
+    AddKnown(id, name, value, Header::kSafe);
   }
+  void AddSafe(HeaderId id, std::string_view value) { AddSafe(id, HeaderName(id), value); }
   /// Adds copies of both; the name may have capitals.
   void AddCopy(std::string_view name, std::string_view value);
   void AddCopy(HeaderId id, std::string_view value) { Add(id, arena_->Copy(value)); }
@@ -76,8 +77,10 @@ class Headers {
   /// Replaces every field of that name by one with a copy of `value`, at the place of the first.
   void Set(HeaderId id, std::string_view value);
   void Set(std::string_view name, std::string_view value);
-  /// The same with a value that lives as long as the head and is safe to write (Header::kSafe).
-  void SetSafe(HeaderId id, std::string_view value);
+  /// The same without a copy: `name` and `value` live as long as the head and are safe to write
+  /// (Header::kSafe).
+  void SetSafe(HeaderId id, std::string_view name, std::string_view value);
+  void SetSafe(HeaderId id, std::string_view value) { SetSafe(id, HeaderName(id), value); }
   /// Appends `value` to the first field of that name with a comma, or adds it.
   void Append(HeaderId id, std::string_view value);
 
@@ -109,7 +112,7 @@ class Headers {
     return removed;
   }
   std::optional<std::string_view> GetJoined(HeaderId id, std::string_view name) const;
-  static void Replace(Header* header, std::string_view value);
+  void Replace(Header* header, std::string_view value, Header::Known known);
   Header* Find(HeaderId id, std::string_view name) const;
   void Grow();
 

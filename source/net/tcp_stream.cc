@@ -99,7 +99,10 @@ absl::StatusOr<size_t> TcpStream::TryWrite(absl::Span<const std::string_view> pa
   }
   if (size == 0) return size_t{0};
   while (true) {
-    const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    // One piece is sent without the system's way through a table of pieces.
+    const ssize_t sent = message.msg_iovlen == 1
+                             ? ::send(fd_, vector[0].iov_base, size, MSG_NOSIGNAL)
+                             : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
     if (sent >= 0) {
       if (static_cast<size_t>(sent) < size) readiness_.NoteNoRoom();
       return static_cast<size_t>(sent);

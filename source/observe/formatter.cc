@@ -2,6 +2,10 @@
 // thread.
 #include "source/observe/formatter.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <google/protobuf/struct.pb.h>
 
 #include <algorithm>
@@ -237,32 +241,40 @@ constexpr std::array<bool, 256> Marked(bool quotes) {
 constexpr std::array<bool, 256> kControls = Marked(false);
 constexpr std::array<bool, 256> kControlsAndQuotes = Marked(true);
 
-// Eight bytes at a time: whether any of them is a control byte, DEL, a quote or a backslash, or has
-// its high bit set. What this finds is looked at byte by byte.
-bool MayHaveMarked(std::string_view text) {
-  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
-  const auto below = [](uint64_t word, uint64_t n) { return (word - kOnes * n) & ~word; };
-  uint64_t found = 0;
-  size_t i = 0;
-  for (; i + 8 <= text.size(); i += 8) {
-    uint64_t word;
-    std::memcpy(&word, text.data() + i, 8);
-    found |= word | below(word, 0x20) | below(word ^ kOnes * '"', 1) |
-             below(word ^ kOnes * '\\', 1) | below(word ^ kOnes * 0x7f, 1);
+#if defined(__SSE2__)
+// One bit for each of the sixteen bytes at `at` that MayHaveMarked looks for, the first byte's
+// lowest.
+unsigned MarkedMask(const char* at) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  const auto is = [&](char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); };
+  const __m128i low_or_high = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+  const __m128i marked =
+      _mm_or_si128(_mm_or_si128(low_or_high, is(0x7f)), _mm_or_si128(is('"'), is('\\')));
+  return static_cast<unsigned>(_mm_movemask_epi8(marked));
+}
+#endif
+
+// Whether any byte from `start` on is a control byte, DEL, a quote or a backslash, or has its high
+// bit set. What this finds is looked at byte by byte.
+bool MayHaveMarked(std::string_view text, size_t start) {
+#if defined(__SSE2__)
+  if (text.size() >= 16) {
+    unsigned found = 0;
+    for (; text.size() - start >= 16; start += 16) found |= MarkedMask(text.data() + start);
+    // The last ones together with bytes before them, which do not count.
+    const unsigned behind = static_cast<unsigned>(text.size() - start);
+    if (behind != 0) found |= MarkedMask(text.data() + text.size() - 16) >> (16 - behind);
+    return found != 0;
   }
-  if ((found & kHighs) != 0) return true;
-  for (; i < text.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    if (kControlsAndQuotes[byte] || byte >= 0x80) return true;
-  }
-  return false;
+#endif
+  return std::any_of(text.begin() + static_cast<std::ptrdiff_t>(start), text.end(), [](char c) {
+    return kControlsAndQuotes[static_cast<uint8_t>(c)] || static_cast<uint8_t>(c) >= 0x80;
+  });
 }
 
 // Rewrites the end of `out` with JSON's escapes for marked bytes; every other byte stays.
 void EscapeText(size_t start, const std::array<bool, 256>& marked, std::string* out) {
-  if (!MayHaveMarked(std::string_view(*out).substr(start))) {
-    return;
-  }
+  if (!MayHaveMarked(*out, start)) return;
   const std::string value = out->substr(start);
   out->resize(start);
   std::string quoted;
@@ -280,7 +292,7 @@ void EscapeText(size_t start, const std::array<bool, 256>& marked, std::string* 
 // Makes the end of `out` a JSON string, or the inside of one.
 void EscapeJson(size_t start, bool quotes, std::string* out) {
   const std::string_view value = std::string_view(*out).substr(start);
-  if (!MayHaveMarked(value)) {
+  if (!MayHaveMarked(*out, start)) {
     if (quotes) {
       out->insert(start, 1, '"');
       out->push_back('"');

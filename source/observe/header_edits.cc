@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_replace.h"
 #include "source/base/strings.h"
+#include "source/http/bytes.h"
 
 namespace sluice {
 namespace {
@@ -51,8 +52,9 @@ bool IsHeaderValue(std::string_view value) {
 
 void HeaderEdits::Add(const HeaderValueOption& option, const std::string& path,
                       config::Diagnostics& diagnostics) {
-  Edit edit{Action::kAppend, option.keep_empty_value(), ToLower(option.header().key()),
-            option.header().value(), std::nullopt};
+  Edit edit{Action::kAppend,  option.keep_empty_value(), ToLower(option.header().key()),
+            HeaderId::kOther, option.header().value(),   std::nullopt};
+  edit.id = FindHeaderId(edit.name);
   const std::string header_path = Cat(path, ".header");
   const std::string value_path = Cat(header_path, ".value");
   if (const std::string problem = NameProblem(edit.name); !problem.empty()) {
@@ -89,6 +91,7 @@ void HeaderEdits::Add(const HeaderValueOption& option, const std::string& path,
   std::string constant = absl::StrReplaceAll(edit.value, {{"%%", ""}});
   if (constant.find('%') == std::string::npos) {
     edit.value = absl::StrReplaceAll(edit.value, {{"%%", "%"}});
+    edit.is_safe = std::none_of(edit.value.begin(), edit.value.end(), IsControlByte);
   } else {
     auto formatter = Formatter::FromText(
         edit.value, {.omit_empty_values = true, .escaping = Formatter::Escaping::kHeaderValue});
@@ -103,7 +106,7 @@ void HeaderEdits::AddRemoval(std::string_view name, const std::string& path,
   const std::string lower = ToLower(name);
   if (const std::string problem = NameProblem(lower); !problem.empty())
     return diagnostics.Error(path, problem);
-  edits_.push_back(Edit{Action::kRemove, false, lower, {}, std::nullopt});
+  edits_.push_back(Edit{Action::kRemove, false, lower, FindHeaderId(lower), {}, std::nullopt});
 }
 
 HeaderEdits HeaderEdits::Build(const Options& add, const Names& remove, std::string_view path,
@@ -152,10 +155,12 @@ void HeaderEdits::Apply(Headers& headers, const Exchange& exchange) const {
         headers.Get(edit.name).has_value() != only_if_there) {
       continue;
     }
-    if (edit.action == Action::kOverwrite || only_if_there) {
-      headers.Set(edit.name, value);
+    const bool replaces = edit.action == Action::kOverwrite || only_if_there;
+    if (edit.is_safe) {
+      replaces ? headers.SetSafe(edit.id, edit.name, value)
+               : headers.AddSafe(edit.id, edit.name, value);
     } else {
-      headers.AddCopy(edit.name, value);
+      replaces ? headers.Set(edit.name, value) : headers.AddCopy(edit.name, value);
     }
   }
 }

@@ -40,8 +40,8 @@ class HeaderEdits {
 
   bool empty() const { return edits_.empty(); }
 
-  /// Applies them in order. Constant values are copied into the arena of `headers`; nothing else is
-  /// allocated for them. Values with operators read `exchange` as it is now.
+  /// Applies them in order. Constant values are not copied: this object outlives the head. Values
+  /// with operators read `exchange` as it is now.
   void Apply(Headers& headers, const Exchange& exchange) const;
   /// The same on a response that the client may get; values may ask for what it holds (%RESP(X)%).
   void Apply(ResponseHead& response, Exchange& exchange) const;
@@ -51,9 +51,11 @@ class HeaderEdits {
   struct Edit {
     Action action;
     bool keep_empty;
-    std::string name;   // in lower case
+    std::string name;  // in lower case
+    HeaderId id;
     std::string value;  // when there is no formatter
     std::optional<Formatter> formatter;
+    bool is_safe = false;  // the value is constant and needs no look when it is written
   };
 
   void Add(const envoy::config::core::v3::HeaderValueOption& option, const std::string& path,

@@ -120,7 +120,8 @@ absl::StatusOr<Operator> CompileOperator(std::string_view name, const std::strin
 
 Rendered AppendNumber(uint64_t value, std::string* out) {
   char digits[20];
-  out->append(digits, std::to_chars(digits, digits + sizeof(digits), value).ptr);
+  const char* const end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
+  out->append(digits, static_cast<size_t>(end - digits));
   return Rendered::kNumber;
 }
 

@@ -52,7 +52,7 @@ void AppendIp(const Address& address, int prefix, std::string* out) {
       if (i > 0) *end++ = '.';
       end = std::to_chars(end, text + sizeof(text), bytes[i]).ptr;
     }
-    out->append(text, end);
+    out->append(text, static_cast<size_t>(end - text));
     return;
   }
   out->append(inet_ntop(address.family(), bytes, text, sizeof(text)));

@@ -83,7 +83,7 @@ void AppendPadded(int64_t value, int width, std::string* out) {
     *--begin = static_cast<char>('0' + value % 10);
     value /= 10;
   }
-  out->append(begin, end);
+  out->append(begin, static_cast<size_t>(end - begin));
 }
 
 // gmtime_r without libc's lock on the time zone, which all workers would share.

@@ -1,6 +1,7 @@
 // Plays every file below test/cases six times: over memory and over TCP, with the bytes cut in
 // three ways. One test for each file; SLUICE_CASE=<part of a file name> plays these only,
-// SLUICE_SEED=<number> repeats the random cuts of an earlier run.
+// SLUICE_SEED=<number> repeats the random cuts of an earlier run. Cases mostly wait, so Bazel plays
+// several shards at a time.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -27,6 +28,16 @@ std::string Environment(const char* name, const std::string& otherwise) {
   return value == nullptr || *value == '\0' ? otherwise : value;
 }
 
+// Bazel's test sharding: every file belongs to one of the shards.
+std::vector<File> OfThisShard(std::vector<File> files) {
+  const auto shards = ParseDecimal<size_t>(Environment("TEST_TOTAL_SHARDS", "")).value_or(1);
+  const auto index = ParseDecimal<size_t>(Environment("TEST_SHARD_INDEX", "")).value_or(0);
+  std::ofstream(Environment("TEST_SHARD_STATUS_FILE", "/dev/null"));  // Says that we know of it.
+  size_t i = 0;
+  std::erase_if(files, [&](const File&) { return i++ % shards != index; });
+  return files;
+}
+
 const std::vector<File>& Files() {
   static const std::vector<File> files = [] {
     std::vector<File> found;
@@ -39,7 +50,7 @@ const std::vector<File>& Files() {
     }
     std::sort(found.begin(), found.end(),
               [](const File& a, const File& b) { return a.name < b.name; });
-    return found;
+    return OfThisShard(std::move(found));
   }();
   return files;
 }

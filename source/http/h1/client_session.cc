@@ -55,8 +55,7 @@ SessionLease& SessionLease::operator=(SessionLease&& other) noexcept {
   return *this;
 }
 
-SessionLease::~SessionLease() {
-  if (session_ == nullptr) return;
+void SessionLease::Release() {
   ClientSession& session = *session_;
   session.OnReleased(std::move(session_));
 }

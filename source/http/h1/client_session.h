@@ -23,7 +23,9 @@ class SessionLease {
   explicit SessionLease(std::shared_ptr<ClientSession> session) : session_(std::move(session)) {}
   SessionLease(SessionLease&&) noexcept = default;
   SessionLease& operator=(SessionLease&& other) noexcept;
-  ~SessionLease();
+  ~SessionLease() {
+    if (session_ != nullptr) Release();
+  }
 
   ClientSession* operator->() const { return session_.get(); }
   ClientSession& operator*() const { return *session_; }
@@ -31,6 +33,8 @@ class SessionLease {
   const std::shared_ptr<ClientSession>& shared() const { return session_; }
 
  private:
+  void Release();
+
   std::shared_ptr<ClientSession> session_;
 };
 
