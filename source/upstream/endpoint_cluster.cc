@@ -13,7 +13,7 @@ bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
   return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight &&
          a.priority == b.priority && a.region == b.region && a.zone == b.zone &&
          a.sub_zone == b.sub_zone && a.locality_weight == b.locality_weight &&
-         a.hash_key == b.hash_key && a.eds_health == b.eds_health &&
+         a.hash_key == b.hash_key && a.metadata == b.metadata && a.eds_health == b.eds_health &&
          a.health_check == b.health_check;
 }
 
@@ -41,6 +41,11 @@ EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config) 
   return options;
 }
 
+absl::StatusOr<EndpointPtr> Given(EndpointPtr endpoint) {
+  if (endpoint == nullptr) return MakeError(Reason::kNoHealthyUpstream);
+  return endpoint;
+}
+
 }  // namespace
 
 EndpointCluster::EndpointCluster(ClusterSettings settings,
@@ -64,13 +69,59 @@ EndpointCluster::~EndpointCluster() = default;
 
 Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& options,
                                                         Exchange& exchange) const {
-  Rng& rng = exchange.worker().rng();
   Slot& slot = slots_[exchange.worker().index()];
-  const EndpointSet::Choice choice = slot.set->Choose(slot.state, rng);
+  if (options.attempted != nullptr && options.attempted->avoid.priority_frequency != 0)
+    co_return Given(ChooseOther(slot, *options.attempted, options.hash, exchange.worker().rng()));
+  if (!slot.ahead.empty()) {
+    EndpointPtr next = std::move(slot.ahead.front());
+    slot.ahead.erase(slot.ahead.begin());
+    co_return next;
+  }
+  co_return Given(Choose(slot, options.hash, exchange.worker().rng()));
+}
+
+EndpointPtr EndpointCluster::Choose(Slot& slot, uint64_t hash, Rng& rng) const {
+  return From(slot.set->Choose(slot.state, rng), slot, hash, rng);
+}
+
+// A retry that leaves priorities out, until there is no other left.
+EndpointPtr EndpointCluster::ChooseOther(Slot& slot, AttemptedHosts& attempted, uint64_t hash,
+                                         Rng& rng) const {
+  const std::vector<bool> excluded = attempted.ExcludedPriorities();
+  if (excluded.empty()) return Choose(slot, hash, rng);
+  bool exhausted = false;
+  const auto choice = slot.set->ChooseWithout(excluded, &exhausted, slot.state, rng);
+  if (exhausted) attempted.forgotten = attempted.hosts.size();
+  return From(choice, slot, hash, rng);
+}
+
+EndpointPtr EndpointCluster::From(const EndpointSet::Choice& choice, Slot& slot, uint64_t hash,
+                                  Rng& rng) const {
   if (choice.panic) stats().lb_healthy_panic.Add();
-  if (choice.list == nullptr) return MakeError(Reason::kNoHealthyUpstream);
+  if (choice.list == nullptr) return nullptr;
   const PickList& list = *choice.list;
-  return list.endpoints[balancer_->Pick(list, options.hash, slot.state.lists[list.index], rng)];
+  return list.endpoints[balancer_->Pick(list, hash, slot.state.lists[list.index], rng)];
+}
+
+EndpointPtr EndpointCluster::PeekNext(Worker& worker) const {
+  Slot& slot = slots_[worker.index()];
+  // Where a choice depends on the request or on what happens meanwhile nobody can tell.
+  if (!balancer_->can_peek() || slot.ahead.size() > slot.endpoints.size()) return nullptr;
+  EndpointPtr next = Choose(slot, 0, worker.rng());
+  if (next != nullptr) slot.ahead.push_back(next);
+  return next;
+}
+
+PoolLoad EndpointCluster::LoadOn(int worker) const {
+  PoolLoad sum;
+  for (const EndpointPtr& endpoint : slots_[worker].endpoints) {
+    if (const ConnPool* pool = endpoint->pool(worker).get()) {
+      const PoolLoad load = pool->load();
+      sum.requests += load.requests;
+      sum.connections += load.connections;
+    }
+  }
+  return sum;
 }
 
 void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
@@ -178,6 +229,7 @@ void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints,
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
   slot.state = set->NewState(worker.index(), worker.rng());
   slot.set = std::move(set);
+  slot.ahead.clear();
   for (const EndpointPtr& endpoint : old) {
     if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
       endpoint->DropPool(worker.index());

@@ -36,7 +36,14 @@ class EndpointCluster : public Cluster {
     EndpointList endpoints;  // all, whose pools are this worker's to drop
     std::shared_ptr<const EndpointSet> set;
     PickState state;
+    std::vector<EndpointPtr> ahead;  // picked before they were wanted, in order
   };
+  /// Null: nobody may serve.
+  EndpointPtr Choose(Slot& slot, uint64_t hash, Rng& rng) const;
+  EndpointPtr ChooseOther(Slot& slot, AttemptedHosts& attempted, uint64_t hash, Rng& rng) const;
+  EndpointPtr From(const EndpointSet::Choice& choice, Slot& slot, uint64_t hash, Rng& rng) const;
+  EndpointPtr PeekNext(Worker& worker) const override;
+  PoolLoad LoadOn(int worker) const override;
   void OnHealthChanged(const HostStats& host) override;
   /// True where hosts come and go, and one that is named no more may stay while it is healthy.
   virtual bool keeps_healthy() const { return false; }

@@ -110,7 +110,7 @@ size_t DynamicCluster::IndexFor(Checked& checked, Exchange& exchange) const {
       return addresses.size() + static_cast<size_t>(place - addresses.begin());
   }
   if (addresses.size() == 1) return 0;
-  if (cache_.options().address_policy == DnsCacheOptions::AddressPolicy::kRoundRobin)
+  if (cache_.address_policy() == DnsCacheOptions::AddressPolicy::kRoundRobin)
     return checked.turn++ % addresses.size();
   // A name's other addresses may do better.
   const uint32_t attempts = exchange.upstream.attempts;
@@ -194,7 +194,10 @@ EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const Egres
                 settings.addresses.begin() + static_cast<std::ptrdiff_t>(index),
                 settings.addresses.end());
   }
-  if (stats == nullptr) stats = std::make_shared<HostStats>();
+  if (stats == nullptr) {
+    stats = std::make_shared<HostStats>();
+    stats->use = host.use;
+  }
   endpoint = std::make_shared<Endpoint>(std::move(settings), std::move(stats), workers());
   return endpoint;
 }
