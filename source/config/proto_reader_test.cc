@@ -92,12 +92,13 @@ TEST_CASE("what is wrong with a cluster is said with its place") {
       {"name: c\nhosts: []", "f:2:1: unknown field 'hosts'\n"},
       {"name: c\nconect_timeout: 1s",
        "f:2:1: unknown field 'conect_timeout' (did you mean 'connect_timeout'?)\n"},
-      {"name: c\npreconnect_policy: {}",
-       "f:2:1: 'preconnect_policy' is a known Envoy field that Sluice does not support yet\n"},
+      {"name: c\ntrack_cluster_stats: {}",
+       "f:2:1: 'track_cluster_stats' is a known Envoy field that Sluice does not support yet\n"},
       {"name: c\ntype: EDS",
        "f:2:7: type: 'EDS' is a known Envoy value that Sluice does not support yet\n"},
       {"name: c\ntype: STATIK",
-       "f:2:7: type: unknown value 'STATIK', must be one of STATIC, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST (did "
+       "f:2:7: type: unknown value 'STATIK', must be one of STATIC, STRICT_DNS, LOGICAL_DNS, "
+       "ORIGINAL_DST (did "
        "you mean 'STATIC'?)\n"},
       {"name: c\nconnect_timeout: 5m",
        "f:2:18: connect_timeout: must be a duration in seconds, such as '1.5s', got '5m' (did you "

@@ -51,7 +51,8 @@ SendOptions OptionsFor(const Route& route, bool suppress_envoy_headers) {
   return {.priority = route.high_priority ? Priority::kHigh : Priority::kDefault,
           .auto_host_rewrite = route.auto_host,
           .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host,
-          .original_host_header = route.auto_host && !suppress_envoy_headers};
+          .original_host_header = route.auto_host && !suppress_envoy_headers,
+          .criteria = route.criteria.get()};
 }
 
 // body_format of a direct response.

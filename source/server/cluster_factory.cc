@@ -91,6 +91,18 @@ void ReadPerHost(ClusterFactoryContext& context) {
   }
 }
 
+void CheckSubsets(ClusterFactoryContext& context) {
+  const v3::Cluster& config = context.config;
+  if (config.lb_subset_config().subset_selectors().empty()) return;
+  if (config.has_load_balancing_policy() || config.lb_policy() == v3::Cluster::CLUSTER_PROVIDED ||
+      config.lb_policy() == v3::Cluster::LOAD_BALANCING_POLICY_CONFIG) {
+    context.Error("lb_subset_config",
+                  "cannot be combined with load_balancing_policy and lb_policy CLUSTER_PROVIDED");
+  }
+  const auto settings = SubsetSettings::Build(config.lb_subset_config());
+  if (!settings.ok()) context.Error("lb_subset_config", Std(settings.status().message()));
+}
+
 void ReadSettings(ClusterFactoryContext& context) {
   const v3::Cluster& config = context.config;
   ClusterSettings& settings = context.settings;
@@ -121,6 +133,7 @@ void ReadSettings(ClusterFactoryContext& context) {
     context.Error("preconnect_policy",
                   "does not go with connection_pool_per_downstream_connection yet");
   }
+  CheckSubsets(context);
   ReadPerHost(context);
   ReadSources(context);
   ReadAddressOrder(context);

@@ -170,8 +170,8 @@ ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {
   return *pool;
 }
 
-// As Envoy does: before each request, as long as there are fewer connections in the cluster than the
-// ratio wants for one request more, to those hosts that come next.
+// As Envoy does: before each request, as long as there are fewer connections in the cluster than
+// the ratio wants for one request more, to those hosts that come next.
 void Cluster::Anticipate(Worker& worker, Priority priority) const {
   constexpr int kMostAtOnce = 3;
   const double ratio = settings_.predictive_preconnect_ratio;

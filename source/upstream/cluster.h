@@ -23,6 +23,7 @@
 namespace sluice {
 
 class DnsCache;
+class MetadataCriteria;
 
 enum class Priority : uint8_t { kDefault, kHigh };
 
@@ -46,7 +47,7 @@ struct ClusterSettings {
   double preconnect_ratio = 1, predictive_preconnect_ratio = 1;
   bool is_tls = false;
   bool pool_per_downstream = false;  // connections serve one downstream connection only
-  Worker* main = nullptr;  // where health is judged; null: nobody does
+  Worker* main = nullptr;            // where health is judged; null: nobody does
 };
 
 /// Requests and tunnels of one worker that have a connection or wait for one; connections, also
@@ -64,7 +65,9 @@ struct SendOptions {
       false;  // the request's authority becomes the endpoint's hostname, where it has one ...
   bool append_x_forwarded_host = false;  // ... and x-forwarded-host gets the old one appended
   bool original_host_header = false;     // ... and x-envoy-original-host gets it, too
-  AttemptedHosts* attempted = nullptr;   // avoided where possible, and added to; null: do not care
+  /// What the route asks of endpoints, for clusters with subsets; null: nothing.
+  const MetadataCriteria* criteria = nullptr;
+  AttemptedHosts* attempted = nullptr;  // avoided where possible, and added to; null: do not care
 };
 
 class Cluster {

@@ -148,8 +148,7 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
 
 Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority,
                                                            Wanted wanted) {
-  const Wish wish{wanted,
-                  cluster_.settings().pool_per_downstream ? exchange.connection().id : 0};
+  const Wish wish{wanted, cluster_.settings().pool_per_downstream ? exchange.connection().id : 0};
   if (auto session = TakeIdle(wish)) {
     KeepAhead(priority, kMostAtOnce);
     co_return Given(std::move(session), true, exchange);
@@ -182,10 +181,9 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     co_return stream.status();
   }
   exchange.time.upstream_connected = Now();
-  co_return Given(
-      std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->units),
-                                      NextConnectionId(worker_), wish.owner),
-      false, exchange);
+  co_return Given(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->units),
+                                                  NextConnectionId(worker_), wish.owner),
+                  false, exchange);
 }
 
 std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool needed) {
@@ -245,9 +243,9 @@ Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller) {
   host_->cx_total.Add();
   if (use() != nullptr) use()->Count(HostCount::kCxTotal, worker_.index());
   const TimePoint start = Now();
-  auto stream = co_await sluice::Connect(worker_, canceller, cluster_.dialer(), addresses_,
-                                         cluster_.settings().dial,
-                                         cluster_.settings().connect_timeout);
+  auto stream =
+      co_await sluice::Connect(worker_, canceller, cluster_.dialer(), addresses_,
+                               cluster_.settings().dial, cluster_.settings().connect_timeout);
   if (stream.ok()) {
     stats.upstream_cx_http1_total.Add();
     stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
@@ -342,7 +340,7 @@ void ConnPool::Offer(std::shared_ptr<PooledSession> session) {
   session->idle_since_ = Now();
   PooledSession& kept = *session;
   idle_.push_back(std::move(session));
-  if (!waiters_.empty()) WakeOne();  // It may be closed for one that will do.
+  if (!waiters_.empty()) WakeOne();               // It may be closed for one that will do.
   if (kept.requests == 0) return kept.OnTimer();  // A tunnel takes it as it is: watch it at once.
   const Duration limit = cluster_.settings().idle_timeout;
   worker_.wheel().Arm(kept, limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);

@@ -127,8 +127,8 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
   std::list<Waiter*> waiters_;
   std::vector<std::weak_ptr<ClientSession>> tunnels_;  // those that have ended among them
-  size_t connections_ = 0;       // also those that are being made
-  size_t connecting_ahead_ = 0;  // those of them that nobody waits for
+  size_t connections_ = 0;                             // also those that are being made
+  size_t connecting_ahead_ = 0;                        // those of them that nobody waits for
   bool closed_ = false;
 };
 

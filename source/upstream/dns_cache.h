@@ -96,9 +96,9 @@ class DnsCache {
     std::chrono::seconds ttl{};  // of the last answer with addresses
     TimePoint last_used;
     bool resolving = false;
-    uint32_t failures = 0;     // look-ups in a row that brought no address
-    std::string last_failure;  // of the latest look-up that brought none; empty: none did
-    TimePoint refresh_at;      // when it is looked up again
+    uint32_t failures = 0;               // look-ups in a row that brought no address
+    std::string last_failure;            // of the latest look-up that brought none; empty: none did
+    TimePoint refresh_at;                // when it is looked up again
     std::shared_ptr<const HostUse> use;  // of the name, whatever the port; null: not counted
   };
   /// All hosts, ordered by key.
@@ -158,7 +158,7 @@ class DnsCache {
   absl::flat_hash_map<std::string, std::unique_ptr<Entry>, StringHash, StringEq> entries_;
   std::vector<uint32_t> free_slots_;
   std::vector<std::weak_ptr<DnsCacheObserver>> observers_;
-  std::unique_ptr<DnsStore> store_;           // null: none
+  std::unique_ptr<DnsStore> store_;          // null: none
   const std::unique_ptr<DnsHostUses> uses_;  // null: hosts are not counted one by one
 };
 

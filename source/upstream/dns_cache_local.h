@@ -57,8 +57,8 @@ struct DnsCache::Entry final : Timer {
   const uint32_t slot;
   std::shared_ptr<ResolvedHost::Activity> activity = std::make_shared<ResolvedHost::Activity>();
   std::shared_ptr<HostUse> use;  // null: hosts are not counted one by one
-  ResolvedHostPtr host;        // As last published; null before the first outcome.
-  std::chrono::seconds ttl{};  // of the last answer with addresses
+  ResolvedHostPtr host;          // As last published; null before the first outcome.
+  std::chrono::seconds ttl{};    // of the last answer with addresses
   Backoff backoff;
   TimePoint refresh_at;
   bool resolving = false;

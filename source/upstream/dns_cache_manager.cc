@@ -100,9 +100,8 @@ absl::StatusOr<DnsCache*> DnsCacheManager::GetCache(const DnsCacheConfig& config
   const absl::StatusOr<Resolver*> resolver = GetResolver(
       config.has_typed_dns_resolver_config() ? &config.typed_dns_resolver_config() : nullptr);
   if (!resolver.ok()) return resolver.status();
-  auto cache =
-      std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_, stats_,
-                                 runtime_);
+  auto cache = std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_,
+                                          stats_, runtime_);
   if (workers_ != nullptr) cache->Start(*workers_);
   by_name_[config.name()] = cache.get();
   return caches_.emplace(config.name(), Cache{config, std::string(path), std::move(cache)})

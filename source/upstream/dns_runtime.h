@@ -12,8 +12,8 @@ namespace sluice {
 class DnsRuntime {
  public:
   /// Keys below dns_cache.<configured.name>: max_hosts, max_pending_requests, dns_refresh_rate_ms,
-  /// dns_min_refresh_rate_ms, dns_failure_refresh_rate_ms (the base interval), dns_query_timeout_ms,
-  /// host_ttl_ms; and where per_host is configured per_host.max_connections,
+  /// dns_min_refresh_rate_ms, dns_failure_refresh_rate_ms (the base interval),
+  /// dns_query_timeout_ms, host_ttl_ms; and where per_host is configured per_host.max_connections,
   /// per_host.max_pending_requests, per_host.max_requests. `runtime` may be null.
   DnsRuntime(const DnsCacheOptions& configured, config::Runtime* runtime);
 

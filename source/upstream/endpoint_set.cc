@@ -234,6 +234,8 @@ EndpointSet::Choice EndpointSet::Choose(PickState& state, Rng& rng) const {
 
 EndpointSet::Choice EndpointSet::ChooseWithout(const std::vector<bool>& excluded, bool* exhausted,
                                                PickState& state, Rng& rng) const {
+  *exhausted = false;
+  if (excluded.empty()) return Choose(state, rng);
   std::vector<Available> available = available_;
   for (size_t i = 0; i < std::min(available.size(), excluded.size()); ++i) {
     if (excluded[i]) available[i] = {};

@@ -1,6 +1,6 @@
 // HostUse: how much one host name of a DNS cache is used, over all clusters, ports and workers, and
-// its own circuit breakers (sluice.dns.v1.DnsCaches.Cache.per_host). A worker counts in a cache line
-// of its own, reading is for any thread.
+// its own circuit breakers (sluice.dns.v1.DnsCaches.Cache.per_host). A worker counts in a cache
+// line of its own, reading is for any thread.
 #pragma once
 
 #include <array>

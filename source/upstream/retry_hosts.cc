@@ -11,8 +11,9 @@ namespace {
 using google::protobuf::Value;
 using google::protobuf::util::MessageDifferencer;
 
-bool IsOrHolds(const Value& has, const Value& wanted) {
+bool IsOrHolds(const Value& has, const Value& wanted, bool list_as_any) {
   if (MessageDifferencer::Equals(has, wanted)) return true;
+  if (!list_as_any) return false;
   const auto& elements = has.list_value().values();
   return std::any_of(elements.begin(), elements.end(), [&](const Value& element) {
     return MessageDifferencer::Equals(element, wanted);
@@ -21,10 +22,11 @@ bool IsOrHolds(const Value& has, const Value& wanted) {
 
 }  // namespace
 
-bool HasAll(const google::protobuf::Struct& has, const google::protobuf::Struct& wanted) {
+bool HasAll(const google::protobuf::Struct& has, const google::protobuf::Struct& wanted,
+            bool list_as_any) {
   return std::all_of(wanted.fields().begin(), wanted.fields().end(), [&](const auto& field) {
     const auto found = has.fields().find(field.first);
-    return found != has.fields().end() && IsOrHolds(found->second, field.second);
+    return found != has.fields().end() && IsOrHolds(found->second, field.second, list_as_any);
   });
 }
 
@@ -34,7 +36,7 @@ bool AttemptedHosts::Rejects(const Endpoint& endpoint) const {
   if (avoid.canary && settings.canary) return true;
   if (settings.metadata != nullptr &&
       std::any_of(avoid.metadata.begin(), avoid.metadata.end(),
-                  [&](const auto& wanted) { return HasAll(*settings.metadata, wanted); })) {
+                  [&](const auto& wanted) { return HasAll(*settings.metadata, wanted, true); })) {
     return true;
   }
   return avoid.previous && std::any_of(hosts.begin(), hosts.end(), [&](const EndpointPtr& host) {

@@ -38,8 +38,9 @@ struct AttemptedHosts {
   std::vector<bool> ExcludedPriorities() const;
 };
 
-/// Whether `has` has every field of `wanted` with the same value; where it has a list, one of its
-/// elements must have that value.
-bool HasAll(const google::protobuf::Struct& has, const google::protobuf::Struct& wanted);
+/// Whether `has` has every field of `wanted` with the same value. `list_as_any`: where it has a
+/// list, it is enough that one of its elements has that value.
+bool HasAll(const google::protobuf::Struct& has, const google::protobuf::Struct& wanted,
+            bool list_as_any);
 
 }  // namespace sluice

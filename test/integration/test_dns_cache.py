@@ -361,6 +361,14 @@ class SubClusters(ProxyTest):
             wait_for(lambda: "DFPCluster" not in self.proxy.admin("/clusters").text)
             wait_for(lambda: not self.proxy.stats("DFPCluster"))
 
+    @unittest.skipIf(IS_ENVOY, "Envoy takes it")
+    def test_nobody_knows_what_comes_next(self):
+        content = config.sub_cluster_proxy(self.names({}), preconnect_policy={"predictive_preconnect_ratio": 2})
+        with self.assertRaises(AssertionError) as caught:
+            self.start(content)
+        self.assertIn("sub_clusters_config does not go with preconnect_policy.predictive_preconnect_ratio",
+                      str(caught.exception))
+
     @unittest.skipIf(IS_ENVOY, "Envoy has no guard")
     def test_the_guard_holds_here_too(self):
         origin = self.origin()

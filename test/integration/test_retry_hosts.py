@@ -49,6 +49,8 @@ class RetryHosts(ProxyTest):
         # A first attempt goes to canaries as ever.
         self.assertGreater(len(canary.requests), 0)
         self.assertLess(len(canary.requests), 21)
+        self.assertIn("c::127.0.0.1:%d::canary::true\n" % canary.port, self.proxy.admin("/clusters").text)
+        self.assertIn("c::127.0.0.1:%d::canary::false\n" % origin.port, self.proxy.admin("/clusters").text)
 
     def test_not_those_of_that_metadata(self):
         origin, other = self.origin(), self.failing()

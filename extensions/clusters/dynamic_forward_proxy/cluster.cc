@@ -266,6 +266,10 @@ absl::StatusOr<std::shared_ptr<Cluster>> CreateSubClusters(const Proto& config,
         "sub_clusters_config goes with neither outlier_detection nor health_checks yet: "
         "use dns_cache_config");
   }
+  if (context.settings.predictive_preconnect_ratio > 1) {
+    return Invalid(
+        "sub_clusters_config does not go with preconnect_policy.predictive_preconnect_ratio yet");
+  }
   if (!context.server.make_cluster)
     return absl::FailedPreconditionError("there is no server that could make sub clusters");
   for (int i = 0; i < settings.preresolve_clusters_size(); ++i) {
