@@ -119,6 +119,19 @@ bool ConnPool::Suits(const PooledSession& session, const Wish& wish) {
 }
 
 std::shared_ptr<PooledSession> ConnPool::TakeIdle(const Wish& wish) {
+  while (!idle_.empty()) {
+    // As a rule the one that was used last suits.
+    if (!Suits(*idle_.back(), wish)) return TakeSuited(wish);
+    std::shared_ptr<PooledSession> session = std::move(idle_.back());
+    idle_.pop_back();
+    session->idle_ = false;
+    session->Disarm();
+    if (MayKeep(*session)) return session;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<PooledSession> ConnPool::TakeSuited(const Wish& wish) {
   for (size_t i = idle_.size(); i-- > 0;) {
     if (!Suits(*idle_[i], wish)) continue;
     std::shared_ptr<PooledSession> session = std::move(idle_[i]);
@@ -324,7 +337,7 @@ void ConnPool::Return(std::shared_ptr<PooledSession> session) {
   Offer(std::move(session));
 }
 
-void ConnPool::Offer(std::shared_ptr<PooledSession> session) {
+void ConnPool::Offer(std::shared_ptr<PooledSession>&& session) {
   if (!MayKeep(*session)) {
     session->Close();
     return;  // The last reference, unless a body is still being pumped into it.

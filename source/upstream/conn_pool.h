@@ -95,12 +95,13 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
 
   void Return(std::shared_ptr<PooledSession> session);
   /// Hands it to who waits, or keeps it.
-  void Offer(std::shared_ptr<PooledSession> session);
+  void Offer(std::shared_ptr<PooledSession>&& session);
   /// A connection is no more, or could not be made.
   void GiveUp();
   static bool Suits(const PooledSession& session, const Wish& wish);
   bool MayKeep(const PooledSession& session) const;
   std::shared_ptr<PooledSession> TakeIdle(const Wish& wish);
+  std::shared_ptr<PooledSession> TakeSuited(const Wish& wish);
   /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
   /// connection may come instead.
   struct Turn {

@@ -48,11 +48,6 @@ std::optional<SubsetSettings> SubsetsOf(const envoy::config::cluster::v3::Cluste
   return *std::move(settings);
 }
 
-absl::StatusOr<EndpointPtr> Given(EndpointPtr endpoint) {
-  if (endpoint == nullptr) return MakeError(Reason::kNoHealthyUpstream);
-  return endpoint;
-}
-
 }  // namespace
 
 EndpointCluster::EndpointCluster(ClusterSettings settings,
@@ -76,13 +71,30 @@ EndpointCluster::~EndpointCluster() = default;
 Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& options,
                                                         Exchange& exchange) const {
   Slot& slot = slots_[exchange.worker().index()];
-  if (slot.subsets != nullptr) co_return Given(ChooseSubset(slot, options, exchange));
-  if (!slot.ahead.empty() && options.attempted == nullptr) {
-    EndpointPtr next = std::move(slot.ahead.front());
+  if (slot.subsets != nullptr || !slot.ahead.empty() || options.attempted != nullptr)
+    return PickWithCare(slot, options, exchange);
+  Rng& rng = exchange.worker().rng();
+  const EndpointSet::Choice choice = slot.set->Choose(slot.state, rng);
+  if (choice.panic) stats().lb_healthy_panic.Add();
+  if (choice.list == nullptr) return MakeError(Reason::kNoHealthyUpstream);
+  const PickList& list = *choice.list;
+  return list.endpoints[balancer_->Pick(list, options.hash, slot.state.lists[list.index], rng)];
+}
+
+// What an ordinary request does not pay for.
+absl::StatusOr<EndpointPtr> EndpointCluster::PickWithCare(Slot& slot, const SendOptions& options,
+                                                          Exchange& exchange) const {
+  EndpointPtr chosen;
+  if (slot.subsets != nullptr) {
+    chosen = ChooseSubset(slot, options, exchange);
+  } else if (!slot.ahead.empty() && options.attempted == nullptr) {
+    chosen = std::move(slot.ahead.front());
     slot.ahead.erase(slot.ahead.begin());
-    co_return next;
+  } else {
+    chosen = Choose(*slot.set, slot.state, options, exchange.worker().rng());
   }
-  co_return Given(Choose(*slot.set, slot.state, options, exchange.worker().rng()));
+  if (chosen == nullptr) return MakeError(Reason::kNoHealthyUpstream);
+  return chosen;
 }
 
 EndpointPtr EndpointCluster::Choose(const EndpointSet& set, PickState& state,

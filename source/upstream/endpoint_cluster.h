@@ -46,6 +46,8 @@ class EndpointCluster : public Cluster {
     std::shared_ptr<const EndpointSet> all;
     std::shared_ptr<const SubsetTable> subsets;
   };
+  absl::StatusOr<EndpointPtr> PickWithCare(Slot& slot, const SendOptions& options,
+                                           Exchange& exchange) const;
   /// Null: nobody may serve.
   EndpointPtr Choose(const EndpointSet& set, PickState& state, const SendOptions& options,
                      Rng& rng) const;

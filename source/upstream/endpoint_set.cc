@@ -228,6 +228,24 @@ PickState EndpointSet::NewState(int worker, Rng& rng) const {
   return state;
 }
 
+inline EndpointSet::Choice EndpointSet::ChooseFrom(const std::vector<Share>& shares,
+                                                   PickState& state, Rng& rng) const {
+  if (shares.empty()) return {};
+  const Share* share = &shares.front();
+  if (shares.size() > 1) {
+    const uint64_t ticket = rng.Below(100);
+    while (share != &shares.back() && ticket >= share->up_to) ++share;
+  }
+  if (share->panic && balancer_.options().fail_on_panic) return {nullptr, true};
+  const Group& group = *share->group;
+  if (group.lists.empty()) return {nullptr, share->panic};
+  if (group.weights.empty()) return {&group.lists.front(), share->panic};
+  const auto weight = [&](size_t i) { return group.weights[i]; };
+  Schedule& schedule = state.localities[group.schedule];
+  if (schedule.empty()) schedule.Begin(group.weights.size(), weight, rng);
+  return {&group.lists[schedule.Next(weight)], share->panic};
+}
+
 EndpointSet::Choice EndpointSet::Choose(PickState& state, Rng& rng) const {
   return ChooseFrom(shares_, state, rng);
 }
@@ -247,24 +265,6 @@ EndpointSet::Choice EndpointSet::ChooseWithout(const std::vector<bool>& excluded
   for (size_t i = 0; i < loads.size(); ++i) loads[i].panic = loads_[i].panic;
   Spread(available, loads);
   return ChooseFrom(SharesOf(loads), state, rng);
-}
-
-EndpointSet::Choice EndpointSet::ChooseFrom(const std::vector<Share>& shares, PickState& state,
-                                            Rng& rng) const {
-  if (shares.empty()) return {};
-  const Share* share = &shares.front();
-  if (shares.size() > 1) {
-    const uint64_t ticket = rng.Below(100);
-    while (share != &shares.back() && ticket >= share->up_to) ++share;
-  }
-  if (share->panic && balancer_.options().fail_on_panic) return {nullptr, true};
-  const Group& group = *share->group;
-  if (group.lists.empty()) return {nullptr, share->panic};
-  if (group.weights.empty()) return {&group.lists.front(), share->panic};
-  const auto weight = [&](size_t i) { return group.weights[i]; };
-  Schedule& schedule = state.localities[group.schedule];
-  if (schedule.empty()) schedule.Begin(group.weights.size(), weight, rng);
-  return {&group.lists[schedule.Next(weight)], share->panic};
 }
 
 }  // namespace sluice

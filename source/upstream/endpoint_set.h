@@ -78,7 +78,7 @@ class EndpointSet {
   static uint32_t Sum(const std::vector<Available>& available);
   static void Spread(const std::vector<Available>& available, std::vector<Load>& loads);
   std::vector<Share> SharesOf(const std::vector<Load>& loads) const;
-  Choice ChooseFrom(const std::vector<Share>& shares, PickState& state, Rng& rng) const;
+  inline Choice ChooseFrom(const std::vector<Share>& shares, PickState& state, Rng& rng) const;
 
   const EndpointSetOptions options_;
   const Balancer& balancer_;
