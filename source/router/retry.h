@@ -13,6 +13,7 @@
 #include "source/base/clock.h"
 #include "source/http/message.h"
 #include "source/observe/match.h"
+#include "source/upstream/retry_hosts.h"
 
 namespace sluice {
 
@@ -51,8 +52,7 @@ struct RetryPolicy {
   std::vector<HeaderMatcher> only_requests;  // empty: all; else those that one of them matches
   std::vector<ResetHeader> reset_headers;    // rate_limited_retry_back_off
   Duration max_reset = std::chrono::seconds(300);
-  bool avoid_previous_hosts = false;
-  uint32_t host_selections = 1;  // how often another host is asked for
+  RetryHosts hosts;
 };
 
 /// The bits of a comma separated list such as "5xx,connect-failure". The first unknown word is put

@@ -19,6 +19,7 @@
 #include "source/router/request_stats.h"
 #include "source/router/retry.h"
 #include "source/router/upgrade.h"
+#include "source/upstream/metadata_criteria.h"
 
 namespace sluice {
 
@@ -77,6 +78,7 @@ struct Route final : RouteBase {
   std::optional<Duration> max_grpc_timeout;  // set: a gRPC request's own timeout counts, up to it
   Duration grpc_timeout_offset{};
   std::shared_ptr<const HashPolicies> hash;                  // null: none
+  std::shared_ptr<const MetadataCriteria> criteria;          // metadata_match; null: none
   std::shared_ptr<const std::vector<MirrorPolicy>> mirrors;  // null: none
   bool terminates_post = false;   // connect_config.allow_post: so does that of a POST
   int connect_proxy_version = 0;  // PROXY header in front of the tunnel's bytes; 0: none

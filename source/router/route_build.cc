@@ -165,6 +165,7 @@ class RouteTableBuilder {
   void AddClusters(const v3::RouteAction& config, const std::string& path, const Route& route,
                    RouteTable::Entry* entry) {
     Route choice = route;
+    choice.criteria = MetadataCriteria::Build(config.metadata_match());
     switch (config.cluster_specifier_case()) {
       case v3::RouteAction::kCluster:
         choice.cluster_name = config.cluster();
@@ -174,7 +175,7 @@ class RouteTableBuilder {
         choice.cluster_header = ToLower(config.cluster_header());
         return AddChoice(std::move(choice), entry);
       case v3::RouteAction::kWeightedClusters:
-        return AddWeighted(config.weighted_clusters(), ChildPath(path, "weighted_clusters"), route,
+        return AddWeighted(config.weighted_clusters(), ChildPath(path, "weighted_clusters"), choice,
                            entry);
       case v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
         diagnostics_.Error(path, "one of cluster, cluster_header, weighted_clusters is required");
@@ -190,6 +191,7 @@ class RouteTableBuilder {
       const auto& weighted = config.clusters(i);
       const std::string element = ElementPath(ChildPath(path, "clusters"), i);
       Route choice = route;
+      choice.criteria = MetadataCriteria::Build(weighted.metadata_match(), route.criteria);
       choice.cluster_name = weighted.name();
       choice.cluster_header = ToLower(weighted.cluster_header());
       if (weighted.name().empty() == weighted.cluster_header().empty()) {

@@ -51,7 +51,8 @@ SendOptions OptionsFor(const Route& route, bool suppress_envoy_headers) {
   return {.priority = route.high_priority ? Priority::kHigh : Priority::kDefault,
           .auto_host_rewrite = route.auto_host,
           .append_x_forwarded_host = route.auto_host && route.append_x_forwarded_host,
-          .original_host_header = route.auto_host && !suppress_envoy_headers};
+          .original_host_header = route.auto_host && !suppress_envoy_headers,
+          .criteria = route.criteria.get()};
 }
 
 // body_format of a direct response.
@@ -269,12 +270,12 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
   if (request.body != nullptr)
     recording = std::make_shared<RequestRecording>(std::move(request.body),
                                                    BodyLimit(forwarding.route, forwarding.cluster));
-  AttemptedHosts attempted{.hosts = {}, .selections = policy.host_selections};
-  if (policy.avoid_previous_hosts) forwarding.options.attempted = &attempted;
+  AttemptedHosts attempted{.avoid = policy.hosts, .hosts = {}};
+  if (policy.hosts.heeds_anything()) forwarding.options.attempted = &attempted;
   BreakerUnit unit;
   exchange.upstream.attempts = 0;
   while (true) {
-    ++exchange.upstream.attempts;
+    attempted.retrying = ++exchange.upstream.attempts > 1;
     if (recording != nullptr) request.body = recording->Play();
     absl::StatusOr<Response> outcome = co_await Attempt(request, forwarding, policy, *body);
     const auto wait = WillRetry(policy, outcome, recording.get(), forwarding, &unit);

@@ -91,6 +91,18 @@ void ReadPerHost(ClusterFactoryContext& context) {
   }
 }
 
+void CheckSubsets(ClusterFactoryContext& context) {
+  const v3::Cluster& config = context.config;
+  if (config.lb_subset_config().subset_selectors().empty()) return;
+  if (config.has_load_balancing_policy() || config.lb_policy() == v3::Cluster::CLUSTER_PROVIDED ||
+      config.lb_policy() == v3::Cluster::LOAD_BALANCING_POLICY_CONFIG) {
+    context.Error("lb_subset_config",
+                  "cannot be combined with load_balancing_policy and lb_policy CLUSTER_PROVIDED");
+  }
+  const auto settings = SubsetSettings::Build(config.lb_subset_config());
+  if (!settings.ok()) context.Error("lb_subset_config", Std(settings.status().message()));
+}
+
 void ReadSettings(ClusterFactoryContext& context) {
   const v3::Cluster& config = context.config;
   ClusterSettings& settings = context.settings;
@@ -109,6 +121,19 @@ void ReadSettings(ClusterFactoryContext& context) {
     if (keep_alive.has_keepalive_interval())
       options.interval_seconds = static_cast<int>(keep_alive.keepalive_interval().value());
   }
+  if (config.preconnect_policy().has_per_upstream_preconnect_ratio())
+    settings.preconnect_ratio = config.preconnect_policy().per_upstream_preconnect_ratio().value();
+  if (config.preconnect_policy().has_predictive_preconnect_ratio()) {
+    settings.predictive_preconnect_ratio =
+        config.preconnect_policy().predictive_preconnect_ratio().value();
+  }
+  settings.pool_per_downstream = config.connection_pool_per_downstream_connection();
+  if (settings.pool_per_downstream &&
+      (settings.preconnect_ratio > 1 || settings.predictive_preconnect_ratio > 1)) {
+    context.Error("preconnect_policy",
+                  "does not go with connection_pool_per_downstream_connection yet");
+  }
+  CheckSubsets(context);
   ReadPerHost(context);
   ReadSources(context);
   ReadAddressOrder(context);
@@ -150,12 +175,16 @@ EdsHealth EdsHealthOf(envoy::config::core::v3::HealthStatus status) {
   }
 }
 
-// The endpoint's name on a ring, as its metadata gives it (envoy.lb: { hash_key }).
-std::string HashKeyOf(const envoy::config::core::v3::Metadata& metadata) {
+// What the metadata says of balancing (envoy.lb); `hash_key` is the endpoint's name on a ring.
+void ReadMetadata(const envoy::config::core::v3::Metadata& metadata, Endpoint::Settings& settings) {
   const auto lb = metadata.filter_metadata().find("envoy.lb");
-  if (lb == metadata.filter_metadata().end()) return {};
-  const auto key = lb->second.fields().find("hash_key");
-  return key == lb->second.fields().end() ? "" : key->second.string_value();
+  if (lb == metadata.filter_metadata().end()) return;
+  settings.metadata = std::make_shared<google::protobuf::Struct>(lb->second);
+  const auto& fields = lb->second.fields();
+  if (const auto key = fields.find("hash_key"); key != fields.end())
+    settings.hash_key = key->second.string_value();
+  if (const auto canary = fields.find("canary"); canary != fields.end())
+    settings.canary = canary->second.bool_value();
 }
 
 void ReadHealthCheck(const envoy::config::endpoint::v3::Endpoint::HealthCheckConfig& config,
@@ -207,7 +236,7 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       host.settings.priority = locality.priority();
       host.settings.locality_weight = locality.load_balancing_weight().value();
       host.settings.eds_health = EdsHealthOf(endpoint.health_status());
-      host.settings.hash_key = HashKeyOf(endpoint.metadata());
+      ReadMetadata(endpoint.metadata(), host.settings);
       ReadHealthCheck(endpoint.endpoint().health_check_config(), host, context);
       if (endpoint.endpoint().address().socket_address().protocol() !=
           envoy::config::core::v3::SocketAddress::TCP) {

@@ -126,6 +126,7 @@ void RuntimeLoader::Reload() {
   admin_overrides_active_.Set(!admin_.values.empty());
   runtime_.Publish(std::move(layers));
   num_keys_.Set(static_cast<int64_t>(runtime_.keys()));
+  if (on_change_) on_change_();
 }
 
 std::vector<RuntimeLoader::Mark> RuntimeLoader::Marks() const {

@@ -2,6 +2,7 @@
 // is replaced or the admin changes a value. Main thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ class RuntimeLoader {
             config::Diagnostics& diagnostics);
   /// Warns of keys of static layers that nothing reads. After everything was built.
   void WarnOfUnread(config::Diagnostics& diagnostics) const;
+
+  /// `call` is called after each change of values, from now on.
+  void OnChange(std::function<void()> call) { on_change_ = std::move(call); }
 
   /// Watches the disk layers, until the worker that runs it ends. At most one at a time.
   Task<> Watch();
@@ -57,6 +61,7 @@ class RuntimeLoader {
   std::string service_cluster_;
   config::RuntimeLayer admin_;
   std::vector<Mark> marks_;
+  std::function<void()> on_change_;
 };
 
 }  // namespace sluice

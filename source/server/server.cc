@@ -63,7 +63,7 @@ Server::Server(const config::Options& options,
       main_(Worker::kMain, std::random_device()()),
       access_logs_(stats_.Root(),
                    {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
-      dns_caches_(main_, concurrency_, stats_),
+      dns_caches_(main_, concurrency_, stats_, {}, &runtime_.runtime()),
       clusters_(concurrency_, stats_.Root().Sub("cluster_manager")),
       egress_(stats_.Root()),
       overload_(stats_),
@@ -87,6 +87,7 @@ bool Server::Build() {
       bootstrap_.layered_runtime(),
       options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
       diagnostics_);
+  runtime_.OnChange([this] { dns_caches_.OnRuntimeChanged(); });
   context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
     return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
   };
@@ -399,6 +400,7 @@ void Server::StopWorkers() {
 
 void Server::RefreshGauges() const {
   clusters_.RefreshGauges();
+  dns_caches_.RefreshStats();
   server_stats_.concurrency.Set(static_cast<int64_t>(concurrency_));
   server_stats_.live.Set(live_ && !draining_);
   server_stats_.uptime.Set(Milliseconds(Now() - started_) / 1000);

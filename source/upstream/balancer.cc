@@ -17,6 +17,7 @@ class RoundRobinBalancer final : public Balancer {
  public:
   using Balancer::Balancer;
 
+  bool can_peek() const override { return true; }
   size_t Pick(const PickList& list, uint64_t, ListState& state, Rng& rng) const override {
     TimePoint now{};
     if (IsEven(list, &now)) return state.cursor++ % list.endpoints.size();
@@ -84,6 +85,7 @@ class RandomBalancer final : public Balancer {
  public:
   using Balancer::Balancer;
 
+  bool can_peek() const override { return true; }
   size_t Pick(const PickList& list, uint64_t, ListState&, Rng& rng) const override {
     return rng.Below(list.endpoints.size());
   }

@@ -101,6 +101,8 @@ class Balancer {
   virtual bool merges_localities() const { return false; }
   /// Whether it looks at `hash`: a request's is computed only then.
   virtual bool uses_hash() const { return false; }
+  /// Whether what comes next is known before it is asked for.
+  virtual bool can_peek() const { return false; }
   /// True for policies that want to know how long answers take.
   virtual bool measures() const { return false; }
   /// Worker: an attempt took so long, to the head of its answer or to its failure. `time` is what

@@ -60,6 +60,7 @@ class ActiveRequest {
     stats_->upstream_rq_active.Add(n);
     endpoint_->stats().rq_active.Add(n);
     endpoint_->AddActive(worker_, n);
+    if (HostUse* use = endpoint_->stats().use.get()) use->Add(HostResource::kRequests, worker_, n);
   }
   const ClusterStats* stats_;
   EndpointPtr endpoint_;
@@ -150,12 +151,6 @@ void Cluster::CheckHealth(std::shared_ptr<const HealthCheckSettings> settings) {
                                              *settings_.main, probe, on_result);
 }
 
-bool AttemptedHosts::Has(const Endpoint& endpoint) const {
-  return std::any_of(hosts.begin(), hosts.end(), [&](const EndpointPtr& host) {
-    return host->address() == endpoint.address();
-  });
-}
-
 std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
   std::weak_ptr<HostStats>& known = hosts_[key];
   std::shared_ptr<HostStats> stats = known.lock();
@@ -175,6 +170,20 @@ ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {
   return *pool;
 }
 
+// As Envoy does: before each request, as long as there are fewer connections in the cluster than
+// the ratio wants for one request more, to those hosts that come next.
+void Cluster::Anticipate(Worker& worker, Priority priority) const {
+  constexpr int kMostAtOnce = 3;
+  const double ratio = settings_.predictive_preconnect_ratio;
+  for (int i = 0; i < kMostAtOnce; ++i) {
+    const PoolLoad load = LoadOn(worker.index());
+    if (static_cast<double>(load.requests + 1) * ratio <= static_cast<double>(load.connections))
+      return;
+    const EndpointPtr next = PeekNext(worker);
+    if (next == nullptr || !PoolFor(*next, worker).Anticipate(priority, ratio)) return;
+  }
+}
+
 Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchange,
                                              SendOptions options) const {
   BreakerUnit unit =
@@ -187,7 +196,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (options.attempted != nullptr) {
     AttemptedHosts& attempted = *options.attempted;
-    for (uint32_t i = 0; i < attempted.selections && attempted.Has(**picked); ++i) {
+    for (uint32_t i = 0; i < attempted.avoid.selections && attempted.Rejects(**picked); ++i) {
       auto other = co_await Pick(options, exchange);
       if (!other.ok()) break;
       picked = std::move(other);
@@ -197,6 +206,12 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   const Endpoint& endpoint = **picked;
   exchange.upstream.host_name = endpoint.hostname();
   exchange.upstream.remote = endpoint.address();
+  HostUse* const use = endpoint.stats().use.get();
+  if (use != nullptr && !use->Admits(HostResource::kRequests, exchange.worker().index())) {
+    use->Count(HostCount::kRqOverflow, exchange.worker().index());
+    co_return MakeError(Reason::kOverflow);
+  }
+  if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
   ActiveRequest active(stats_, *std::move(picked), exchange.worker().index());
   const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
@@ -222,9 +237,12 @@ absl::Status Cluster::Refusal(const absl::StatusOr<EndpointPtr>& picked) const {
 void Cluster::Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response,
                     Exchange& exchange, TimePoint start) const {
   const HostStats& host = endpoint.stats();
+  const int worker = exchange.worker().index();
   if (response.ok()) {
     Measure(endpoint, response->head->status >= 500, exchange, start);
     (response->head->status < 500 ? host.rq_success : host.rq_error).Add();
+    if (host.use != nullptr && response->head->status >= 500)
+      host.use->Count(HostCount::kRq5xx, worker);
     if (outlier_ != nullptr) outlier_->OnAnswer(endpoint.shared_stats(), response->head->status);
     if (checker_ != nullptr &&
         response->head->headers.Get("x-envoy-immediate-health-check-fail").has_value()) {
@@ -254,6 +272,7 @@ void Cluster::Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& re
   Measure(endpoint, true, exchange, start);
   host.rq_error.Add();
   host.rq_local_error.Add();
+  if (host.use != nullptr) host.use->Count(HostCount::kRqError, worker);
   if (outlier_ != nullptr) outlier_->OnLocalFailure(endpoint.shared_stats(), timed_out ? 504 : 503);
 }
 
@@ -275,14 +294,16 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
   // closes just after that.
   const bool repeatable = request.body == nullptr && IsIdempotent(request.head->method) &&
                           request.head->upgrade.empty();
-  for (bool fresh = false;; fresh = true) {
-    auto acquired = co_await pool->Acquire(exchange, options.priority, fresh);
+  for (auto wanted = ConnPool::Wanted::kAny;; wanted = ConnPool::Wanted::kNew) {
+    auto acquired = co_await pool->Acquire(exchange, options.priority, wanted);
     while (acquired.ok() && acquired->reused && acquired->lease->IsStale()) {
-      acquired = co_await pool->Acquire(exchange, options.priority, fresh);
+      acquired = co_await pool->Acquire(exchange, options.priority, wanted);
     }
     if (!acquired.ok()) co_return acquired.status();
     stats_.upstream_rq_total.Add();
     endpoint.stats().rq_total.Add();
+    if (HostUse* use = endpoint.stats().use.get())
+      use->Count(HostCount::kRqTotal, exchange.worker().index());
     if (outlier_ != nullptr) outlier_->OnConnected(endpoint.stats());
     Stream& stream = acquired->lease->stream();
     exchange.upstream.remote = stream.remote_address();
@@ -307,11 +328,12 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
 Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions options) const {
   auto picked = co_await Pick(options, exchange);
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
+  if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   const EndpointPtr endpoint = *std::move(picked);
   exchange.upstream.host_name = endpoint->hostname();
   exchange.upstream.remote = endpoint->address();
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
-  auto acquired = co_await pool->Acquire(exchange, options.priority, true);
+  auto acquired = co_await pool->Acquire(exchange, options.priority, ConnPool::Wanted::kUnused);
   if (outlier_ != nullptr && acquired.ok()) {
     outlier_->OnConnected(endpoint->stats());
     outlier_->OnAnswer(endpoint->shared_stats(), 200);

@@ -18,10 +18,12 @@
 #include "source/upstream/endpoint.h"
 #include "source/upstream/health_checker.h"
 #include "source/upstream/outlier_detection.h"
+#include "source/upstream/retry_hosts.h"
 
 namespace sluice {
 
 class DnsCache;
+class MetadataCriteria;
 
 enum class Priority : uint8_t { kDefault, kHigh };
 
@@ -41,15 +43,17 @@ struct ClusterSettings {
   DialOptions dial;
   Duration max_stream_duration{};  // of a request and its response
   AddressOrder address_order;
+  /// Connections for each request, to its host and in the cluster (preconnect_policy); 1: no more.
+  double preconnect_ratio = 1, predictive_preconnect_ratio = 1;
   bool is_tls = false;
-  Worker* main = nullptr;  // where health is judged; null: nobody does
+  bool pool_per_downstream = false;  // connections serve one downstream connection only
+  Worker* main = nullptr;            // where health is judged; null: nobody does
 };
 
-/// Where earlier attempts of one request went, so that the next one can go elsewhere.
-struct AttemptedHosts {
-  EndpointList hosts;
-  uint32_t selections = 1;  // how often another endpoint is asked for
-  bool Has(const Endpoint& endpoint) const;
+/// Requests and tunnels of one worker that have a connection or wait for one; connections, also
+/// those that are being made.
+struct PoolLoad {
+  size_t requests = 0, connections = 0;
 };
 
 /// One attempt's wishes.
@@ -61,7 +65,9 @@ struct SendOptions {
       false;  // the request's authority becomes the endpoint's hostname, where it has one ...
   bool append_x_forwarded_host = false;  // ... and x-forwarded-host gets the old one appended
   bool original_host_header = false;     // ... and x-envoy-original-host gets it, too
-  AttemptedHosts* attempted = nullptr;   // avoided where possible, and added to; null: do not care
+  /// What the route asks of endpoints, for clusters with subsets; null: nothing.
+  const MetadataCriteria* criteria = nullptr;
+  AttemptedHosts* attempted = nullptr;  // avoided where possible, and added to; null: do not care
 };
 
 class Cluster {
@@ -150,11 +156,17 @@ class Cluster {
   void set_measuring(const Balancer& balancer) { measuring_ = &balancer; }
   /// Main thread: the health of a host has changed.
   virtual void OnHealthChanged(const HostStats& host) {}
+  /// Worker: the endpoint that Pick will give after those that were asked for here before; null:
+  /// nobody can tell.
+  virtual EndpointPtr PeekNext(Worker& worker) const { return nullptr; }
+  /// Worker: the sum over its pools.
+  virtual PoolLoad LoadOn(int worker) const { return {}; }
   /// Null where none is configured.
   HealthChecker* health_checker() const { return checker_.get(); }
 
  private:
   ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
+  void Anticipate(Worker& worker, Priority priority) const;
   /// Why what was picked cannot serve; counted.
   absl::Status Refusal(const absl::StatusOr<EndpointPtr>& picked) const;
   /// What an attempt that began at `start` says about its host.

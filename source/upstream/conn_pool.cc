@@ -13,6 +13,9 @@ namespace {
 // A connection that is idle for less than this is not watched: a busy one never pays for the watch.
 constexpr Duration kWatchAfter = std::chrono::milliseconds(200);
 
+// So many connections are begun for one request, ahead of need or not.
+constexpr int kMostAtOnce = 3;
+
 // The connection is the exchange's from now on.
 ConnPool::Acquired Given(std::shared_ptr<PooledSession> session, bool reused, Exchange& exchange) {
   exchange.upstream.connection_id = session->id();
@@ -22,7 +25,8 @@ ConnPool::Acquired Given(std::shared_ptr<PooledSession> session, bool reused, Ex
 // Counts a request that waits for its connection.
 class Pending {
  public:
-  Pending(const ClusterStats& stats, const HostStats& host) : stats_(stats), host_(host) {
+  Pending(const ClusterStats& stats, const HostStats& host, int worker)
+      : stats_(stats), host_(host), unit_(host.use.get(), HostResource::kPending, worker) {
     stats_.upstream_rq_pending_total.Add();
     stats_.upstream_rq_pending_active.Add();
     host_.rq_pending.Add();
@@ -36,12 +40,13 @@ class Pending {
  private:
   const ClusterStats& stats_;
   const HostStats& host_;
+  const HostUnit unit_;
 };
 
 }  // namespace
 
-PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit,
-                             HostPlace place, uint64_t id)
+PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units,
+                             uint64_t id, uint64_t owner)
     : ClientSession(pool->worker(), std::move(stream),
                     {pool->cluster().settings().max_response_headers,
                      pool->cluster().settings().max_response_headers_bytes,
@@ -49,9 +54,9 @@ PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, B
                     {pool->cluster().stats().upstream_cx_rx_bytes_total,
                      pool->cluster().stats().upstream_cx_tx_bytes_total}),
       pool_(std::move(pool)),
-      unit_(std::move(unit)),
-      place_(std::move(place)),
-      id_(id) {}
+      units_(std::move(units)),
+      id_(id),
+      owner_(owner) {}
 
 PooledSession::~PooledSession() {
   const ClusterStats& stats = pool_->cluster().stats();
@@ -61,9 +66,8 @@ PooledSession::~PooledSession() {
   stats.upstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - created_)));
   stats.upstream_rq_per_cx.Record(requests);
   pool_->host().cx_active.Sub();
-  unit_ = BreakerUnit();
-  place_ = HostPlace();
-  pool_->Forget(*this);
+  units_ = Units();
+  pool_->GiveUp();
 }
 
 void PooledSession::OnReleased(std::shared_ptr<ClientSession> self) {
@@ -109,10 +113,29 @@ ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host
 
 ConnPool::~ConnPool() = default;
 
-std::shared_ptr<PooledSession> ConnPool::TakeIdle() {
+bool ConnPool::Suits(const PooledSession& session, const Wish& wish) {
+  if (session.owner_ != wish.owner) return false;
+  return wish.wanted == Wanted::kAny || (wish.wanted == Wanted::kUnused && session.requests == 0);
+}
+
+std::shared_ptr<PooledSession> ConnPool::TakeIdle(const Wish& wish) {
   while (!idle_.empty()) {
+    // As a rule the one that was used last suits.
+    if (!Suits(*idle_.back(), wish)) return TakeSuited(wish);
     std::shared_ptr<PooledSession> session = std::move(idle_.back());
     idle_.pop_back();
+    session->idle_ = false;
+    session->Disarm();
+    if (MayKeep(*session)) return session;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<PooledSession> ConnPool::TakeSuited(const Wish& wish) {
+  for (size_t i = idle_.size(); i-- > 0;) {
+    if (!Suits(*idle_[i], wish)) continue;
+    std::shared_ptr<PooledSession> session = std::move(idle_[i]);
+    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
     session->idle_ = false;
     session->Disarm();
     if (MayKeep(*session)) return session;
@@ -137,9 +160,11 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
 }
 
 Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority,
-                                                           bool fresh) {
-  if (!fresh) {
-    if (auto session = TakeIdle()) co_return Given(std::move(session), true, exchange);
+                                                           Wanted wanted) {
+  const Wish wish{wanted, cluster_.settings().pool_per_downstream ? exchange.connection().id : 0};
+  if (auto session = TakeIdle(wish)) {
+    KeepAhead(priority, kMostAtOnce);
+    co_return Given(std::move(session), true, exchange);
   }
   auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
   // Until it has a connection a request is pending, also while the connection is being made.
@@ -149,78 +174,94 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     cluster_.stats().upstream_rq_pending_overflow.Add();
     co_return MakeError(Reason::kOverflow);
   }
-  const Pending pending(cluster_.stats(), *host_);
-  auto turn = co_await WaitForTurn(exchange, priority, fresh);
+  if (use() != nullptr && !use()->Admits(HostResource::kPending, worker_.index())) {
+    use()->Count(HostCount::kRqOverflow, worker_.index());
+    co_return MakeError(Reason::kOverflow);
+  }
+  const Pending pending(cluster_.stats(), *host_, worker_.index());
+  auto turn = co_await WaitForTurn(exchange, priority, wish);
   if (!turn.ok()) co_return turn.status();
   if (turn->session != nullptr) co_return Given(std::move(turn->session), true, exchange);
-  auto stream = co_await Connect(exchange);
+  KeepAhead(priority, kMostAtOnce - 1);
+  exchange.time.upstream_connecting = Now();
+  auto stream = co_await Connect(exchange.canceller());
   if (!stream.ok()) {
-    turn->unit = BreakerUnit();
-    turn->place = HostPlace();
-    --connections_;
-    WakeOne();
+    turn->units = {};
+    GiveUp();
+    if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream.status();
+    cluster_.stats().upstream_rq_pending_failure_eject.Add();
+    exchange.upstream.transport_failure.clear();
     co_return stream.status();
   }
-  co_return Given(
-      std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
-                                      std::move(turn->place), NextConnectionId(worker_)),
-      false, exchange);
+  exchange.time.upstream_connected = Now();
+  co_return Given(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->units),
+                                                  NextConnectionId(worker_), wish.owner),
+                  false, exchange);
 }
 
-std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {
+std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool needed) {
   Turn turn;
+  PooledSession::Units& units = turn.units;
   const auto per_host = cluster_.settings().max_connections_per_host[static_cast<size_t>(priority)];
-  if (per_host.has_value()) turn.place = HostPlace::Try(*host_, *per_host);
-  const bool place = turn.place || !per_host.has_value();
+  if (per_host.has_value()) units.host = HostPlace::Try(*host_, *per_host);
+  const bool place =
+      (units.host || !per_host.has_value()) &&
+      (use() == nullptr || use()->Admits(HostResource::kConnections, worker_.index()));
   if (place)
-    turn.unit =
+    units.cluster =
         BreakerUnit::Try(cluster_.breaker(priority), Resource::kConnections, worker_.index());
-  // A host without any connection may always have one, so that the connections of others cannot
-  // starve it.
-  if (!turn.unit && connections_ > 0) return std::nullopt;
-  if (per_host.has_value() && !turn.place) turn.place = HostPlace(*host_);
+  // A host without any connection may always have one that is needed, so that the connections of
+  // others cannot starve it.
+  if (!units.cluster && (connections_ > 0 || !needed)) return std::nullopt;
+  if (per_host.has_value() && !units.host) units.host = HostPlace(*host_);
+  units.name = HostUnit(use(), HostResource::kConnections, worker_.index());
   ++connections_;
   return turn;
 }
 
 Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
-                                                           bool fresh) {
+                                                           Wish wish) {
   const ClusterStats& stats = cluster_.stats();
   bool overflowed = false;
   while (true) {
-    if (auto leave = MayConnect(priority)) co_return *std::move(leave);
+    if (auto leave = MayConnect(priority, true)) co_return *std::move(leave);
+    if (!idle_.empty()) {
+      // What does not suit makes room for what does.
+      const std::shared_ptr<PooledSession> unfit = std::move(idle_.front());
+      idle_.erase(idle_.begin());
+      unfit->idle_ = false;
+      unfit->Close();
+      continue;
+    }
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
     Event turn;
-    Waiter waiter{&turn, nullptr};
+    Waiter waiter{&turn, wish, nullptr};
     const auto place = waiters_.insert(waiters_.end(), &waiter);
     // Units that other workers give back are not announced here: look again now and then.
     const bool alive = co_await turn.WaitFor(std::chrono::milliseconds(50));
     waiters_.remove(*place);
     if (waiter.session != nullptr) {
-      if (alive) co_return Turn{BreakerUnit(), HostPlace(), std::move(waiter.session)};
-      Return(std::move(waiter.session));
+      if (alive) co_return Turn{{}, std::move(waiter.session)};
+      Offer(std::move(waiter.session));
     }
     if (!alive) co_return MakeError(Reason::kCancelled);
-    if (!fresh) {
-      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), HostPlace(), std::move(session)};
-    }
+    if (auto session = TakeIdle(wish)) co_return Turn{{}, std::move(session)};
   }
 }
 
-Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Exchange& exchange) {
+Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller) {
   const ClusterStats& stats = cluster_.stats();
   stats.upstream_cx_total.Add();
   stats.upstream_cx_active.Add();
   host_->cx_total.Add();
-  exchange.time.upstream_connecting = Now();
+  if (use() != nullptr) use()->Count(HostCount::kCxTotal, worker_.index());
+  const TimePoint start = Now();
   auto stream =
-      co_await sluice::Connect(worker_, exchange.canceller(), cluster_.dialer(), addresses_,
+      co_await sluice::Connect(worker_, canceller, cluster_.dialer(), addresses_,
                                cluster_.settings().dial, cluster_.settings().connect_timeout);
   if (stream.ok()) {
-    exchange.time.upstream_connected = Now();
     stats.upstream_cx_http1_total.Add();
-    stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(
-        Milliseconds(exchange.time.upstream_connected - exchange.time.upstream_connecting)));
+    stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
     host_->cx_active.Add();
     co_return stream;
   }
@@ -228,30 +269,81 @@ Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Exchange& exchange) {
   const Reason reason = ReasonOf(stream.status());
   if (reason == Reason::kCancelled) co_return stream.status();
   stats.upstream_cx_connect_fail.Add();
-  stats.upstream_rq_pending_failure_eject.Add();
   host_->cx_connect_fail.Add();
+  if (use() != nullptr) use()->Count(HostCount::kCxConnectFail, worker_.index());
   if (reason == Reason::kConnectTimeout) stats.upstream_cx_connect_timeout.Add();
-  exchange.upstream.transport_failure.clear();
   co_return stream.status();
+}
+
+// As Envoy counts: with this many more requests there would not be `ratio` connections for each.
+bool ConnPool::WantsMore(double ratio, size_t more) const {
+  const PoolLoad now = load();
+  return static_cast<double>(now.requests + more) * ratio > static_cast<double>(now.connections);
+}
+
+void ConnPool::KeepAhead(Priority priority, int most) {
+  const double ratio = cluster_.settings().preconnect_ratio;
+  if (ratio <= 1) return;
+  for (int i = 0; i < most && WantsMore(ratio, 0) && Preconnect(priority); ++i) {
+  }
+}
+
+bool ConnPool::Anticipate(Priority priority, double ratio) {
+  return WantsMore(ratio, 1) && Preconnect(priority);
+}
+
+bool ConnPool::Preconnect(Priority priority) {
+  if (closed_ || host_->health.health() != Health::kHealthy) return false;
+  auto turn = MayConnect(priority, false);
+  if (!turn.has_value()) {
+    cluster_.stats().upstream_cx_overflow.Add();
+    return false;
+  }
+  ++connecting_ahead_;
+  auto canceller = std::make_shared<Canceller>();
+  worker_.scope().Spawn(ConnectAhead(shared_from_this(), std::move(turn->units), canceller),
+                        *canceller);
+  return true;
+}
+
+// Nobody waits for it: when it fails, the next request tries again.
+Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Units units,
+                              std::shared_ptr<Canceller> canceller) {
+  auto stream = co_await self->Connect(*canceller);
+  --self->connecting_ahead_;
+  // The canceller must be there until the scope has let this task go.
+  self->worker_.Post([canceller] {});
+  if (!stream.ok()) {
+    units = {};
+    self->GiveUp();
+    co_return;
+  }
+  auto session = std::make_shared<PooledSession>(self, *std::move(stream), std::move(units),
+                                                 NextConnectionId(self->worker_), 0);
+  self->Offer(std::move(session));
 }
 
 void ConnPool::WakeOne() {
   if (!waiters_.empty()) waiters_.front()->turn->Set();
 }
 
-void ConnPool::Forget(PooledSession&) {
+void ConnPool::GiveUp() {
   --connections_;
   WakeOne();
 }
 
 void ConnPool::Return(std::shared_ptr<PooledSession> session) {
   ++session->requests;
+  Offer(std::move(session));
+}
+
+void ConnPool::Offer(std::shared_ptr<PooledSession>&& session) {
   if (!MayKeep(*session)) {
     session->Close();
     return;  // The last reference, unless a body is still being pumped into it.
   }
   for (Waiter* waiter : waiters_) {
-    if (waiter->session != nullptr) continue;
+    if (waiter->session != nullptr || !Suits(*session, waiter->wish)) continue;
     waiter->session = std::move(session);
     waiter->turn->Set();
     return;
@@ -259,10 +351,12 @@ void ConnPool::Return(std::shared_ptr<PooledSession> session) {
   session->Shelve();
   session->idle_ = true;
   session->idle_since_ = Now();
-  const Duration limit = cluster_.settings().idle_timeout;
-  worker_.wheel().Arm(*session,
-                      limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
+  PooledSession& kept = *session;
   idle_.push_back(std::move(session));
+  if (!waiters_.empty()) WakeOne();               // It may be closed for one that will do.
+  if (kept.requests == 0) return kept.OnTimer();  // A tunnel takes it as it is: watch it at once.
+  const Duration limit = cluster_.settings().idle_timeout;
+  worker_.wheel().Arm(kept, limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
 }
 
 void ConnPool::AddTunnel(const std::shared_ptr<ClientSession>& session) {

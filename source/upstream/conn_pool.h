@@ -19,8 +19,15 @@ class ConnPool;
 /// connected until it dies.
 class PooledSession final : public ClientSession, private Timer {
  public:
-  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, HostPlace place,
-                uint64_t id);
+  /// What a connection takes of what is limited, from when it is begun.
+  struct Units {
+    BreakerUnit cluster;
+    HostPlace host;
+    HostUnit name;
+  };
+  /// `owner`: the downstream connection that it serves; 0: any.
+  PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units, uint64_t id,
+                uint64_t owner);
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
@@ -33,9 +40,8 @@ class PooledSession final : public ClientSession, private Timer {
   static Task<> WatchIdle(std::shared_ptr<PooledSession> self);
 
   const std::shared_ptr<ConnPool> pool_;
-  BreakerUnit unit_;
-  HostPlace place_;
-  const uint64_t id_;
+  Units units_;
+  const uint64_t id_, owner_;
   const TimePoint created_ = Now();
   TimePoint idle_since_{};
   bool idle_ = false;
@@ -52,9 +58,18 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
     SessionLease lease;
     bool reused = false;
   };
-  /// A connection for one request. `fresh`: not a kept one. Errors: kOverflow, kConnectRefused,
-  /// kConnectTimeout, kCancelled.
-  Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, bool fresh);
+  /// Which connection will do: any, one that carried nothing yet (made ahead of need), or none but
+  /// one that is made now.
+  enum class Wanted : uint8_t { kAny, kUnused, kNew };
+  /// A connection for one request. Errors: kOverflow, kConnectRefused, kConnectTimeout, kCancelled.
+  Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, Wanted wanted);
+
+  PoolLoad load() const {
+    return {connections_ - idle_.size() - connecting_ahead_ + waiters_.size(), connections_};
+  }
+  /// Begins a connection ahead of need, if there were fewer than `ratio` for each request with one
+  /// request more, and the breakers allow it. False when it did not.
+  bool Anticipate(Priority priority, double ratio);
 
   /// Closes what is idle and keeps nothing from now on.
   void Close();
@@ -68,26 +83,42 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
 
  private:
   friend class PooledSession;
+  struct Wish {
+    Wanted wanted;
+    uint64_t owner;
+  };
   struct Waiter {
     Event* turn;
+    Wish wish;
     std::shared_ptr<PooledSession> session;  // handed over; null: try again
   };
 
   void Return(std::shared_ptr<PooledSession> session);
-  void Forget(PooledSession& session);
+  /// Hands it to who waits, or keeps it.
+  void Offer(std::shared_ptr<PooledSession>&& session);
+  /// A connection is no more, or could not be made.
+  void GiveUp();
+  static bool Suits(const PooledSession& session, const Wish& wish);
   bool MayKeep(const PooledSession& session) const;
-  std::shared_ptr<PooledSession> TakeIdle();
+  std::shared_ptr<PooledSession> TakeIdle(const Wish& wish);
+  std::shared_ptr<PooledSession> TakeSuited(const Wish& wish);
   /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
   /// connection may come instead.
   struct Turn {
-    BreakerUnit unit;
-    HostPlace place;
+    PooledSession::Units units;
     std::shared_ptr<PooledSession> session;
   };
-  /// Leave to make a connection; nullopt when there are enough.
-  std::optional<Turn> MayConnect(Priority priority);
-  Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, bool fresh);
-  Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange);
+  HostUse* use() const { return host_->use.get(); }
+  /// Leave to make a connection; nullopt when there are enough. `needed`: a request waits for it.
+  std::optional<Turn> MayConnect(Priority priority, bool needed);
+  Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, Wish wish);
+  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller);
+  bool WantsMore(double ratio, size_t more) const;
+  /// Makes connections ahead of need, as far as per_upstream_preconnect_ratio wants them.
+  void KeepAhead(Priority priority, int most);
+  bool Preconnect(Priority priority);
+  static Task<> ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Units units,
+                             std::shared_ptr<Canceller> canceller);
   void WakeOne();
 
   const Cluster& cluster_;
@@ -97,7 +128,8 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
   std::list<Waiter*> waiters_;
   std::vector<std::weak_ptr<ClientSession>> tunnels_;  // those that have ended among them
-  size_t connections_ = 0;
+  size_t connections_ = 0;                             // also those that are being made
+  size_t connecting_ahead_ = 0;                        // those of them that nobody waits for
   bool closed_ = false;
 };
 

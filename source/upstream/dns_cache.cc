@@ -7,6 +7,8 @@
 
 #include "source/base/log.h"
 #include "source/upstream/dns_cache_local.h"
+#include "source/upstream/dns_host_uses.h"
+#include "source/upstream/dns_runtime.h"
 
 namespace sluice {
 namespace {
@@ -27,21 +29,54 @@ int64_t Nanoseconds(TimePoint time) {
   return time.time_since_epoch().count();
 }
 
+int64_t TouchStep(const DnsCacheSettings& settings) {
+  return std::min(kTouchStep, settings.host_ttl / 8).count();
+}
+
+std::unique_ptr<DnsHostUses> MakeUses(const DnsCacheOptions& options, const stats::Scope& scope,
+                                      size_t workers) {
+  if (!options.per_host.has_value() && options.max_host_stats == 0) return nullptr;
+  return std::make_unique<DnsHostUses>(scope.Sub("host"), workers, options.max_host_stats);
+}
+
 }  // namespace
 
 DnsCache::DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers,
-                   stats::Store& stats)
+                   stats::Store& stats, config::Runtime* runtime)
     : options_(std::move(options)),
+      runtime_(std::make_unique<const DnsRuntime>(options_, runtime)),
       resolver_(resolver),
       main_(main),
       metrics_(std::make_unique<const Metrics>(CacheScope(stats, options_.name),
                                                options_.evict_when_full)),
-      breaker_(options_.max_pending_requests, metrics_->pending_open, metrics_->pending_remaining) {
+      breaker_(options_.max_pending_requests, metrics_->pending_open, metrics_->pending_remaining),
+      uses_(MakeUses(options_, CacheScope(stats, options_.name), workers)) {
   for (size_t i = 0; i < workers; ++i) locals_.push_back(std::make_unique<Local>());
+  OnRuntimeChanged();
   if (options_.store.has_value()) store_ = std::make_unique<DnsStore>(*options_.store);
 }
 
 DnsCache::~DnsCache() = default;
+
+void DnsCache::OnRuntimeChanged() {
+  static_cast<DnsCacheSettings&>(options_) = runtime_->Read();
+  breaker_.SetLimit(options_.max_pending_requests);
+  if (uses_ != nullptr && options_.per_host.has_value()) {
+    uses_->SetLimits(options_.per_host->max_connections, options_.per_host->max_pending_requests,
+                     options_.per_host->max_requests);
+  }
+  if (options_.evict_when_full && entries_.size() > options_.max_hosts)
+    Evict(entries_.size() - options_.max_hosts);
+  for (const auto& [key, entry] : entries_) {
+    entry->activity->step_ns.store(TouchStep(options_), std::memory_order_relaxed);
+    if (!entry->resolving) Arm(*entry);
+  }
+}
+
+void DnsCache::RefreshStats() {
+  breaker_.RefreshGauges();
+  if (uses_ != nullptr) uses_->Refresh();
+}
 
 void DnsCache::Start(const std::vector<std::unique_ptr<Worker>>& workers) {
   workers_ = &workers;
@@ -74,7 +109,7 @@ std::vector<DnsCache::HostView> DnsCache::Hosts() const {
     const TimePoint last_used(
         Duration(entry->activity->last_used_ns.load(std::memory_order_relaxed)));
     views.push_back({entry->host, key, entry->ttl, last_used, entry->resolving, entry->failures,
-                     entry->last_failure, entry->refresh_at});
+                     entry->last_failure, entry->refresh_at, entry->use});
   }
   std::sort(views.begin(), views.end(),
             [](const HostView& a, const HostView& b) { return a.key < b.key; });
@@ -104,15 +139,21 @@ void DnsCache::Load(const DnsKey& key, int worker) {
   Refresh(Add(key));
 }
 
-// Lets the hosts go that were not used for longest; several at once, so that a scan of all hosts
-// serves many new names. False when all of them are being looked up.
+// Several at once, so that a scan of all hosts serves many new names. False when there is still no
+// room for one more.
 bool DnsCache::MakeRoom() {
+  const size_t too_many = entries_.size() + 1 - options_.max_hosts;
+  Evict(std::max<size_t>(too_many, options_.max_hosts / 64));
+  return entries_.size() < options_.max_hosts;
+}
+
+// Lets the hosts go that were not used for longest, but for those that are being looked up.
+void DnsCache::Evict(size_t wanted) {
   std::vector<Entry*> oldest;
   for (const auto& [key, entry] : entries_) {
     if (!entry->resolving) oldest.push_back(entry.get());
   }
-  if (oldest.empty()) return false;
-  const size_t count = std::min(oldest.size(), std::max<size_t>(1, options_.max_hosts / 64));
+  const size_t count = std::min(oldest.size(), wanted);
   const auto last_used = [](const Entry* entry) {
     return entry->activity->last_used_ns.load(std::memory_order_relaxed);
   };
@@ -123,7 +164,6 @@ bool DnsCache::MakeRoom() {
     metrics_->host_evicted.Add();
     Remove(*oldest[i]);
   }
-  return true;
 }
 
 size_t DnsCache::Flush(std::string_view host) {
@@ -143,7 +183,8 @@ DnsCache::Entry& DnsCache::Add(const DnsKey& key) {
     free_slots_.pop_back();
   }
   auto entry = std::make_unique<Entry>(*this, key, slot);
-  entry->activity->step_ns = std::min(kTouchStep, options_.host_ttl / 8).count();
+  entry->activity->step_ns.store(TouchStep(options_), std::memory_order_relaxed);
+  if (uses_ != nullptr) entry->use = uses_->Enter(std::string(key.host()));
   entry->activity->last_used_ns.store(Nanoseconds(Now()), std::memory_order_relaxed);
   metrics_->host_added.Add();
   metrics_->num_hosts.Add();
@@ -228,6 +269,7 @@ void DnsCache::Publish(Entry& entry, const DnsAnswer& answer) {
   host->is_ip_literal = entry.key.is_ip_literal();
   host->slot = entry.slot;
   host->activity = entry.activity;
+  host->use = entry.use;
   host->details = answer.details;
   for (const AddressWithTtl& a : answer.addresses)
     host->addresses.push_back(a.address.WithPort(host->port));
@@ -317,6 +359,8 @@ void DnsCache::Remove(Entry& entry) {
   const std::unique_ptr<Entry> removed = std::move(it->second);
   entries_.erase(it);
   if (store_ != nullptr) store_->Remove(std::string(removed->key.text()));
+  removed->use = nullptr;
+  if (uses_ != nullptr) uses_->Leave(removed->key.host());
   if (removed->host == nullptr) return;  // No worker has seen it.
   for (const auto& weak : observers_) {
     if (const auto observer = weak.lock()) observer->OnHostRemoved(removed->host);

@@ -16,41 +16,18 @@
 #include "source/base/strings.h"
 #include "source/net/resolver.h"
 #include "source/observe/stats.h"
-#include "source/upstream/address_filter.h"
-#include "source/upstream/dns_backoff.h"
 #include "source/upstream/dns_host.h"
+#include "source/upstream/dns_options.h"
 #include "source/upstream/dns_store.h"
 #include "source/upstream/pending_breaker.h"
 
 namespace sluice {
 
-/// envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig in plain values, with its
-/// defaults.
-struct DnsCacheOptions {
-  std::string name;
-  LookupFamily family = LookupFamily::kAuto;
-  Duration refresh_rate =
-      std::chrono::seconds(60);  // while a name has no records; and after failures by default
-  Duration min_refresh_rate = std::chrono::seconds(5);  // floor under the DNS TTL
-  Duration host_ttl = std::chrono::minutes(5);          // an unused host is removed after this time
-  uint32_t max_hosts = 1024;
-  bool disable_refresh_on_failure = false;  // a failed host without an address is forgotten at once
-  BackoffOptions failure_refresh;           // zero base: `refresh_rate`, fixed
-  uint32_t max_pending_requests = 1024;
-  Duration query_timeout = std::chrono::seconds(5);  // zero: none but the resolver's
-  AddressMatcher address_filter;  // addresses that match are dropped from every answer
-  struct HostPort {
-    std::string host;
-    uint16_t port = 0;
-  };
-  std::vector<HostPort> preresolve;
-  std::optional<DnsStore::Options> store;  // where addresses outlive the process
-
-  // What Envoy has no field for (sluice.dns.v1.DnsCaches).
-  enum class AddressPolicy : uint8_t { kInOrder, kRoundRobin };
-  bool evict_when_full = false;  // the hosts that were not used for longest make room
-  AddressPolicy address_policy = AddressPolicy::kInOrder;
-};
+namespace config {
+class Runtime;
+}
+class DnsHostUses;
+class DnsRuntime;
 
 /// Told of every change. A cluster registers one to make endpoints and to drop connection pools.
 class DnsCacheObserver {
@@ -69,9 +46,9 @@ class DnsCacheObserver {
 class DnsCache {
  public:
   /// Main thread. `resolver` and `main` must outlive the cache; metrics are registered under
-  /// dns_cache.<name>.
+  /// dns_cache.<name>. `runtime` may change settings (dns_runtime.h); null: nothing does.
   DnsCache(DnsCacheOptions options, Resolver& resolver, Worker& main, size_t workers,
-           stats::Store& stats);
+           stats::Store& stats, config::Runtime* runtime = nullptr);
   /// After the loops of main and of all workers have ended.
   ~DnsCache();
   DnsCache(const DnsCache&) = delete;
@@ -93,9 +70,16 @@ class DnsCache {
                                         uint16_t default_port);
 
   const std::string& name() const { return options_.name; }
-  const DnsCacheOptions& options() const { return options_; }
+  DnsCacheOptions::AddressPolicy address_policy() const { return options_.address_policy; }
 
   // ---- Main thread.
+
+  /// Those in force: what the runtime does not change is as configured.
+  const DnsCacheSettings& settings() const { return options_; }
+  /// Takes over what the runtime says now, for all that is decided from here on.
+  void OnRuntimeChanged();
+  /// Brings the statistics up to date that are computed when somebody looks.
+  void RefreshStats();
 
   /// Begins: remembers where to publish and resolves the configured names. `workers` must outlive
   /// the cache.
@@ -112,9 +96,10 @@ class DnsCache {
     std::chrono::seconds ttl{};  // of the last answer with addresses
     TimePoint last_used;
     bool resolving = false;
-    uint32_t failures = 0;     // look-ups in a row that brought no address
-    std::string last_failure;  // of the latest look-up that brought none; empty: none did
-    TimePoint refresh_at;      // when it is looked up again
+    uint32_t failures = 0;               // look-ups in a row that brought no address
+    std::string last_failure;            // of the latest look-up that brought none; empty: none did
+    TimePoint refresh_at;                // when it is looked up again
+    std::shared_ptr<const HostUse> use;  // of the name, whatever the port; null: not counted
   };
   /// All hosts, ordered by key.
   std::vector<HostView> Hosts() const;
@@ -139,6 +124,7 @@ class DnsCache {
   // Main side.
   void Load(const DnsKey& key, int worker);
   bool MakeRoom();
+  void Evict(size_t wanted);
   void Restore();
   void Store(const Entry& entry, const DnsAnswer& answer);
   static Task<> FlushStore(DnsCache& cache);
@@ -156,7 +142,9 @@ class DnsCache {
   void Remove(Entry& entry);
   void PostToAll(const std::function<void(int worker)>& call);
 
-  const DnsCacheOptions options_;
+  // Its DnsCacheSettings are the main thread's, which may change them; workers read others.
+  DnsCacheOptions options_;
+  const std::unique_ptr<const DnsRuntime> runtime_;
   Resolver& resolver_;
   Worker& main_;
   const std::unique_ptr<const Metrics> metrics_;
@@ -170,7 +158,8 @@ class DnsCache {
   absl::flat_hash_map<std::string, std::unique_ptr<Entry>, StringHash, StringEq> entries_;
   std::vector<uint32_t> free_slots_;
   std::vector<std::weak_ptr<DnsCacheObserver>> observers_;
-  std::unique_ptr<DnsStore> store_;  // null: none
+  std::unique_ptr<DnsStore> store_;          // null: none
+  const std::unique_ptr<DnsHostUses> uses_;  // null: hosts are not counted one by one
 };
 
 }  // namespace sluice

@@ -56,8 +56,9 @@ struct DnsCache::Entry final : Timer {
   const DnsKey key;
   const uint32_t slot;
   std::shared_ptr<ResolvedHost::Activity> activity = std::make_shared<ResolvedHost::Activity>();
-  ResolvedHostPtr host;        // As last published; null before the first outcome.
-  std::chrono::seconds ttl{};  // of the last answer with addresses
+  std::shared_ptr<HostUse> use;  // null: hosts are not counted one by one
+  ResolvedHostPtr host;          // As last published; null before the first outcome.
+  std::chrono::seconds ttl{};    // of the last answer with addresses
   Backoff backoff;
   TimePoint refresh_at;
   bool resolving = false;

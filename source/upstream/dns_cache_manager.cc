@@ -21,14 +21,27 @@ CaresStats CaresStatsOf(stats::Store& store) {
           scope.counter("get_addr_failure"), scope.counter("reinits")};
 }
 
+void AddExtension(const sluice::dns::v1::DnsCaches::Cache& config, DnsCacheOptions& options) {
+  using Extra = sluice::dns::v1::DnsCaches::Cache;
+  options.evict_when_full = config.when_full() == Extra::EVICT_LEAST_RECENTLY_USED;
+  if (config.address_policy() == Extra::ROUND_ROBIN)
+    options.address_policy = DnsCacheOptions::AddressPolicy::kRoundRobin;
+  options.max_host_stats = config.max_host_stats();
+  if (!config.has_per_host()) return;
+  options.per_host = DnsCacheSettings::PerHost{config.per_host().max_connections(),
+                                               config.per_host().max_pending_requests(),
+                                               config.per_host().max_requests()};
+}
+
 }  // namespace
 
 DnsCacheManager::DnsCacheManager(Worker& main, size_t workers, stats::Store& stats,
-                                 MakeResolver make_resolver)
+                                 MakeResolver make_resolver, config::Runtime* runtime)
     : main_(main),
       workers_count_(workers),
       stats_(stats),
-      make_resolver_(std::move(make_resolver)) {}
+      make_resolver_(std::move(make_resolver)),
+      runtime_(runtime) {}
 
 DnsCacheManager::~DnsCacheManager() = default;
 
@@ -82,21 +95,25 @@ absl::StatusOr<DnsCache*> DnsCacheManager::GetCache(const DnsCacheConfig& config
   }
   absl::StatusOr<DnsCacheOptions> options = DnsCacheOptionsOf(config);
   if (!options.ok()) return options.status();
-  if (const auto more = extensions_.find(config.name()); more != extensions_.end()) {
-    using Extra = sluice::dns::v1::DnsCaches::Cache;
-    options->evict_when_full = more->second.config.when_full() == Extra::EVICT_LEAST_RECENTLY_USED;
-    if (more->second.config.address_policy() == Extra::ROUND_ROBIN)
-      options->address_policy = DnsCacheOptions::AddressPolicy::kRoundRobin;
-  }
+  if (const auto more = extensions_.find(config.name()); more != extensions_.end())
+    AddExtension(more->second.config, *options);
   const absl::StatusOr<Resolver*> resolver = GetResolver(
       config.has_typed_dns_resolver_config() ? &config.typed_dns_resolver_config() : nullptr);
   if (!resolver.ok()) return resolver.status();
-  auto cache =
-      std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_, stats_);
+  auto cache = std::make_unique<DnsCache>(*std::move(options), **resolver, main_, workers_count_,
+                                          stats_, runtime_);
   if (workers_ != nullptr) cache->Start(*workers_);
   by_name_[config.name()] = cache.get();
   return caches_.emplace(config.name(), Cache{config, std::string(path), std::move(cache)})
       .first->second.cache.get();
+}
+
+void DnsCacheManager::OnRuntimeChanged() {
+  for (const auto& [name, cache] : caches_) cache.cache->OnRuntimeChanged();
+}
+
+void DnsCacheManager::RefreshStats() const {
+  for (const auto& [name, cache] : caches_) cache.cache->RefreshStats();
 }
 
 void DnsCacheManager::Start(const std::vector<std::unique_ptr<Worker>>& workers) {

@@ -22,8 +22,9 @@ class DnsCacheManager {
   using MakeResolver = std::function<std::unique_ptr<Resolver>(const CaresOptions&)>;
 
   /// `workers`: how many there will be. `make_resolver`: for tests; c-ares on `main` by default.
+  /// `runtime`: may change settings of the caches; null: nothing does.
   DnsCacheManager(Worker& main, size_t workers, stats::Store& stats,
-                  MakeResolver make_resolver = {});
+                  MakeResolver make_resolver = {}, config::Runtime* runtime = nullptr);
   /// After the loops of main and of all workers have ended.
   ~DnsCacheManager();
 
@@ -55,6 +56,11 @@ class DnsCacheManager {
   /// must outlive the manager.
   void Start(const std::vector<std::unique_ptr<Worker>>& workers);
 
+  /// All caches take over what the runtime says now.
+  void OnRuntimeChanged();
+  /// Brings the statistics up to date that are computed when somebody looks.
+  void RefreshStats() const;
+
   /// For the admin: all caches by name.
   const std::map<std::string, DnsCache*>& caches() const { return by_name_; }
 
@@ -73,6 +79,7 @@ class DnsCacheManager {
   const size_t workers_count_;
   stats::Store& stats_;
   const MakeResolver make_resolver_;
+  config::Runtime* const runtime_;
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
   envoy::config::core::v3::TypedExtensionConfig default_resolver_;
   std::map<std::string, std::unique_ptr<Resolver>> resolvers_;  // by serialised configuration

@@ -99,7 +99,7 @@ absl::Status ResolvedHost::status() const {
 void ResolvedHost::Touch(TimePoint now) const {
   const int64_t now_ns = now.time_since_epoch().count();
   const int64_t last = activity->last_used_ns.load(std::memory_order_relaxed);
-  if (now_ns - last >= activity->step_ns)
+  if (now_ns - last >= activity->step_ns.load(std::memory_order_relaxed))
     activity->last_used_ns.store(now_ns, std::memory_order_relaxed);
 }
 

@@ -15,6 +15,7 @@
 #include "source/async/snapshot.h"
 #include "source/base/clock.h"
 #include "source/net/address.h"
+#include "source/upstream/host_use.h"
 
 namespace sluice {
 
@@ -75,9 +76,11 @@ struct ResolvedHost {
   /// Shared by all versions of a host.
   struct Activity {
     std::atomic<int64_t> last_used_ns{0};
-    int64_t step_ns = 1'000'000'000;
+    std::atomic<int64_t> step_ns{1'000'000'000};
   };
   std::shared_ptr<Activity> activity;
+  /// Shared by all hosts of that name, whatever their ports; null: they are not counted.
+  std::shared_ptr<HostUse> use;
 };
 
 using ResolvedHostPtr = std::shared_ptr<const ResolvedHost>;

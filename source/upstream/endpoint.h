@@ -12,6 +12,11 @@
 #include "source/base/metric.h"
 #include "source/net/address.h"
 #include "source/upstream/host_health.h"
+#include "source/upstream/host_use.h"
+
+namespace google::protobuf {
+class Struct;
+}
 
 namespace sluice {
 
@@ -29,6 +34,8 @@ class HostStats {
   Counter rq_local_error;  // those of rq_error that are no answer: refused, reset, timed out
   Gauge cx_active, rq_active, rq_pending;
   mutable HostHealth health;
+  /// What a DNS cache counts of the host's name; null: nothing. Set before others see this.
+  std::shared_ptr<HostUse> use;
 
   /// Connections that exist or are being made, on all workers: counted only where the configuration
   /// limits them.
@@ -83,6 +90,9 @@ class Endpoint {
     std::string region, zone, sub_zone;
     uint32_t locality_weight = 0;  // zero: not given
     EdsHealth eds_health = EdsHealth::kHealthy;
+    bool canary = false;  // { envoy.lb: { canary: true } }
+    /// What the metadata has below envoy.lb; null: nothing.
+    std::shared_ptr<const google::protobuf::Struct> metadata;
     struct HealthCheck {
       bool disabled = false;
       uint16_t port = 0;     // zero: that of the address

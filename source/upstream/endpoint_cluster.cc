@@ -13,7 +13,7 @@ bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
   return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight &&
          a.priority == b.priority && a.region == b.region && a.zone == b.zone &&
          a.sub_zone == b.sub_zone && a.locality_weight == b.locality_weight &&
-         a.hash_key == b.hash_key && a.eds_health == b.eds_health &&
+         a.hash_key == b.hash_key && a.metadata == b.metadata && a.eds_health == b.eds_health &&
          a.health_check == b.health_check;
 }
 
@@ -41,6 +41,13 @@ EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config) 
   return options;
 }
 
+std::optional<SubsetSettings> SubsetsOf(const envoy::config::cluster::v3::Cluster& config) {
+  if (config.lb_subset_config().subset_selectors().empty()) return std::nullopt;
+  auto settings = SubsetSettings::Build(config.lb_subset_config());
+  if (!settings.ok()) return std::nullopt;  // Reported by who makes the cluster.
+  return *std::move(settings);
+}
+
 }  // namespace
 
 EndpointCluster::EndpointCluster(ClusterSettings settings,
@@ -50,27 +57,107 @@ EndpointCluster::EndpointCluster(ClusterSettings settings,
     : Cluster(std::move(settings), config, scope, dialer, workers),
       balancer_(std::move(balancer)),
       options_(OptionsOf(config)),
+      subset_settings_(SubsetsOf(config)),
       slots_(workers) {
+  if (subset_settings_.has_value()) subset_stats_.emplace(scope);
   if (balancer_->measures()) set_measuring(*balancer_);
   Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
-  const auto set = MakeSet();
-  for (Slot& slot : slots_) {
-    slot.set = set;
-    slot.state = set->NewState(static_cast<int>(&slot - slots_.data()), rng);
-  }
+  const Sets sets = MakeSets();
+  for (Slot& slot : slots_) SetState(slot, sets, static_cast<int>(&slot - slots_.data()), rng);
 }
 
 EndpointCluster::~EndpointCluster() = default;
 
 Task<absl::StatusOr<EndpointPtr>> EndpointCluster::Pick(const SendOptions& options,
                                                         Exchange& exchange) const {
-  Rng& rng = exchange.worker().rng();
   Slot& slot = slots_[exchange.worker().index()];
+  if (slot.subsets != nullptr || !slot.ahead.empty() || options.attempted != nullptr)
+    return PickWithCare(slot, options, exchange);
+  Rng& rng = exchange.worker().rng();
   const EndpointSet::Choice choice = slot.set->Choose(slot.state, rng);
   if (choice.panic) stats().lb_healthy_panic.Add();
   if (choice.list == nullptr) return MakeError(Reason::kNoHealthyUpstream);
   const PickList& list = *choice.list;
   return list.endpoints[balancer_->Pick(list, options.hash, slot.state.lists[list.index], rng)];
+}
+
+// What an ordinary request does not pay for.
+absl::StatusOr<EndpointPtr> EndpointCluster::PickWithCare(Slot& slot, const SendOptions& options,
+                                                          Exchange& exchange) const {
+  EndpointPtr chosen;
+  if (slot.subsets != nullptr) {
+    chosen = ChooseSubset(slot, options, exchange);
+  } else if (!slot.ahead.empty() && options.attempted == nullptr) {
+    chosen = std::move(slot.ahead.front());
+    slot.ahead.erase(slot.ahead.begin());
+  } else {
+    chosen = Choose(*slot.set, slot.state, options, exchange.worker().rng());
+  }
+  if (chosen == nullptr) return MakeError(Reason::kNoHealthyUpstream);
+  return chosen;
+}
+
+EndpointPtr EndpointCluster::Choose(const EndpointSet& set, PickState& state,
+                                    const SendOptions& options, Rng& rng) const {
+  // A retry may leave priorities out, until there is no other left.
+  AttemptedHosts* const attempted = options.attempted;
+  EndpointSet::Choice choice;
+  if (attempted != nullptr && attempted->avoid.priority_frequency != 0) {
+    bool exhausted = false;
+    choice = set.ChooseWithout(attempted->ExcludedPriorities(), &exhausted, state, rng);
+    if (exhausted) attempted->forgotten = attempted->hosts.size();
+  } else {
+    choice = set.Choose(state, rng);
+  }
+  if (choice.panic) stats().lb_healthy_panic.Add();
+  if (choice.list == nullptr) return nullptr;
+  const PickList& list = *choice.list;
+  return list.endpoints[balancer_->Pick(list, options.hash, state.lists[list.index], rng)];
+}
+
+EndpointPtr EndpointCluster::ChooseSubset(Slot& slot, const SendOptions& options,
+                                          Exchange& exchange) const {
+  Rng& rng = exchange.worker().rng();
+  const MetadataCriteria* criteria = options.criteria;
+  std::optional<MetadataCriteria> own;
+  if (const google::protobuf::Struct* metadata = exchange.metadata("envoy.lb")) {
+    static const MetadataCriteria kNothing({});
+    criteria = &own.emplace((criteria == nullptr ? kNothing : *criteria).With(*metadata));
+  }
+  const SubsetTable::Found found = slot.subsets->Find(criteria);
+  if (found.set == nullptr && !found.any) return nullptr;
+  const EndpointSet& set = found.any ? *slot.set : *found.set;
+  PickState& state = found.any ? slot.state : slot.subset_states[found.index];
+  EndpointPtr chosen = Choose(set, state, options, rng);
+  if (found.set != nullptr && !found.is_fallback) {
+    subset_stats_->selected.Add();
+  } else if (found.is_fallback && chosen != nullptr) {
+    subset_stats_->fallback.Add();
+  }
+  return chosen;
+}
+
+EndpointPtr EndpointCluster::PeekNext(Worker& worker) const {
+  Slot& slot = slots_[worker.index()];
+  // Where a choice depends on the request or on what happens meanwhile nobody can tell.
+  if (!balancer_->can_peek() || slot.subsets != nullptr ||
+      slot.ahead.size() > slot.endpoints.size())
+    return nullptr;
+  EndpointPtr next = Choose(*slot.set, slot.state, {}, worker.rng());
+  if (next != nullptr) slot.ahead.push_back(next);
+  return next;
+}
+
+PoolLoad EndpointCluster::LoadOn(int worker) const {
+  PoolLoad sum;
+  for (const EndpointPtr& endpoint : slots_[worker].endpoints) {
+    if (const ConnPool* pool = endpoint->pool(worker).get()) {
+      const PoolLoad load = pool->load();
+      sum.requests += load.requests;
+      sum.connections += load.connections;
+    }
+  }
+  return sum;
 }
 
 void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
@@ -132,25 +219,42 @@ void EndpointCluster::SetCurrent(EndpointList next) {
   health_checker()->SetTargets(std::move(targets));
 }
 
-std::shared_ptr<const EndpointSet> EndpointCluster::MakeSet() const {
-  return std::make_shared<EndpointSet>(current_, options_, *balancer_);
+EndpointCluster::Sets EndpointCluster::MakeSets() {
+  Sets sets;
+  if (subset_settings_.has_value()) {
+    sets.subsets =
+        std::make_shared<const SubsetTable>(current_, *subset_settings_, options_, *balancer_);
+    sets.subsets->CountChanges(subsets_.get(), *subset_stats_);
+    subsets_ = sets.subsets;
+  }
+  // The whole cluster last: what policies publish about their tables is about it.
+  sets.all = std::make_shared<const EndpointSet>(current_, options_, *balancer_);
+  return sets;
+}
+
+void EndpointCluster::SetState(Slot& slot, const Sets& sets, int worker, Rng& rng) {
+  slot.state = sets.all->NewState(worker, rng);
+  slot.set = sets.all;
+  slot.ahead.clear();
+  if (sets.subsets == nullptr) return;
+  slot.subset_states = sets.subsets->NewState(worker, rng);
+  slot.subsets = sets.subsets;
 }
 
 void EndpointCluster::Publish(EndpointPtr failed, bool drop_all) {
-  const auto set = MakeSet();
+  const Sets sets = MakeSets();
   if (workers_ == nullptr) {  // Before the workers run.
     Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
     for (Slot& slot : slots_) {
       slot.endpoints = current_;
-      slot.set = set;
-      slot.state = set->NewState(static_cast<int>(&slot - slots_.data()), rng);
+      SetState(slot, sets, static_cast<int>(&slot - slots_.data()), rng);
     }
     return;
   }
   for (const auto& worker : *workers_) {
-    worker->Post([this, endpoints = current_, set, failed, drop_all, worker = worker.get()] {
+    worker->Post([this, endpoints = current_, sets, failed, drop_all, worker = worker.get()] {
       if (drop_all) DropPools(worker->index());
-      Replace(slots_[worker->index()], endpoints, set, *worker);
+      Replace(slots_[worker->index()], endpoints, sets, *worker);
       if (failed != nullptr)
         failed->DropPool(worker->index(), config().close_connections_on_host_health_failure());
     });
@@ -173,11 +277,10 @@ void EndpointCluster::OnHealthChanged(const HostStats& host) {
   Publish(failed ? endpoint : nullptr);
 }
 
-void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints,
-                              std::shared_ptr<const EndpointSet> set, Worker& worker) {
+void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints, const Sets& sets,
+                              Worker& worker) {
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
-  slot.state = set->NewState(worker.index(), worker.rng());
-  slot.set = std::move(set);
+  SetState(slot, sets, worker.index(), worker.rng());
   for (const EndpointPtr& endpoint : old) {
     if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
       endpoint->DropPool(worker.index());

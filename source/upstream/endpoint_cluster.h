@@ -8,6 +8,7 @@
 #include "source/upstream/cluster.h"
 #include "source/upstream/dns_tracker.h"
 #include "source/upstream/endpoint_set.h"
+#include "source/upstream/subset_table.h"
 
 namespace sluice {
 
@@ -36,22 +37,41 @@ class EndpointCluster : public Cluster {
     EndpointList endpoints;  // all, whose pools are this worker's to drop
     std::shared_ptr<const EndpointSet> set;
     PickState state;
+    std::vector<EndpointPtr> ahead;              // picked before they were wanted, in order
+    std::shared_ptr<const SubsetTable> subsets;  // null: the cluster has none
+    SubsetTable::State subset_states;
   };
+  // What is published: both of the same endpoints.
+  struct Sets {
+    std::shared_ptr<const EndpointSet> all;
+    std::shared_ptr<const SubsetTable> subsets;
+  };
+  absl::StatusOr<EndpointPtr> PickWithCare(Slot& slot, const SendOptions& options,
+                                           Exchange& exchange) const;
+  /// Null: nobody may serve.
+  EndpointPtr Choose(const EndpointSet& set, PickState& state, const SendOptions& options,
+                     Rng& rng) const;
+  EndpointPtr ChooseSubset(Slot& slot, const SendOptions& options, Exchange& exchange) const;
+  EndpointPtr PeekNext(Worker& worker) const override;
+  PoolLoad LoadOn(int worker) const override;
   void OnHealthChanged(const HostStats& host) override;
   /// True where hosts come and go, and one that is named no more may stay while it is healthy.
   virtual bool keeps_healthy() const { return false; }
   EndpointPtr MakeEndpoint(Endpoint::Settings host);
   void KeepHealthy(EndpointList& next) const;
   void SetCurrent(EndpointList next);
-  std::shared_ptr<const EndpointSet> MakeSet() const;
+  Sets MakeSets();
+  static void SetState(Slot& slot, const Sets& sets, int worker, Rng& rng);
   /// Hands the endpoints, with their health as it is now, to the workers. The pools of `failed`, if
   /// it is not null, are dropped: another attempt at it is to take another connection.
   void Publish(EndpointPtr failed, bool drop_all = false);
-  static void Replace(Slot& slot, const EndpointList& endpoints,
-                      std::shared_ptr<const EndpointSet> set, Worker& worker);
+  static void Replace(Slot& slot, const EndpointList& endpoints, const Sets& sets, Worker& worker);
 
   const std::unique_ptr<const Balancer> balancer_;
   const EndpointSetOptions options_;
+  const std::optional<SubsetSettings> subset_settings_;  // none: no subsets
+  std::optional<SubsetStats> subset_stats_;
+  std::shared_ptr<const SubsetTable> subsets_;  // main thread: as last published
   mutable std::vector<Slot> slots_;
   EndpointList current_;  // main thread
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;

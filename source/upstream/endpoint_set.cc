@@ -76,7 +76,7 @@ EndpointSet::EndpointSet(const EndpointList& endpoints, const EndpointSetOptions
     levels_[i].healthy = MakeGroup(healthy[i], all[i], balancer_.options().locality_weighted);
   }
   Divide(census);
-  MakeShares();
+  shares_ = SharesOf(loads_);
 }
 
 EndpointSet::Group EndpointSet::MakeGroup(const EndpointList& members, const EndpointList& whole,
@@ -134,15 +134,12 @@ PickList EndpointSet::MakeList(const EndpointList& endpoints, const std::vector<
 // is spread over all in proportion.
 void EndpointSet::Divide(const std::vector<Census>& levels) {
   loads_.assign(levels.size(), {});
-  std::vector<uint32_t> healthy, degraded;
-  uint32_t sum = 0;
   for (const Census& level : levels) {
     const size_t hosts = level.hosts - level.excluded;
-    healthy.push_back(PercentOf(level.healthy, hosts, options_.overprovisioning_percent));
-    degraded.push_back(PercentOf(level.degraded, hosts, options_.overprovisioning_percent));
-    sum += healthy.back() + degraded.back();
+    available_.push_back({PercentOf(level.healthy, hosts, options_.overprovisioning_percent),
+                          PercentOf(level.degraded, hosts, options_.overprovisioning_percent)});
   }
-  sum = std::min<uint32_t>(sum, 100);
+  const uint32_t sum = Sum(available_);
   if (options_.panic_percent == 0 && sum == 0) {
     loads_[0].healthy = 100;
     return;
@@ -157,20 +154,30 @@ void EndpointSet::Divide(const std::vector<Census>& levels) {
     all_panic = all_panic && loads_[i].panic;
   }
   if (all_panic) return DivideInPanic(levels);
-  if (sum == 0) return;
+  if (sum != 0) Spread(available_, loads_);
+}
+
+uint32_t EndpointSet::Sum(const std::vector<Available>& available) {
+  uint32_t sum = 0;
+  for (const Available& level : available) sum += level.healthy + level.degraded;
+  return std::min<uint32_t>(sum, 100);
+}
+
+void EndpointSet::Spread(const std::vector<Available>& available, std::vector<Load>& loads) {
+  const uint32_t sum = Sum(available);
   uint32_t left = 100;
-  for (size_t i = 0; i < levels.size(); ++i) {
-    loads_[i].healthy = std::min(left, healthy[i] * 100 / sum);
-    left -= loads_[i].healthy;
+  for (size_t i = 0; i < available.size(); ++i) {
+    loads[i].healthy = std::min(left, available[i].healthy * 100 / sum);
+    left -= loads[i].healthy;
   }
-  for (size_t i = 0; i < levels.size(); ++i) {
-    loads_[i].degraded = std::min(left, degraded[i] * 100 / sum);
-    left -= loads_[i].degraded;
+  for (size_t i = 0; i < available.size(); ++i) {
+    loads[i].degraded = std::min(left, available[i].degraded * 100 / sum);
+    left -= loads[i].degraded;
   }
   // What rounding left over goes to the first that serves at all.
-  for (size_t i = 0; i < levels.size() && left > 0; ++i) {
-    uint32_t& load = healthy[i] > 0 ? loads_[i].healthy : loads_[i].degraded;
-    if (healthy[i] + degraded[i] > 0) load += std::exchange(left, 0);
+  for (size_t i = 0; i < available.size() && left > 0; ++i) {
+    uint32_t& load = available[i].healthy > 0 ? loads[i].healthy : loads[i].degraded;
+    if (available[i].healthy + available[i].degraded > 0) load += std::exchange(left, 0);
   }
 }
 
@@ -191,21 +198,23 @@ void EndpointSet::DivideInPanic(const std::vector<Census>& levels) {
   }
 }
 
-void EndpointSet::MakeShares() {
+std::vector<EndpointSet::Share> EndpointSet::SharesOf(const std::vector<Load>& loads) const {
+  std::vector<Share> shares;
   uint32_t up_to = 0;
   const auto add = [&](uint32_t load, const Group& group, bool panic) {
     if (load == 0) return;
     up_to += load;
-    shares_.push_back({up_to, &group, panic});
+    shares.push_back({up_to, &group, panic});
   };
   for (size_t i = 0; i < levels_.size(); ++i) {
-    const bool panic = loads_[i].panic;
-    add(loads_[i].healthy, panic ? levels_[i].all : levels_[i].healthy, panic);
+    const bool panic = loads[i].panic;
+    add(loads[i].healthy, panic ? levels_[i].all : levels_[i].healthy, panic);
   }
   for (size_t i = 0; i < levels_.size(); ++i) {
-    const bool panic = loads_[i].panic;
-    add(loads_[i].degraded, panic ? levels_[i].all : levels_[i].degraded, panic);
+    const bool panic = loads[i].panic;
+    add(loads[i].degraded, panic ? levels_[i].all : levels_[i].degraded, panic);
   }
+  return shares;
 }
 
 PickState EndpointSet::NewState(int worker, Rng& rng) const {
@@ -219,12 +228,13 @@ PickState EndpointSet::NewState(int worker, Rng& rng) const {
   return state;
 }
 
-EndpointSet::Choice EndpointSet::Choose(PickState& state, Rng& rng) const {
-  if (shares_.empty()) return {};
-  const Share* share = &shares_.front();
-  if (shares_.size() > 1) {
+inline EndpointSet::Choice EndpointSet::ChooseFrom(const std::vector<Share>& shares,
+                                                   PickState& state, Rng& rng) const {
+  if (shares.empty()) return {};
+  const Share* share = &shares.front();
+  if (shares.size() > 1) {
     const uint64_t ticket = rng.Below(100);
-    while (share != &shares_.back() && ticket >= share->up_to) ++share;
+    while (share != &shares.back() && ticket >= share->up_to) ++share;
   }
   if (share->panic && balancer_.options().fail_on_panic) return {nullptr, true};
   const Group& group = *share->group;
@@ -234,6 +244,27 @@ EndpointSet::Choice EndpointSet::Choose(PickState& state, Rng& rng) const {
   Schedule& schedule = state.localities[group.schedule];
   if (schedule.empty()) schedule.Begin(group.weights.size(), weight, rng);
   return {&group.lists[schedule.Next(weight)], share->panic};
+}
+
+EndpointSet::Choice EndpointSet::Choose(PickState& state, Rng& rng) const {
+  return ChooseFrom(shares_, state, rng);
+}
+
+EndpointSet::Choice EndpointSet::ChooseWithout(const std::vector<bool>& excluded, bool* exhausted,
+                                               PickState& state, Rng& rng) const {
+  *exhausted = false;
+  if (excluded.empty()) return Choose(state, rng);
+  std::vector<Available> available = available_;
+  for (size_t i = 0; i < std::min(available.size(), excluded.size()); ++i) {
+    if (excluded[i]) available[i] = {};
+  }
+  *exhausted = Sum(available) == 0;
+  if (*exhausted) available = available_;
+  if (Sum(available) == 0) return Choose(state, rng);
+  std::vector<Load> loads(available.size());
+  for (size_t i = 0; i < loads.size(); ++i) loads[i].panic = loads_[i].panic;
+  Spread(available, loads);
+  return ChooseFrom(SharesOf(loads), state, rng);
 }
 
 }  // namespace sluice

@@ -33,6 +33,10 @@ class EndpointSet {
   };
   /// Worker: the list that serves the next request.
   Choice Choose(PickState& state, Rng& rng) const;
+  /// The same for a retry that leaves priorities out. Where no other can serve, all may, and
+  /// `exhausted` is set.
+  Choice ChooseWithout(const std::vector<bool>& excluded, bool* exhausted, PickState& state,
+                       Rng& rng) const;
   PickState NewState(int worker, Rng& rng) const;
 
   /// Percent of the traffic that a priority gets, for tests and for those who look.
@@ -67,11 +71,19 @@ class EndpointSet {
   PickList MakeList(const EndpointList& endpoints, const std::vector<double>& weights);
   void Divide(const std::vector<Census>& levels);
   void DivideInPanic(const std::vector<Census>& levels);
-  void MakeShares();
+  // What is available of each priority, in percent of the traffic.
+  struct Available {
+    uint32_t healthy = 0, degraded = 0;
+  };
+  static uint32_t Sum(const std::vector<Available>& available);
+  static void Spread(const std::vector<Available>& available, std::vector<Load>& loads);
+  std::vector<Share> SharesOf(const std::vector<Load>& loads) const;
+  inline Choice ChooseFrom(const std::vector<Share>& shares, PickState& state, Rng& rng) const;
 
   const EndpointSetOptions options_;
   const Balancer& balancer_;
   std::vector<Level> levels_;
+  std::vector<Available> available_;
   std::vector<Load> loads_;
   std::vector<Share> shares_;
   size_t lists_ = 0, schedules_ = 0;

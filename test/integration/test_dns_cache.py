@@ -1,5 +1,6 @@
 """What a DNS cache can do beyond Envoy: eviction, all addresses of a name, a view, a file, and hosts that filters name."""
 import os
+import threading
 import unittest
 
 from test.support import config, names
@@ -163,6 +164,147 @@ class DnsCaches(ProxyTest):
         self.assertIn("no filter or cluster has a DNS cache 'other'", str(caught.exception))
 
 
+@unittest.skipIf(IS_ENVOY, "ours")
+class PerHost(ProxyTest):
+    """Breakers and statistics of each name, and settings that change while the cache runs."""
+
+    def egress(self, zone, extra=None, concurrency=2, static=None, **keywords):
+        self.server = self.names(zone)
+        content = config.forward_proxy(self.server, log=self.log_path, **keywords)
+        content["bootstrap_extensions"] = more(**(extra or {}))
+        content["layered_runtime"] = {"layers": [{"name": "static", "static_layer": static or {}},
+                                                 {"name": "admin", "admin_layer": {}}]}
+        return self.start(content, concurrency=concurrency)
+
+    def waiting_origin(self):
+        """An origin that answers when the test says so."""
+        self.go = threading.Event()
+        self.addCleanup(self.go.set)
+        return self.origin(lambda _: self.go.wait(10) and ok())
+
+    def modify(self, **values):
+        query = "&".join("dns_cache.cache.%s=%s" % (name.replace("__", "."), value) for name, value in values.items())
+        self.assertEqual("OK\n", self.proxy.admin("/runtime_modify?" + query, "POST").text)
+
+    def settings(self):
+        return self.proxy.admin("/dns_cache?format=json").json()["dns_caches"][0]["settings"]
+
+    def host(self, name):
+        hosts = self.proxy.admin("/dns_cache?format=json").json()["dns_caches"][0]["hosts"]
+        return next(host for host in hosts if host["host"].startswith(name + ":"))
+
+    def overflow(self, host):
+        answer = self.ask("GET", "/", host)
+        self.assertEqual((503, "upstream connect error or disconnect/reset before headers. reset reason: overflow"),
+                         (answer.status, answer.text()))
+        self.assertEqual("true", answer.header("x-envoy-overloaded"))
+        entry = self.log()
+        self.assertEqual(("UO", "upstream_reset_before_response_started{overflow}"),
+                         (entry["flags"], entry["details"]))
+
+    def test_requests(self):
+        origin = self.waiting_origin()
+        self.egress({"*.t": names.address("127.0.0.1")}, {"per_host": {"max_requests": 2}})
+        one, other = ("%s.t:%d" % (name, origin.port) for name in ("one", "other"))
+        with self.client() as first, self.client() as second, self.client() as third:
+            first.request("GET", "/", one)
+            second.request("GET", "/", one)
+            wait_for(lambda: len(origin.requests) == 2)
+            self.assertEqual(2, self.host("one.t")["rq_active"])
+            self.overflow(one)
+            third.request("GET", "/", other)  # has a limit of its own
+            wait_for(lambda: len(origin.requests) == 3)
+            self.modify(per_host__max_requests=3)
+            with self.client() as fourth:
+                fourth.request("GET", "/", one)
+                wait_for(lambda: len(origin.requests) == 4)
+                self.go.set()
+                for client in (first, second, third, fourth):
+                    self.assertEqual(200, client.response().status)
+        wait_for(lambda: self.host("one.t")["rq_active"] == 0)
+        self.assertEqual((3, 1), (self.host("one.t")["rq_total"], self.host("one.t")["rq_overflow"]))
+        self.assertEqual(0, self.proxy.stat("cluster.dfp.upstream_rq_active_overflow"))
+
+    def test_the_limit_is_that_of_all_ports(self):
+        first, second = self.waiting_origin(), self.waiting_origin()
+        self.egress({"*.t": names.address("127.0.0.1")}, {"per_host": {"max_requests": 1}})
+        with self.client() as client:
+            client.request("GET", "/", "a.t:%d" % first.port)
+            wait_for(lambda: first.requests)
+            self.overflow("a.t:%d" % second.port)
+            self.assertEqual([], second.requests)
+
+    def test_connections_and_pending_requests(self):
+        origin = self.waiting_origin()
+        self.egress({"*.t": names.address("127.0.0.1")},
+                    {"per_host": {"max_connections": 1, "max_pending_requests": 1}}, concurrency=1)
+        host = "a.t:%d" % origin.port
+        with self.client() as first, self.client() as second:
+            first.request("GET", "/", host)
+            wait_for(lambda: origin.requests)
+            second.request("GET", "/", host)
+            wait_for(lambda: self.host("a.t")["rq_pending"] == 1)
+            self.overflow(host)
+            self.go.set()
+            self.assertEqual((200, 200), (first.response().status, second.response().status))
+        self.assertEqual(1, origin.connections)
+        self.assertEqual((1, 0, 2), tuple(self.host("a.t")[name] for name in ("cx_active", "rq_pending", "rq_total")))
+
+    def test_statistics(self):
+        origin = self.origin(lambda _: b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+        self.egress({"*.t": names.address("127.0.0.1")}, {"max_host_stats": 1})
+        for name in ("rare.t", "busy.t", "busy.t"):
+            self.assertEqual(500, self.ask("GET", "/", "%s:%d" % (name, origin.port)).status)
+        prefix = "dns_cache.cache.host."
+        self.assertEqual((2, 2, 0, 0), tuple(self.proxy.stat(prefix + "busy.t." + name)
+                                             for name in ("rq_total", "rq_5xx", "rq_error", "rq_active")))
+        self.assertEqual({}, self.proxy.stats("host.rare.t"))
+        self.assertIn('envoy_dns_cache_cache_host_rq_total{envoy_dns_host="busy.t"} 2',
+                      self.proxy.admin("/stats/prometheus").text)
+        self.proxy.admin("/dns_cache/flush?host=busy.t", "POST")
+        self.assertEqual({}, self.proxy.stats("host.busy.t"))
+        self.assertEqual(1, self.proxy.stat(prefix + "rare.t.rq_total"))
+
+    def test_settings_change(self):
+        origin = self.origin()
+        self.egress({"*.t": names.address("127.0.0.1", ttl=300)}, {"when_full": "EVICT_LEAST_RECENTLY_USED"})
+        for name in ("a.t", "b.t", "c.t"):
+            self.assertEqual(200, self.ask("GET", "/", "%s:%d" % (name, origin.port)).status)
+        self.assertEqual((1024, 300000), (self.settings()["max_hosts"], self.settings()["host_ttl_ms"]))
+        self.modify(max_hosts=2)
+        self.assertEqual((2, 1), (self.proxy.stat("dns_cache.cache.num_hosts"),
+                                  self.proxy.stat("dns_cache.cache.host_evicted")))
+        self.assertEqual(200, self.ask("GET", "/", "d.t:%d" % origin.port).status)
+        self.assertEqual(2, self.proxy.stat("dns_cache.cache.num_hosts"))
+        self.modify(host_ttl_ms=1)
+        self.proxy.wait_stat("dns_cache.cache.num_hosts", 0)
+        self.modify(max_hosts="", host_ttl_ms="", max_pending_requests=0)
+        self.assertEqual((1024, 300000, 0), tuple(self.settings()[name] for name in
+                                                  ("max_hosts", "host_ttl_ms", "max_pending_requests")))
+        self.assertEqual(1, self.proxy.stat("dns_cache.cache.circuit_breakers.rq_pending_open"))
+        answer = self.ask("GET", "/", "a.t:%d" % origin.port)
+        self.assertEqual((503, "Dynamic forward proxy pending request overflow"), (answer.status, answer.text()))
+
+    def test_full_without_eviction(self):
+        origin = self.origin()
+        self.egress({"*.t": names.address("127.0.0.1")})
+        for name in ("a.t", "b.t"):
+            self.assertEqual(200, self.ask("GET", "/", "%s:%d" % (name, origin.port)).status)
+        self.modify(max_hosts=1)
+        self.assertEqual(2, self.proxy.stat("dns_cache.cache.num_hosts"))
+        self.assertEqual(503, self.ask("GET", "/", "c.t:%d" % origin.port).status)
+        self.assertEqual(200, self.ask("GET", "/", "a.t:%d" % origin.port).status)
+
+    def test_how_often_failures_are_looked_up(self):
+        self.egress({"bad.t": names.SERVFAIL}, static={"dns_cache.cache.dns_failure_refresh_rate_ms": 50})
+        self.assertEqual(503, self.ask("GET", "/", "bad.t").status)
+        self.assertEqual(50, self.settings()["dns_failure_refresh_rate_ms"])
+        wait_for(lambda: self.proxy.stat("dns_cache.cache.dns_query_attempt") >= 3)
+        # What the field would not take is passed over.
+        self.modify(dns_min_refresh_rate_ms=1)
+        self.assertEqual(5000, self.settings()["dns_min_refresh_rate_ms"])
+
+
 class SubClusters(ProxyTest):
     """A cluster for each host and port."""
 
@@ -218,6 +360,14 @@ class SubClusters(ProxyTest):
             self.assertIn("DFPCluster:" + host, self.proxy.admin("/clusters").text)
             wait_for(lambda: "DFPCluster" not in self.proxy.admin("/clusters").text)
             wait_for(lambda: not self.proxy.stats("DFPCluster"))
+
+    @unittest.skipIf(IS_ENVOY, "Envoy takes it")
+    def test_nobody_knows_what_comes_next(self):
+        content = config.sub_cluster_proxy(self.names({}), preconnect_policy={"predictive_preconnect_ratio": 2})
+        with self.assertRaises(AssertionError) as caught:
+            self.start(content)
+        self.assertIn("sub_clusters_config does not go with preconnect_policy.predictive_preconnect_ratio",
+                      str(caught.exception))
 
     @unittest.skipIf(IS_ENVOY, "Envoy has no guard")
     def test_the_guard_holds_here_too(self):

@@ -110,7 +110,7 @@ size_t DynamicCluster::IndexFor(Checked& checked, Exchange& exchange) const {
       return addresses.size() + static_cast<size_t>(place - addresses.begin());
   }
   if (addresses.size() == 1) return 0;
-  if (cache_.options().address_policy == DnsCacheOptions::AddressPolicy::kRoundRobin)
+  if (cache_.address_policy() == DnsCacheOptions::AddressPolicy::kRoundRobin)
     return checked.turn++ % addresses.size();
   // A name's other addresses may do better.
   const uint32_t attempts = exchange.upstream.attempts;
@@ -194,7 +194,10 @@ EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const Egres
                 settings.addresses.begin() + static_cast<std::ptrdiff_t>(index),
                 settings.addresses.end());
   }
-  if (stats == nullptr) stats = std::make_shared<HostStats>();
+  if (stats == nullptr) {
+    stats = std::make_shared<HostStats>();
+    stats->use = host.use;
+  }
   endpoint = std::make_shared<Endpoint>(std::move(settings), std::move(stats), workers());
   return endpoint;
 }
@@ -262,6 +265,10 @@ absl::StatusOr<std::shared_ptr<Cluster>> CreateSubClusters(const Proto& config,
     return Invalid(
         "sub_clusters_config goes with neither outlier_detection nor health_checks yet: "
         "use dns_cache_config");
+  }
+  if (context.settings.predictive_preconnect_ratio > 1) {
+    return Invalid(
+        "sub_clusters_config does not go with preconnect_policy.predictive_preconnect_ratio yet");
   }
   if (!context.server.make_cluster)
     return absl::FailedPreconditionError("there is no server that could make sub clusters");

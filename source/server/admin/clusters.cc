@@ -45,7 +45,8 @@ void AppendHost(std::string_view cluster, const Cluster::HostView& host, std::st
   AppendTo(out, prefix, "region::", settings.region, "\n");
   AppendTo(out, prefix, "zone::", settings.zone, "\n");
   AppendTo(out, prefix, "sub_zone::", settings.sub_zone, "\n");
-  AppendTo(out, prefix, "canary::false\n", prefix, "priority::", settings.priority, "\n");
+  AppendTo(out, prefix, "canary::", settings.canary ? "true" : "false", "\n", prefix,
+           "priority::", settings.priority, "\n");
   const HostHealth::Ejection& rates = host.stats->health.ejection;
   AppendTo(out, prefix, "success_rate::", rates.success_rate, "\n");
   AppendTo(out, prefix, "local_origin_success_rate::", rates.local_success_rate, "\n");

@@ -4,6 +4,7 @@
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
 #include "source/upstream/cluster_manager.h"
+#include "source/upstream/metadata_criteria.h"
 
 namespace sluice {
 namespace {
@@ -11,7 +12,8 @@ namespace {
 using Proto = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 using config::ToDuration;
 
-void AddTarget(std::string_view name, uint32_t weight, std::string_view field,
+void AddTarget(std::string_view name, uint32_t weight,
+               std::shared_ptr<const MetadataCriteria> criteria, std::string_view field,
                TcpProxySettings& settings, FactoryContext& context) {
   const ClusterMap& clusters = context.server.clusters.clusters();
   const auto found = clusters.find(name);
@@ -24,17 +26,19 @@ void AddTarget(std::string_view name, uint32_t weight, std::string_view field,
                                     "one with dns_cache_config"));
   }
   settings.targets.push_back(
-      {std::string(name), weight,
+      {std::string(name), weight, std::move(criteria),
        cluster.stats().scope.counter("upstream_cx_connect_attempts_exceeded")});
 }
 
 void ReadTargets(const Proto& config, TcpProxySettings& settings, FactoryContext& context) {
+  const auto criteria = MetadataCriteria::Build(config.metadata_match());
   if (!config.has_weighted_clusters())
-    return AddTarget(config.cluster(), 1, "cluster", settings, context);
+    return AddTarget(config.cluster(), 1, criteria, "cluster", settings, context);
   for (int i = 0; i < config.weighted_clusters().clusters_size(); ++i) {
     const auto& cluster = config.weighted_clusters().clusters(i);
-    AddTarget(cluster.name(), cluster.weight(), Cat("weighted_clusters.clusters[", i, "].name"),
-              settings, context);
+    AddTarget(cluster.name(), cluster.weight(),
+              MetadataCriteria::Build(cluster.metadata_match(), criteria),
+              Cat("weighted_clusters.clusters[", i, "].name"), settings, context);
   }
 }
 

@@ -175,7 +175,7 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
   Backoff back_off;
   while (true) {
     ++exchange.upstream.attempts;
-    auto stream = co_await Attempt(*cluster, exchange);
+    auto stream = co_await Attempt(*cluster, target, exchange);
     if (stream.ok()) co_return stream;
     const bool failed_to_connect = IsConnectFailure(ReasonOf(stream.status()));
     if (failed_to_connect && exchange.upstream.attempts < settings_.max_connect_attempts) {
@@ -194,8 +194,10 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
 }
 
 Task<absl::StatusOr<StreamPtr>> TcpProxy::Attempt(const Cluster& cluster,
+                                                  const TcpProxyTarget& target,
                                                   Exchange& exchange) const {
   SendOptions options;
+  options.criteria = target.criteria.get();
   if (settings_.hash_source_ip) options.hash = HashOf(exchange.remote_address());
   auto stream = co_await cluster.Connect(exchange, options);
   if (!stream.ok() || !settings_.tunneling.has_value()) co_return stream;

@@ -34,6 +34,7 @@ struct TcpProxyStats {
 struct TcpProxyTarget {
   std::string cluster;
   uint32_t weight = 1;
+  std::shared_ptr<const MetadataCriteria> criteria;  // metadata_match; null: none
   Counter attempts_exceeded;  // cluster.<name>.upstream_cx_connect_attempts_exceeded
 };
 
@@ -75,7 +76,8 @@ class TcpProxy final : public NetworkFilter {
   const TcpProxyTarget& PickTarget(Rng& rng) const;
   Duration MaxDuration(Rng& rng) const;
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange) const;
-  Task<absl::StatusOr<StreamPtr>> Attempt(const Cluster& cluster, Exchange& exchange) const;
+  Task<absl::StatusOr<StreamPtr>> Attempt(const Cluster& cluster, const TcpProxyTarget& target,
+                                          Exchange& exchange) const;
   Task<absl::StatusOr<StreamPtr>> AskProxy(const Cluster& cluster, StreamPtr stream,
                                            Exchange& exchange) const;
   void Log(const Exchange& exchange, std::string_view type) const;
