@@ -202,6 +202,7 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   session.idle_timeouts = stats.downstream_cx_idle_timeout;
   session.duration_timeouts = stats.downstream_cx_max_duration_reached;
   session.request_limits = stats.downstream_cx_max_requests_reached;
+  session.shed_connections = stats.downstream_rq_overload_close;
   session.overload_closes = stats.downstream_cx_overload_disable_keepalive;
   return session;
 }

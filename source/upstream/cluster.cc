@@ -195,8 +195,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
     attempted.hosts.push_back(*picked);
   }
   const Endpoint& endpoint = **picked;
-  exchange.upstream.host_name = endpoint.hostname();
-  exchange.upstream.remote = endpoint.address();
+  exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
   if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
   ActiveRequest active(stats_, *std::move(picked), exchange.worker().index());
   const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
@@ -308,8 +307,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions
   auto picked = co_await Pick(options, exchange);
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   const EndpointPtr endpoint = *std::move(picked);
-  exchange.upstream.host_name = endpoint->hostname();
-  exchange.upstream.remote = endpoint->address();
+  exchange.upstream.Choose(endpoint->hostname(), endpoint->address());
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
   auto acquired = co_await pool->Acquire(exchange, options.priority, true);
   if (outlier_ != nullptr && acquired.ok()) {

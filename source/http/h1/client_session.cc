@@ -117,6 +117,7 @@ Task<absl::Status> ClientSession::SendRequest(Request& request, Exchange& exchan
   std::string& scratch = worker_.scratch();
   scratch.clear();
   WriteRequestHead(*request.head, {}, &scratch);
+  exchange.bytes.upstream_head_sent += scratch.size();
   exchange.time.upstream_first_sent = Now();
   Task<absl::Status> written = SendPart(false, {}, exchange);
   if (!written.await_ready()) return EndRequestAfter(*this, std::move(written), exchange);
@@ -152,6 +153,7 @@ Task<absl::Status> ClientSession::SendWithBody(Request& request, Exchange& excha
   std::string& scratch = worker_.scratch();
   scratch.clear();
   WriteRequestHead(*request.head, framing, &scratch);
+  exchange.bytes.upstream_head_sent += scratch.size();
   if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
   exchange.time.upstream_first_sent = Now();
   absl::Status written = co_await SendPart(chunked, std::move(first), exchange);
@@ -256,6 +258,7 @@ Task<absl::StatusOr<ResponseHeadPtr>> ClientSession::ReadHead(const RequestHead&
       co_return Failed(MakeError(Reason::kUpstreamProtocol, result.details));
     head->arena.Keep(buffer_.buffer());
     head->wire_bytes = static_cast<uint32_t>(result.consumed);
+    exchange.bytes.upstream_head_received += result.consumed;
     buffer_.Consume(result.consumed);
     if (head->status >= 200 || head->status == 101) {
       exchange.time.upstream_first_received = Now();

@@ -104,6 +104,11 @@ Task<bool> ServerSession::AwaitRequest() {
                                                                      : settings_.idle_timeouts)
         .Add();
   }
+  if (requests_ == 0 && status.ok() &&
+      settings_.overload->Applies(OverloadState::kShedCodec, worker_.rng())) {
+    settings_.shed_connections.Add();
+    co_return false;
+  }
   co_return status.ok();
 }
 
@@ -148,13 +153,23 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
   co_return result;
 }
 
+// A whole head is turned away as if it were a bad one, so that nothing more is spent on it.
+void ServerSession::Shed(HeadResult* result) {
+  if (result->state == HeadResult::kError) return;
+  result->state = HeadResult::kError;
+  result->status = 500;
+  result->body = "Internal Server Error";
+  result->details = kShedDetails;
+}
+
 Task<ServerSession::After> ServerSession::ServeOne() {
   exchange_ = std::make_unique<H1Exchange>(*this);
   H1Exchange& exchange = *exchange_;
   exchange.time.start = Now();
   exchange.time.wall_start = WallNow();
   auto head = std::make_unique<RequestHead>();
-  const HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
+  HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
+  if (settings_.overload->Applies(OverloadState::kShedDispatch, worker_.rng())) Shed(&result);
   exchange.bytes.request_head = result.consumed;
 
   if (result.state == HeadResult::kError && result.status == 0) {

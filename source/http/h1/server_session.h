@@ -15,6 +15,9 @@
 
 namespace sluice {
 
+/// The details of a head that OnBadRequest() is given although only overload speaks against it.
+inline constexpr std::string_view kShedDetails = "overload";
+
 /// Answers the requests of a connection: the HTTP connection manager. Called on the connection's
 /// worker.
 class ExchangeHandler {
@@ -50,6 +53,8 @@ struct ServerSessionSettings {
   /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached,
   /// downstream_cx_max_requests_reached, downstream_cx_overload_disable_keepalive
   Counter idle_timeouts, duration_timeouts, request_limits, overload_closes;
+  /// downstream_rq_overload_close, of connections that end before their first request.
+  Counter shed_connections;
 };
 
 class H1Exchange;
@@ -82,6 +87,7 @@ class ServerSession {
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
                                          RequestHead& head, Framing* framing);
+  static void Shed(HeadResult* result);
   void Received(H1Exchange& exchange, size_t bytes);
   Task<After> Answer(H1Exchange& exchange, Response response);
   ResponseFraming FramingFor(const H1Exchange& exchange, const Response& response) const;

@@ -31,12 +31,15 @@ void Refresh(const AdminContext& context) {
 AdminReply StatsPage(const AdminRequest& request, const AdminContext& context) {
   const std::string_view format = request.Get("format");
   if (format == "prometheus") return PrometheusPage(request, context);
-  if (format != "" && format != "text" && format != "json")
-    return {400, "usage: /stats?format=(json|prometheus|text)\n"};
+  const bool html = format == "html" || format == "active-html";
+  if (format != "" && format != "text" && format != "json" && !html)
+    return {400, "usage: /stats?format=(html|active-html|json|prometheus|text)\n"};
   Refresh(context);
   const stats::StatsQuery query = QueryOf(request);
   if (format == "json") return ReplyOf(context.stats.StatsJson(query), kJson);
-  return ReplyOf(context.stats.StatsText(query), kText);
+  absl::StatusOr<std::string> text = context.stats.StatsText(query);
+  if (html && text.ok()) return {200, StatsHtml(request, *text), kHtml};
+  return ReplyOf(std::move(text), kText);
 }
 
 AdminReply PrometheusPage(const AdminRequest& request, const AdminContext& context) {
