@@ -244,6 +244,11 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
                                    !upgrade.has_enabled() || upgrade.enabled().value());
   }
   settings.session = BuildSession(config, stats);
+  // Of the process, as in Envoy. The other two of its codec's counters cannot count here: a session
+  // has one response at a time, and HTTP/1.1 has no metadata.
+  const stats::Scope codec = context.server.stats.Root().Sub("http1");
+  settings.session.limits.dropped = codec.counter("dropped_headers_with_underscores");
+  settings.underscore_rejects = codec.counter("requests_rejected_with_underscores_in_headers");
   settings.session.overload = context.server.overload;
   BuiltChain built = BuildChain(config, context);
   auto routes = BuildRoutes(config, built, context);

@@ -210,6 +210,7 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   } else if (result.details != "missing_host_header") {
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
   }
+  if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
   if (result.status == 431) stats_.downstream_rq_too_large.Add();
   Response response = Refuse(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
