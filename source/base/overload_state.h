@@ -1,5 +1,5 @@
-// OverloadState: what the overload manager wants shed, in words that every worker reads and only the
-// main thread writes, so that a request pays some loads of one line that stays in its cache.
+// OverloadState: what the overload manager wants shed, in words that every worker reads and only
+// the main thread writes, so that a request pays some loads of one line that stays in its cache.
 #pragma once
 
 #include <algorithm>

@@ -81,7 +81,7 @@ struct UpstreamFacts {
   Address remote;                    // the address that was really dialled
   Address local;
   std::string transport_failure;
-  std::vector<Attempt> earlier;      // in the order in which they were tried
+  std::vector<Attempt> earlier;  // in the order in which they were tried
   uint64_t connection_id = 0;
   uint32_t attempts = 0;
   HttpVersion version = HttpVersion::kHttp11;

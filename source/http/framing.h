@@ -20,7 +20,7 @@ struct HeadLimits {
       60 * 1024;  // of the whole head, leading empty lines and the final empty line included
   size_t max_headers = 100;  // field lines
   Underscores underscores =
-      kAllow;  // names with '_'; Transfer_Encoding and Content_Length are always refused
+      kAllow;       // names with '_'; Transfer_Encoding and Content_Length are always refused
   Counter dropped;  // counts fields that were left out for their underscores
   bool accept_http_10 = false;
   bool allow_absolute_url = true;

@@ -189,8 +189,7 @@ void OverloadManager::Update(Action& action) {
   if (share == action.share) return;
   if ((share >= 1) != (action.share >= 1)) {
     SLUICE_LOG(kWarning, kMain, action.is_point ? "load shed point " : "overload action ",
-               action.name,
-               share >= 1 ? " is active" : " is over");
+               action.name, share >= 1 ? " is active" : " is over");
   }
   action.share = share;
   if (!action.is_point) action.active.Set(share >= 1 ? 1 : 0);
