@@ -297,7 +297,7 @@ TEST_CASE("errors name the position and the operator") {
        "position 2: %REQUEST_HEDER%: unknown operator (did you mean %REQUEST_HEADER%?)"},
       {"%BYTES_SEND%", "position 0: %BYTES_SEND%: unknown operator (did you mean %BYTES_SENT%?)"},
       {"%COMPLETELY_WRONG_THING%", "position 0: %COMPLETELY_WRONG_THING%: unknown operator"},
-      {"%UPSTREAM_FILTER_STATE(a)%",
+      {"%UPSTREAM_LOCAL_CLOSE_REASON%",
        "position 0: %UPSTREAM_LOCAL_CLOSE_REASON%: known, not supported yet"},
       {"%COALESCE(x)%",
        "position 0: %COALESCE%: takes {\"operators\": [\"NAME\", {\"command\": \"NAME\", "

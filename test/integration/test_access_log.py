@@ -50,7 +50,9 @@ class AccessLog(ProxyTest):
     def test_all_attempts_show(self):
         broken = [self.raw_origin(lambda wire: wire.read(1)) for _ in range(2)]
         well = self.origin()
-        ports = [broken[0].port, closed_port(), broken[1].port, well.port]
+        closed, holder = closed_port()
+        self.addCleanup(holder.close)
+        ports = [broken[0].port, closed, broken[1].port, well.port]
         route = config.forward("up", action={"retry_policy": {
             "retry_on": "reset,connect-failure", "num_retries": 3, "retry_back_off": {"base_interval": "0.001s"}}})
         names = {"hosts": "%UPSTREAM_HOSTS_ATTEMPTED%", "ids": "%UPSTREAM_CONNECTION_IDS_ATTEMPTED%",

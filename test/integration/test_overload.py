@@ -286,19 +286,15 @@ class Refused(ProxyTest):
 
     def test_unknown(self):
         self.refuse("Unknown Overload Manager Action", actions=[action("x", CONNECTIONS)])
-
-    @unittest.skipIf(IS_ENVOY, "which takes every name")
-    def test_unknown_point(self):
-        self.refuse("Unknown load shed point envoy.load_shed_points.http2_server_go_away_on_dispatch",
-                    loadshed_points=[{**point("http2_server_go_away_on_dispatch"),
-                                      "triggers": [{"name": CONNECTIONS, "threshold": {"value": 1}}]}])
         self.refuse("Unknown trigger resource", actions=[action("shrink_heap", "x")])
         self.refuse("Duplicate resource monitor", resource_monitors=[connections(3), connections(3)])
 
     @unittest.skipIf(IS_ENVOY, "supported there")
     def test_unsupported(self):
-        self.refuse("loadshed_points.*not support", loadshed_points=[])
+        self.refuse("Unknown load shed point envoy.load_shed_points.http2_server_go_away_on_dispatch",
+                    loadshed_points=[point("http2_server_go_away_on_dispatch")])
         self.refuse("Unknown Overload Manager Action", actions=[action("reset_high_memory_stream", CONNECTIONS)])
+        self.refuse("Unknown Overload Manager Action", actions=[action("reduce_timeouts", CONNECTIONS)])
 
 
 if __name__ == "__main__":
