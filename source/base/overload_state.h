@@ -1,5 +1,5 @@
-// OverloadState: what the overload manager wants shed, in one word that every worker reads and only
-// the main thread writes, so that a request pays one load of a line that stays in its cache.
+// OverloadState: what the overload manager wants shed, in words that every worker reads and only
+// the main thread writes, so that a request pays some loads of one line that stays in its cache.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,11 @@ class OverloadState {
     kDisableKeepalive,
     kStopAcceptingConnections,
     kRejectConnections,
+    // Load shed points: the places in the path of a request where one may be turned away.
+    kShedAccept,
+    kShedCodec,
+    kShedDispatch,
+    kShedDecode,
     kActions,
   };
 
@@ -30,33 +35,46 @@ class OverloadState {
 
   /// Main thread: from now on `action` is taken in this share of all cases, 0 to 1.
   void Set(Action action, double share) {
+    std::atomic<uint64_t>& word = words_[action / kPerWord];
     const auto scaled = static_cast<uint64_t>(std::clamp(share, 0.0, 1.0) * kFull);
-    const uint64_t others = word_.load(std::memory_order_relaxed) & ~(kFull << Shift(action));
-    word_.store(others | scaled << Shift(action), std::memory_order_relaxed);
+    const uint64_t others = word.load(std::memory_order_relaxed) & ~(kFull << Shift(action));
+    word.store(others | scaled << Shift(action), std::memory_order_relaxed);
   }
 
   /// Any thread: whether to take the action in this case; chosen by lot when only a share is due.
   /// `rng` has Below().
   template <class Random>
   bool Applies(Action action, Random& rng) const {
-    const uint64_t word = word_.load(std::memory_order_relaxed);
+    const uint64_t word = words_[action / kPerWord].load(std::memory_order_relaxed);
     if (__builtin_expect(word == 0, 1)) return false;
     const uint64_t share = word >> Shift(action) & kFull;
-    return share == kFull || (share != 0 && rng.Below(kFull) < share);
+    const bool applies = share == kFull || (share != 0 && rng.Below(kFull) < share);
+    if (applies && action >= kShedAccept)
+      shed_[action - kShedAccept].fetch_add(1, std::memory_order_relaxed);
+    return applies;
   }
 
   /// Any thread: whether the action is due in every case.
   bool Saturated(Action action) const {
-    return (word_.load(std::memory_order_relaxed) >> Shift(action) & kFull) == kFull;
+    return (words_[action / kPerWord].load(std::memory_order_relaxed) >> Shift(action) & kFull) ==
+           kFull;
+  }
+
+  /// Main thread: how much a load shed point has turned away since the last call.
+  uint64_t TakeShed(Action point) {
+    return shed_[point - kShedAccept].exchange(0, std::memory_order_relaxed);
   }
 
  private:
   static constexpr unsigned kBits = 16;
+  static constexpr unsigned kPerWord = 64 / kBits;
+  static_assert(kActions % kPerWord == 0);
   static constexpr uint64_t kFull = (1u << kBits) - 1;
-  static_assert(kActions * kBits <= 64);
-  static constexpr unsigned Shift(Action action) { return action * kBits; }
+  static constexpr unsigned Shift(Action action) { return action % kPerWord * kBits; }
 
-  alignas(64) std::atomic<uint64_t> word_{0};
+  alignas(64) std::atomic<uint64_t> words_[kActions / kPerWord] = {};
+  // Written under overload only, so not on the line that everybody reads.
+  alignas(64) mutable std::atomic<uint64_t> shed_[kActions - kShedAccept] = {};
 };
 
 }  // namespace sluice

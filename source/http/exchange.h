@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -60,12 +61,27 @@ struct ConnectionFacts {
 /// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
 /// known; the last attempt wins.
 struct UpstreamFacts {
+  /// A host that was tried before the last one.
+  struct Attempt {
+    std::string host_name;
+    Address remote;
+    uint64_t connection_id = 0;  // zero: no connection came about
+  };
+
+  /// Another attempt goes to this host. What is known of the one before it moves to `earlier`.
+  void Choose(const std::string& name, const Address& address) {
+    if (remote.is_set()) earlier.push_back({host_name, remote, std::exchange(connection_id, 0)});
+    host_name = name;
+    remote = address;
+  }
+
   std::string cluster_name;
   std::string_view virtual_cluster;  // of the virtual host; empty: none. The route keeps it.
   std::string host_name;             // endpoint's name, "example.com:80"
   Address remote;                    // the address that was really dialled
   Address local;
   std::string transport_failure;
+  std::vector<Attempt> earlier;  // in the order in which they were tried
   uint64_t connection_id = 0;
   uint32_t attempts = 0;
   HttpVersion version = HttpVersion::kHttp11;
@@ -96,6 +112,8 @@ struct ByteMeter {
   uint64_t downstream_wire_sent = 0;
   uint64_t upstream_wire_received = 0;
   uint64_t upstream_wire_sent = 0;
+  uint64_t upstream_head_received = 0;  // of all attempts, as the wires'
+  uint64_t upstream_head_sent = 0;
 };
 
 /// A value that filters share under a name (%FILTER_STATE(name)%).

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "source/base/metric.h"
 #include "source/http/header_id.h"
 #include "source/http/message.h"
 
@@ -19,11 +20,15 @@ struct HeadLimits {
       60 * 1024;  // of the whole head, leading empty lines and the final empty line included
   size_t max_headers = 100;  // field lines
   Underscores underscores =
-      kAllow;  // names with '_'; Transfer_Encoding and Content_Length are always refused
+      kAllow;       // names with '_'; Transfer_Encoding and Content_Length are always refused
+  Counter dropped;  // counts fields that were left out for their underscores
   bool accept_http_10 = false;
   bool allow_absolute_url = true;
   std::string_view scheme = "http";  // of requests whose target names none
 };
+
+/// The details of a head that is refused for an underscore in a name.
+inline constexpr std::string_view kUnderscoreDetails = "http1.unexpected_underscore";
 
 /// Why a message is refused. All views are constants. `status` is what a request is answered with
 /// (the connection is closed after it); a bad response has 502.

@@ -159,6 +159,12 @@ class HasLogType final : public AccessLogFilter {
   const bool exclude_;
 };
 
+// Nothing is traced, so nothing is logged, as in an Envoy without tracing.
+class Traceable final : public AccessLogFilter {
+ public:
+  bool Matches(const LogContext&) const override { return false; }
+};
+
 class HasMetadata final : public AccessLogFilter {
  public:
   HasMetadata(const envoy::config::accesslog::v3::MetadataFilter& config,
@@ -257,6 +263,8 @@ AccessLogFilterPtr BuildAccessLogFilter(const Config& config, std::string_view p
           Comparison(config.duration_filter().comparison(), runtime));
     case Config::kNotHealthCheckFilter:
       return std::make_unique<NotHealthCheck>();
+    case Config::kTraceableFilter:
+      return std::make_unique<Traceable>();
     case Config::kRuntimeFilter:
       return std::make_unique<Sampled>(config.runtime_filter(), runtime);
     case Config::kGrpcStatusFilter:

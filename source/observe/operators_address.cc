@@ -132,6 +132,39 @@ Rendered HostName(const Operator&, const LogContext& context, std::string* out) 
                                     : AppendText(upstream.host_name, out);
 }
 
+// --- All hosts that were tried, the last one too, in their order ---
+
+using AppendAttempt = Rendered (*)(const UpstreamFacts::Attempt&, std::string*);
+
+template <AppendAttempt kAppend>
+Rendered Attempted(const Operator&, const LogContext& context, std::string* out) {
+  const UpstreamFacts& upstream = context.exchange.upstream;
+  const size_t start = out->size();
+  const auto append = [&](const UpstreamFacts::Attempt& attempt) {
+    const size_t before = out->size();
+    if (before > start) out->push_back(',');
+    if (kAppend(attempt, out) == Rendered::kMissing) out->resize(before);
+  };
+  for (const UpstreamFacts::Attempt& attempt : upstream.earlier) append(attempt);
+  append({upstream.host_name, upstream.remote, upstream.connection_id});
+  return out->size() > start ? Rendered::kString : Rendered::kMissing;
+}
+
+template <bool kPort>
+Rendered AttemptedAddress(const UpstreamFacts::Attempt& attempt, std::string* out) {
+  return AppendAddress(attempt.remote, kPort, out);
+}
+
+template <bool kPort>
+Rendered AttemptedName(const UpstreamFacts::Attempt& attempt, std::string* out) {
+  if (attempt.host_name.empty()) return AppendAddress(attempt.remote, kPort, out);
+  return AppendText(kPort ? attempt.host_name : HostOnly(attempt.host_name), out);
+}
+
+Rendered AttemptedConnection(const UpstreamFacts::Attempt& attempt, std::string* out) {
+  return attempt.connection_id == 0 ? Rendered::kMissing : AppendNumber(attempt.connection_id, out);
+}
+
 Rendered HostNameWithoutPort(const Operator&, const LogContext& context, std::string* out) {
   const UpstreamFacts& upstream = context.exchange.upstream;
   return upstream.host_name.empty() ? AppendAddress(upstream.remote, false, out)
@@ -156,6 +189,12 @@ absl::Span<const OperatorType> AddressOperators() {
       {"UPSTREAM_HOST", nullptr, Full<UpstreamRemote>, true},
       {"UPSTREAM_HOST_NAME", nullptr, HostName, true},
       {"UPSTREAM_HOST_NAME_WITHOUT_PORT", nullptr, HostNameWithoutPort, true},
+      {"UPSTREAM_HOSTS_ATTEMPTED", nullptr, Attempted<AttemptedAddress<true>>, true},
+      {"UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", nullptr, Attempted<AttemptedAddress<false>>, true},
+      {"UPSTREAM_HOST_NAMES_ATTEMPTED", nullptr, Attempted<AttemptedName<true>>, true},
+      {"UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", nullptr, Attempted<AttemptedName<false>>,
+       true},
+      {"UPSTREAM_CONNECTION_IDS_ATTEMPTED", nullptr, Attempted<AttemptedConnection>, true},
       {"UPSTREAM_LOCAL_ADDRESS", nullptr, Full<UpstreamLocal>, true},
       {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<UpstreamLocal>, true},
       {"UPSTREAM_LOCAL_PORT", nullptr, Port<UpstreamLocal>, false},

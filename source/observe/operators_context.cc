@@ -255,6 +255,11 @@ Rendered FilterState(const Operator& op, const LogContext& context, std::string*
   return Rendered::kJson;
 }
 
+// No filter here leaves a state with an upstream connection.
+Rendered UpstreamFilterState(const Operator&, const LogContext&, std::string*) {
+  return Rendered::kMissing;
+}
+
 Rendered Attempts(const Operator&, const LogContext& c, std::string* out) {
   return AppendNumber(c.exchange.upstream.attempts, out);
 }
@@ -291,6 +296,7 @@ absl::Span<const OperatorType> ContextOperators() {
       {"DYNAMIC_METADATA", CompileMetadata, DynamicMetadata, true},
       {"METADATA", CompileTypedMetadata, TypedMetadata, true},
       {"FILTER_STATE", CompileFilterState, FilterState, true},
+      {"UPSTREAM_FILTER_STATE", CompileFilterState, UpstreamFilterState, true},
   };
   return kOperators;
 }

@@ -50,8 +50,27 @@ std::string_view FindEither(const Operator& op, Head* head) {
                                                   : first;
 }
 
+// What a client logs in with at this proxy is nobody else's: of such a value only the scheme shows,
+// and nothing of one that has no blank behind its scheme.
+constexpr std::string_view kSecret = "proxy-authorization";
+constexpr int kMayBeSecret = 1;
+
+absl::Status CompileRequestHeader(const std::string_view* argument, Operator* op) {
+  const absl::Status status = CompileHeader(argument, op);
+  if (op->text == kSecret || op->alternative == kSecret) op->option = kMayBeSecret;
+  return status;
+}
+
 Rendered RequestHeader(const Operator& op, const LogContext& context, std::string* out) {
-  return AppendText(FindEither(op, context.exchange.request_head()), out);
+  RequestHead* head = context.exchange.request_head();
+  std::string_view value = FindEither(op, head);
+  if (op.option != kMayBeSecret || value.empty()) return AppendText(value, out);
+  const bool is_first = !Find(*head, op.id, op.text).empty();
+  if ((is_first ? op.text : op.alternative) == kSecret) {
+    const size_t blank = value.find_first_of(" \t");
+    value = blank == std::string_view::npos ? "?" : value.substr(0, blank);
+  }
+  return AppendText(value, out);
 }
 
 Rendered ResponseHeader(const Operator& op, const LogContext& context, std::string* out) {
@@ -71,8 +90,10 @@ Rendered ResponseTrailer(const Operator& op, const LogContext& context, std::str
 }
 
 Rendered RequestWithoutQuery(const Operator& op, const LogContext& context, std::string* out) {
-  const std::string_view value = FindEither(op, context.exchange.request_head());
-  return AppendText(value.substr(0, value.find('?')), out);
+  const size_t start = out->size();
+  const Rendered rendered = RequestHeader(op, context, out);
+  out->resize(std::min(out->find('?', start), out->size()));
+  return out->size() == start ? Rendered::kMissing : rendered;
 }
 
 // --- The path: PATH(WQ|NQ:ORIG|PATH|ORIG_OR_PATH) ---
@@ -307,13 +328,13 @@ Rendered LocalReplyBody(const Operator&, const LogContext& c, std::string* out) 
 
 absl::Span<const OperatorType> ExchangeOperators() {
   static constexpr OperatorType kOperators[] = {
-      {"REQ", CompileHeader, RequestHeader, true},
-      {"REQUEST_HEADER", CompileHeader, RequestHeader, true},
+      {"REQ", CompileRequestHeader, RequestHeader, true},
+      {"REQUEST_HEADER", CompileRequestHeader, RequestHeader, true},
       {"RESP", CompileHeader, ResponseHeader, true},
       {"RESPONSE_HEADER", CompileHeader, ResponseHeader, true},
       {"TRAILER", CompileHeader, ResponseTrailer, true},
       {"RESPONSE_TRAILER", CompileHeader, ResponseTrailer, true},
-      {"REQ_WITHOUT_QUERY", CompileHeader, RequestWithoutQuery, true},
+      {"REQ_WITHOUT_QUERY", CompileRequestHeader, RequestWithoutQuery, true},
       {"PATH", CompilePath, Path, true},
       {"QUERY_PARAM", CompileQueryParameter, QueryParameter, true},
       {"QUERY_PARAMS", CompileQueryParameters, QueryParameters, true},
@@ -341,6 +362,12 @@ absl::Span<const OperatorType> ExchangeOperators() {
       {"DOWNSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::downstream_wire_received>,
        false},
       {"DOWNSTREAM_WIRE_BYTES_SENT", nullptr, Bytes<&ByteMeter::downstream_wire_sent>, false},
+      {"UPSTREAM_HEADER_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::upstream_head_received>, false},
+      {"UPSTREAM_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_head_sent>, false},
+      {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", nullptr,
+       Bytes<&ByteMeter::upstream_head_received>, false},
+      {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_head_sent>,
+       false},
       {"UPSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::upstream_wire_received>, false},
       {"UPSTREAM_WIRE_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_wire_sent>, false},
   };

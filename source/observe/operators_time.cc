@@ -278,6 +278,10 @@ Rendered CommonDuration(const Operator& op, const LogContext& context, std::stri
   return AppendBetween(time.*kPoints[op.option].time, time.*kPoints[op.option2].time, unit, out);
 }
 
+Rendered NoTime(const Operator&, const LogContext&, std::string*) {
+  return Rendered::kMissing;
+}
+
 }  // namespace
 
 absl::Span<const OperatorType> TimeOperators() {
@@ -287,6 +291,11 @@ absl::Span<const OperatorType> TimeOperators() {
       {"START_TIME_LOCAL", CompileLocal, StartTimeLocal, true},
       {"EMIT_TIME", CompileUtc, EmitTime, true},
       {"EMIT_TIME_LOCAL", CompileLocal, EmitTimeLocal, true},
+      // Of TLS, so never there.
+      {"DOWNSTREAM_PEER_CERT_V_END", CompileUtc, NoTime, true},
+      {"DOWNSTREAM_PEER_CERT_V_START", CompileUtc, NoTime, true},
+      {"UPSTREAM_PEER_CERT_V_END", CompileUtc, NoTime, true},
+      {"UPSTREAM_PEER_CERT_V_START", CompileUtc, NoTime, true},
       {"DURATION", nullptr, Total, false},
       {"REQUEST_DURATION", nullptr, Between<&T::start, &T::request_received>, false},
       {"REQUEST_TX_DURATION", nullptr, Between<&T::start, &T::upstream_last_sent>, false},

@@ -202,6 +202,7 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   session.idle_timeouts = stats.downstream_cx_idle_timeout;
   session.duration_timeouts = stats.downstream_cx_max_duration_reached;
   session.request_limits = stats.downstream_cx_max_requests_reached;
+  session.shed_connections = stats.downstream_rq_overload_close;
   session.overload_closes = stats.downstream_cx_overload_disable_keepalive;
   return session;
 }
@@ -243,6 +244,11 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
                                    !upgrade.has_enabled() || upgrade.enabled().value());
   }
   settings.session = BuildSession(config, stats);
+  // Of the process, as in Envoy. The other two of its codec's counters cannot count here: a session
+  // has one response at a time, and HTTP/1.1 has no metadata.
+  const stats::Scope codec = context.server.stats.Root().Sub("http1");
+  settings.session.limits.dropped = codec.counter("dropped_headers_with_underscores");
+  settings.underscore_rejects = codec.counter("requests_rejected_with_underscores_in_headers");
   settings.session.overload = context.server.overload;
   BuiltChain built = BuildChain(config, context);
   auto routes = BuildRoutes(config, built, context);

@@ -80,8 +80,9 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
 std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
                                                        Exchange& exchange) const {
   const ConnectionOrigin& connection = OriginOf(exchange);
-  if (settings_.session.overload->Applies(OverloadState::kStopAcceptingRequests,
-                                          exchange.worker().rng())) {
+  const OverloadState& overload = *settings_.session.overload;
+  if (overload.Applies(OverloadState::kShedDecode, exchange.worker().rng()) ||
+      overload.Applies(OverloadState::kStopAcceptingRequests, exchange.worker().rng())) {
     stats_.downstream_rq_overload_close.Add();
     exchange.Note(ResponseFlag::kOverloadManager);
     return Refuse(exchange, 503, "envoy overloaded", "overload");
@@ -200,13 +201,16 @@ void HttpConnectionManager::Finish(Response& response, const RequestHead& head) 
 
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
-  stats_.downstream_cx_protocol_error.Add();
+  (result.details == kShedDetails ? stats_.downstream_rq_overload_close
+                                  : stats_.downstream_cx_protocol_error)
+      .Add();
   exchange.set_remote_address(OriginOf(exchange).remote);
   if (result.status == 408) {
     stats_.downstream_rq_header_timeout.Add();
   } else if (result.details != "missing_host_header") {
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
   }
+  if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
   if (result.status == 431) stats_.downstream_rq_too_large.Add();
   Response response = Refuse(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)

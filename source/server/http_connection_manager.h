@@ -38,6 +38,7 @@ struct HcmSettings {
   UpgradeSet upgrades;
   std::shared_ptr<const LocalReplies> local_replies;  // null: they stay as they are
   ServerSessionSettings session;
+  Counter underscore_rejects;  // http1.requests_rejected_with_underscores_in_headers
 };
 
 class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler {

@@ -135,7 +135,9 @@ Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& sock
 
 // Whether there is room for one more connection; counts why not.
 bool Listener::MayServe(Worker& worker) {
-  if (settings_.overload->Applies(OverloadState::kRejectConnections, worker.rng())) {
+  const OverloadState& overload = *settings_.overload;
+  if (overload.Applies(OverloadState::kShedAccept, worker.rng()) ||
+      overload.Applies(OverloadState::kRejectConnections, worker.rng())) {
     stats_->overload_reject.Add();
     return false;
   }

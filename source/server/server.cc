@@ -398,9 +398,10 @@ void Server::StopWorkers() {
   for (const auto& worker : workers_) worker->Join();
 }
 
-void Server::RefreshGauges() const {
+void Server::RefreshGauges() {
   clusters_.RefreshGauges();
   dns_caches_.RefreshStats();
+  overload_.CountShed();
   server_stats_.concurrency.Set(static_cast<int64_t>(concurrency_));
   server_stats_.live.Set(live_ && !draining_);
   server_stats_.uptime.Set(Milliseconds(Now() - started_) / 1000);

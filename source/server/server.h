@@ -53,7 +53,7 @@ class Server {
   static Task<> BecomeLive(Server& server);
   void StopWorkers();
   int64_t OpenConnections() const;
-  void RefreshGauges() const;
+  void RefreshGauges();
   void ReopenLogs();
   void DrainListeners(const admin::DrainRequest& request);
   static Task<> StopLater(Listener& listener, Duration delay);

@@ -204,8 +204,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
     attempted.hosts.push_back(*picked);
   }
   const Endpoint& endpoint = **picked;
-  exchange.upstream.host_name = endpoint.hostname();
-  exchange.upstream.remote = endpoint.address();
+  exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
   HostUse* const use = endpoint.stats().use.get();
   if (use != nullptr && !use->Admits(HostResource::kRequests, exchange.worker().index())) {
     use->Count(HostCount::kRqOverflow, exchange.worker().index());
@@ -330,8 +329,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   const EndpointPtr endpoint = *std::move(picked);
-  exchange.upstream.host_name = endpoint->hostname();
-  exchange.upstream.remote = endpoint->address();
+  exchange.upstream.Choose(endpoint->hostname(), endpoint->address());
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
   auto acquired = co_await pool->Acquire(exchange, options.priority, ConnPool::Wanted::kUnused);
   if (outlier_ != nullptr && acquired.ok()) {

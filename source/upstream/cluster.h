@@ -133,6 +133,13 @@ class Cluster {
   };
   virtual std::vector<HostView> Hosts() const = 0;
 
+  /// Worker, or the main thread before there are any: how many hosts there are and how many of them
+  /// are healthy or degraded. Nothing where the hosts come with the requests.
+  struct Membership {
+    size_t total = 0, usable = 0;
+  };
+  virtual std::optional<Membership> membership(int worker) const { return std::nullopt; }
+
   /// Main thread: brings the gauges up to date that are computed when somebody looks (breakers,
   /// membership).
   void RefreshGauges() const;

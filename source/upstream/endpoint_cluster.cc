@@ -160,6 +160,14 @@ PoolLoad EndpointCluster::LoadOn(int worker) const {
   return sum;
 }
 
+std::optional<Cluster::Membership> EndpointCluster::membership(int worker) const {
+  const EndpointList& endpoints = slots_[static_cast<size_t>(worker)].endpoints;
+  Membership membership{endpoints.size(), 0};
+  for (const EndpointPtr& endpoint : endpoints)
+    membership.usable += endpoint->stats().health.health() == Health::kUnhealthy ? 0 : 1;
+  return membership;
+}
+
 void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
   EndpointList next;
   for (Endpoint::Settings& host : hosts) {

@@ -22,6 +22,7 @@ class EndpointCluster : public Cluster {
   Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
                                          Exchange& exchange) const override;
   std::vector<HostView> Hosts() const override;
+  std::optional<Membership> membership(int worker) const override;
   void DropPools(int worker) const override;
   bool uses_hash() const override { return balancer_->uses_hash(); }
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override { workers_ = &workers; }

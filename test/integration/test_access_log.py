@@ -4,7 +4,7 @@ import threading
 import unittest
 
 from test.support import config
-from test.support.origin import ok
+from test.support.origin import closed_port, ok
 from test.support.proxy import ProxyTest
 from test.support.wait import wait_for
 
@@ -46,6 +46,43 @@ class AccessLog(ProxyTest):
         # The connection to the origin was kept.
         self.assertEqual(first["up"], other["up"])
         self.assertNotEqual(first["up"], first["down"])
+
+    def test_all_attempts_show(self):
+        broken = [self.raw_origin(lambda wire: wire.read(1)) for _ in range(2)]
+        well = self.origin()
+        closed, holder = closed_port()
+        self.addCleanup(holder.close)
+        ports = [broken[0].port, closed, broken[1].port, well.port]
+        route = config.forward("up", action={"retry_policy": {
+            "retry_on": "reset,connect-failure", "num_retries": 3, "retry_back_off": {"base_interval": "0.001s"}}})
+        names = {"hosts": "%UPSTREAM_HOSTS_ATTEMPTED%", "ids": "%UPSTREAM_CONNECTION_IDS_ATTEMPTED%",
+                 "host": "%UPSTREAM_HOST%", "id": "%UPSTREAM_CONNECTION_ID%", "head": "%UPSTREAM_HEADER_BYTES_SENT%",
+                 "wire": "%UPSTREAM_WIRE_BYTES_SENT%", "proxy": "%REQ(proxy-authorization)%"}
+        self.start(config.bootstrap(config.listener(config.http([route], log=[log(self.log_path, names)])),
+                                    [config.cluster("up", *ports)]), concurrency=1)
+        self.assertEqual(200, self.ask("GET", "/", "h", [("proxy-authorization", "Basic c2VjcmV0")]).status)
+        entry = self.entries(1)[0]
+        hosts, ids = entry["hosts"].split(","), entry["ids"].split(",")
+        self.assertEqual((entry["host"], str(entry["id"])), (hosts[-1], ids[-1]))
+        self.assertEqual("127.0.0.1:%d" % well.port, entry["host"])
+        # In turn, from anywhere: up to the one that answers.
+        ring = ["127.0.0.1:%d" % port for port in ports]
+        self.assertEqual(ring[4 - len(hosts):], hosts)
+        self.assertEqual(len([host for host in hosts if host != ring[1]]), len(ids))
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertEqual(entry["wire"], entry["head"])
+        self.assertNotIn("c2VjcmV0", str(entry))
+
+    def test_nothing_is_traced(self):
+        kinds = {"path": "%REQ(:PATH)%"}
+        both = {"or_filter": {"filters": [{"traceable_filter": {}}, {"status_code_filter": {"comparison": {
+            "op": "GE", "value": {"default_value": 400, "runtime_key": "log.least"}}}}]}}
+        self.start(config.bootstrap(config.listener(config.http(
+            [config.direct(200, prefix="/well"), config.direct(404, prefix="/bad")],
+            log=[log(self.log_path, kinds, filter=both)]))), concurrency=1)
+        self.ask("GET", "/well", "h")
+        self.ask("GET", "/bad", "h")
+        self.assertEqual([{"path": "/bad"}], self.entries(1))
 
     def test_lines_while_a_request_lasts(self):
         go_on = threading.Event()

@@ -79,6 +79,15 @@ class Admin(ProxyTest):
         self.assertNotIn("dns_cache.cache.host_overflow", answer.text)
         self.assertEqual(400, self.proxy.admin("/stats?filter=(").status)
         self.assertEqual(400, self.proxy.admin("/stats?format=xml").status)
+        page = self.proxy.admin("/stats?format=html&usedonly&type=Gauges&filter=^server.live$|<b>")
+        self.assertEqual((200, "text/html; charset=UTF-8"), (page.status, page.headers["content-type"]))
+        self.assertIn("server.live: 1", page.text)
+        self.assertNotIn("server.uptime", page.text)
+        self.assertNotIn("<b>", page.text)
+        active = self.proxy.admin("/stats?format=active-html")
+        self.assertEqual(200, active.status)
+        self.assertIn("server.live: 1", active.text)
+        self.assertEqual(400, self.proxy.admin("/stats?format=html&filter=(").status)
         parsed = self.proxy.admin("/stats?format=json&filter=^server.live$").json()
         self.assertEqual([{"name": "server.live", "value": 1}], parsed["stats"])
 
@@ -132,6 +141,8 @@ class Admin(ProxyTest):
     def test_histogram_forms(self):
         name = "cluster.dfp.upstream_rq_time"
         ask = "/stats?filter=^%s$&histogram_buckets=" % name
+        # The request counts when its answer has been written, which is not before the client has it.
+        wait_for(lambda: ": No" not in self.proxy.admin(ask).text, 5, "a value")
         self.assertRegex(self.proxy.admin(ask + "detailed").text,
                          r"^%s:\n  totals=\d+,\d+:1\n  intervals=.*\n  summary=P0\(.*\n$" % name)
         self.assertRegex(self.proxy.admin(ask + "disjoint").text, r"^%s: B0.5\(\d+,\d+\) B1\(" % name)

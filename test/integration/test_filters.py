@@ -227,6 +227,41 @@ class Fault(ProxyTest):
 
 
 class HealthCheck(ProxyTest):
+    def check(self, path, minima, **fields):
+        return config.typed("envoy.filters.http.health_check", HTTP + "health_check.v3.HealthCheck",
+                            **{"pass_through_mode": False, **fields},
+                            headers=[{"name": ":path", "string_match": {"exact": path}}],
+                            cluster_min_healthy_percentages={name: {"value": value} for name, value in minima.items()})
+
+    def some_clusters(self):
+        def hosts(name, *health):
+            cluster = config.cluster(name, *range(9, 9 + len(health)))
+            for endpoint, state in zip(cluster["load_assignment"]["endpoints"][0]["lb_endpoints"], health):
+                endpoint["health_status"] = state
+            return cluster
+        return [hosts("half", "HEALTHY", "UNHEALTHY"), hosts("degraded", "DEGRADED"), hosts("empty")]
+
+    def test_clusters_must_be_well(self):
+        cases = [({"half": 50}, 200, "ok_cluster_healthy"), ({"half": 51}, 503, "failed_cluster_unhealthy"),
+                 ({"empty": 1}, 503, "failed_cluster_empty"), ({"empty": 0}, 200, "ok_cluster_healthy"),
+                 ({"missing": 0}, 503, "failed_no_cluster_found"),
+                 ({"half": 50, "degraded": 100}, 200, "ok_cluster_healthy")]
+        filters = [self.check("/%d" % i, minima) for i, (minima, _, _) in enumerate(cases)]
+        self.start(config.bootstrap(config.listener(config.http([config.direct(204)], filters=filters, log=self.log_path)),
+                                    self.some_clusters()), concurrency=1)
+        for i, (minima, status, _) in enumerate(cases):
+            answer = self.ask("GET", "/%d" % i, "h")
+            self.assertEqual(status, answer.status, minima)
+            self.assertIsNone(answer.header("x-envoy-immediate-health-check-fail"))
+        self.assertEqual([("health_check_" + details, "-" if status == 200 else "LH") for _, status, details in cases],
+                         [(entry["details"], entry["flags"]) for entry in self.logs(len(cases))])
+
+    @unittest.skipIf(IS_ENVOY, "which ignores them there")
+    def test_clusters_with_pass_through(self):
+        with self.assertRaisesRegex(AssertionError, "has no meaning with pass_through_mode"):
+            self.start(config.bootstrap(config.listener(config.http([config.direct(204)], filters=[
+                self.check("/", {"half": 50}, pass_through_mode=True)])), self.some_clusters()))
+
     def test_fail_and_ok(self):
         check = config.typed("envoy.filters.http.health_check", HTTP + "health_check.v3.HealthCheck", pass_through_mode=False,
                              headers=[{"name": ":path", "string_match": {"exact": "/healthz"}}])

@@ -56,6 +56,18 @@ class Http1(ProxyTest):
                 client.send(bytes([byte]))
             self.assertEqual(b"abc", client.response().body)
 
+    def check_underscore(self, action, status, name):
+        self.gateway(common_http_protocol_options={"headers_with_underscores_action": action})
+        self.assertEqual(0, self.proxy.stat("http1." + name))
+        self.assertEqual(status, self.ask("GET", "/", "h", [("x_y", "1"), ("x-y", "2")]).status)
+        self.assertEqual(1, self.proxy.stat("http1." + name))
+
+    def test_dropped_underscores_are_counted(self):
+        self.check_underscore("DROP_HEADER", 200, "dropped_headers_with_underscores")
+
+    def test_rejected_underscores_are_counted(self):
+        self.check_underscore("REJECT_REQUEST", 400, "requests_rejected_with_underscores_in_headers")
+
     def test_head(self):
         self.gateway(ok(b"x" * 1234))
         with self.client() as client:

@@ -26,6 +26,11 @@ def action(name, resource=INJECTED, value=0.9):
     return {"name": "envoy.overload_actions." + name, "triggers": [{"name": resource, "threshold": {"value": value}}]}
 
 
+def point(name, value=0.9):
+    """A load shed point."""
+    return {"name": "envoy.load_shed_points." + name, "triggers": [{"name": INJECTED, "threshold": {"value": value}}]}
+
+
 def turned_away(port):
     """Whether a new connection is ended at once, gently or not."""
     try:
@@ -38,13 +43,13 @@ def turned_away(port):
 class Overload(ProxyTest):
     """Every action, by a pressure that the test chooses."""
 
-    def serve(self, *actions, monitors=(), listeners=None, **keywords):
+    def serve(self, *actions, monitors=(), listeners=None, points=(), **keywords):
         self.pressure = os.path.join(self.files, "pressure")
         self.press(0)
         injected = monitor(INJECTED, MONITORS + "injected_resource.v3.InjectedResourceConfig", filename=self.pressure)
         content = config.bootstrap(listeners or config.listener(config.http([config.direct(200, "ok")], log=self.log_path), stat_prefix="main"),
                                    overload_manager={"refresh_interval": "0.02s", "resource_monitors": [injected, *monitors],
-                                                     "actions": list(actions)})
+                                                     "actions": list(actions), "loadshed_points": list(points)})
         return self.start(content, **keywords)
 
     def press(self, value):
@@ -129,6 +134,59 @@ class Overload(ProxyTest):
         self.press(1)
         self.proxy.wait_stat("overload.envoy.overload_actions.shrink_heap.shrink_count", 1, 15)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
+
+    def shed(self, name):
+        """Opens a connection, has the pressure rise, and waits until the point sheds."""
+        self.serve(points=[point(name)])
+        old = self.client()
+        self.assertEqual(200, old.ask("GET", "/", "h").status)
+        self.press(1)
+        self.proxy.wait_stat("overload.envoy.load_shed_points.%s.scale_percent" % name, 100)
+        return old
+
+    def has_shed(self, name, count):
+        self.proxy.wait_stat("overload.envoy.load_shed_points.%s.shed_load_count" % name, count)
+        self.press(0)
+        self.proxy.wait_stat("overload.envoy.load_shed_points.%s.scale_percent" % name, 0)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.assertEqual(count, self.proxy.stat("overload.envoy.load_shed_points.%s.shed_load_count" % name))
+
+    def test_shed_at_accept(self):
+        old = self.shed("tcp_listener_accept")
+        self.assertTrue(turned_away(self.proxy.port()))
+        self.assertEqual(200, old.ask("GET", "/", "h").status)
+        self.assertEqual(1, self.proxy.stat("listener.main.downstream_cx_overload_reject"))
+        self.has_shed("tcp_listener_accept", 1)
+
+    def test_shed_at_first_bytes(self):
+        old = self.shed("hcm_ondata_creating_codec")
+        self.assertEqual(200, old.ask("GET", "/", "h").status)
+        with self.client() as client:
+            client.request("GET", "/", "h")
+            if not IS_ENVOY:  # which leaves the connection open and silent
+                self.assertTrue(client.at_eof())
+            self.proxy.wait_stat("http.ingress.downstream_rq_overload_close", 1)
+        self.has_shed("hcm_ondata_creating_codec", 1)
+
+    def test_shed_at_dispatch(self):
+        old = self.shed("http1_server_abort_dispatch")
+        for client in (old, self.client()):
+            answer = client.ask("GET", "/", "h")
+            self.assertEqual((500, b"Internal Server Error", "close"),
+                             (answer.status, answer.body, answer.header("connection")))
+            self.assertTrue(client.at_eof())
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
+        self.has_shed("http1_server_abort_dispatch", 2)
+        refused = [entry for entry in self.logs(4) if entry["code"] == 500]
+        self.assertEqual([("overload", "DPE")] * 2, [(entry["details"], entry["flags"]) for entry in refused])
+
+    def test_shed_at_decode(self):
+        old = self.shed("http_connection_manager_decode_headers")
+        for client in (old, self.client()):
+            answer = client.ask("GET", "/", "h")
+            self.assertEqual((503, b"envoy overloaded"), (answer.status, answer.body))
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
+        self.has_shed("http_connection_manager_decode_headers", 2)
 
     def test_scaled(self):
         self.serve({"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [
@@ -233,8 +291,10 @@ class Refused(ProxyTest):
 
     @unittest.skipIf(IS_ENVOY, "supported there")
     def test_unsupported(self):
-        self.refuse("loadshed_points.*not support", loadshed_points=[])
+        self.refuse("Unknown load shed point envoy.load_shed_points.http2_server_go_away_on_dispatch",
+                    loadshed_points=[point("http2_server_go_away_on_dispatch")])
         self.refuse("Unknown Overload Manager Action", actions=[action("reset_high_memory_stream", CONNECTIONS)])
+        self.refuse("Unknown Overload Manager Action", actions=[action("reduce_timeouts", CONNECTIONS)])
 
 
 if __name__ == "__main__":

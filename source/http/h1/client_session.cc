@@ -124,6 +124,7 @@ Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
       co_return session.FailedHead(MakeError(Reason::kUpstreamProtocol, result.details));
     head->arena.Keep(session.buffer_.buffer());
     head->wire_bytes = static_cast<uint32_t>(result.consumed);
+    exchange.bytes.upstream_head_received += result.consumed;
     session.buffer_.Consume(result.consumed);
     if (head->status >= 200 || head->status == 101)
       co_return ResponseFrom(std::move(lease), std::move(head), framing, exchange);
@@ -168,6 +169,7 @@ Task<absl::Status> ClientSession::SendRequest(const RequestHead& head, Exchange&
   std::string& scratch = worker_.scratch();
   scratch.clear();
   WriteRequestHead(head, {}, &scratch);
+  exchange.bytes.upstream_head_sent += scratch.size();
   exchange.time.upstream_first_sent = Now();
   Task<absl::Status> written = SendPart(false, {}, exchange);
   if (!written.await_ready()) return EndRequestAfter(*this, std::move(written), exchange);
@@ -204,6 +206,7 @@ Task<absl::Status> ClientSession::SendWithBody(std::shared_ptr<ClientSession> se
   std::string& scratch = session.worker_.scratch();
   scratch.clear();
   WriteRequestHead(*request.head, framing, &scratch);
+  exchange.bytes.upstream_head_sent += scratch.size();
   if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
   exchange.time.upstream_first_sent = Now();
   absl::Status written = co_await session.SendPart(chunked, std::move(first), exchange);

@@ -79,7 +79,7 @@ Task<> ServerSession::Run() {
       const absl::Status status = co_await stream_.WaitReadable();
       idle_ = false;
       NoteIdleEnd(status, deadline.fired());
-      if (!status.ok()) break;
+      if (!status.ok() || ShedsNew()) break;
     }
     after = co_await ServeOne();
     exchange_.reset();
@@ -102,6 +102,14 @@ Duration ServerSession::Patience() const {
   if (life <= Duration::zero()) return idle;
   const Duration left = std::max<Duration>(life - (Now() - opened_), std::chrono::milliseconds(1));
   return idle > Duration::zero() ? std::min(idle, left) : left;
+}
+
+// Whether a new connection is given up before its first byte is read; counted.
+bool ServerSession::ShedsNew() const {
+  if (requests_ > 0 || !settings_.overload->Applies(OverloadState::kShedCodec, worker_.rng()))
+    return false;
+  settings_.shed_connections.Add();
+  return true;
 }
 
 void ServerSession::NoteIdleEnd(const absl::Status& status, bool expired) {
@@ -153,13 +161,23 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
   co_return result;
 }
 
+// A whole head is turned away as if it were a bad one, so that nothing more is spent on it.
+void ServerSession::Shed(HeadResult* result) {
+  if (result->state == HeadResult::kError) return;
+  result->state = HeadResult::kError;
+  result->status = 500;
+  result->body = "Internal Server Error";
+  result->details = kShedDetails;
+}
+
 Task<ServerSession::After> ServerSession::ServeOne() {
   exchange_ = std::make_unique<H1Exchange>(*this);
   H1Exchange& exchange = *exchange_;
   exchange.time.start = Now();
   exchange.time.wall_start = WallNow();
   auto head = std::make_unique<RequestHead>();
-  const HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
+  HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
+  if (settings_.overload->Applies(OverloadState::kShedDispatch, worker_.rng())) Shed(&result);
   exchange.bytes.request_head = result.consumed;
   const bool bad = result.state == HeadResult::kError;
   if (bad && result.status == 0) {

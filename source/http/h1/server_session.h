@@ -15,6 +15,9 @@
 
 namespace sluice {
 
+/// The details of a head that OnBadRequest() is given although only overload speaks against it.
+inline constexpr std::string_view kShedDetails = "overload";
+
 /// Answers the requests of a connection: the HTTP connection manager. Called on the connection's
 /// worker.
 class ExchangeHandler {
@@ -50,6 +53,8 @@ struct ServerSessionSettings {
   /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached,
   /// downstream_cx_max_requests_reached, downstream_cx_overload_disable_keepalive
   Counter idle_timeouts, duration_timeouts, request_limits, overload_closes;
+  /// downstream_rq_overload_close, of connections that end before their first request.
+  Counter shed_connections;
 };
 
 class H1Exchange;
@@ -79,11 +84,13 @@ class ServerSession {
 
   bool MayAwaitRequest() const;
   Duration Patience() const;
+  bool ShedsNew() const;
   void NoteIdleEnd(const absl::Status& status, bool expired);
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
                                          RequestHead& head, Framing* framing);
+  static void Shed(HeadResult* result);
   void Received(H1Exchange& exchange, size_t bytes);
   Request Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
   bool BeginAnswer(H1Exchange& exchange, Response& response, ResponseFraming* framing);

@@ -39,6 +39,8 @@ void TestExchange::Fill() {
   head->path = "/a/b?x=1&name=a%20b&empty=&name=2";
   head->headers.Add(HeaderId::kUserAgent, "ua/1");
   head->headers.Add(HeaderId::kOther, "x-custom", "one");
+  head->headers.Set("proxy-authorization", "Basic c2VjcmV0");
+  head->headers.Set("authorization", "Bearer t");
   head->headers.Add(HeaderId::kXEnvoyOriginalPath, "/original?q=0");
   set_request_head(std::move(head));
 
@@ -55,8 +57,8 @@ void TestExchange::Fill() {
   set_termination_details("done");
 
   upstream.cluster_name = "dfp";
-  upstream.host_name = "ok.t:8080";
-  upstream.remote = *Address::Ip("192.0.2.7", 8080);
+  upstream.Choose("", *Address::Ip("192.0.2.6", 81));
+  upstream.Choose("ok.t:8080", *Address::Ip("192.0.2.7", 8080));
   sockaddr_in6 local{};
   local.sin6_family = AF_INET6;
   local.sin6_port = htons(999);
@@ -78,7 +80,7 @@ void TestExchange::Fill() {
   time.response_first_sent = After(time.start, 205);
   time.response_last_sent = After(time.start, 250);
 
-  bytes = {1, 2, 3, 4, 5, 6, 7, 8};
+  bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
   stream_id = 12;
 
   auto metadata = std::make_shared<google::protobuf::Struct>();

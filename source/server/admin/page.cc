@@ -49,7 +49,8 @@ constexpr Page kPages[] = {
     {"/server_info", "version, state, uptime and command line", ServerInfoPage},
     {"/stats", "statistics", StatsPage, false,
      "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
-     "what the filter does not match; format: text, json or prometheus; type: Counters, Gauges, "
+     "what the filter does not match; format: text, html, active-html, json or prometheus; hidden: "
+     "only, include or exclude; type: Counters, Gauges, "
      "Histograms or TextReadouts; histogram_buckets: cumulative, disjoint, detailed or summary"},
     {"/stats/prometheus", "statistics for Prometheus", PrometheusPage, false,
      "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "

@@ -64,6 +64,8 @@ AdminReply HelpPage(const AdminRequest& request, const AdminContext& context);
 std::string CommandList();
 // stats.cc
 AdminReply StatsPage(const AdminRequest& request, const AdminContext& context);
+/// The page of ?format=html and active-html around `statistics`, as they are in text.
+std::string StatsHtml(const AdminRequest& request, std::string_view statistics);  // stats_html.cc
 AdminReply PrometheusPage(const AdminRequest& request, const AdminContext& context);
 AdminReply ResetCountersPage(const AdminRequest& request, const AdminContext& context);
 AdminReply RecentLookupsPage(const AdminRequest& request, const AdminContext& context);

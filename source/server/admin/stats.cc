@@ -12,6 +12,11 @@ stats::StatsQuery QueryOf(const AdminRequest& request) {
   query.filter = request.Get("filter");
   query.invert_filter = request.Has("invert_filter");
   if (request.Has("type")) query.type = request.Get("type");
+  // No statistic here is hidden: what is asked for is none, by a pattern without a match.
+  if (request.Get("hidden") == "only") {
+    query.filter = "$.";
+    query.invert_filter = false;
+  }
   query.histogram_buckets = request.Get("histogram_buckets");
   return query;
 }
@@ -31,12 +36,18 @@ void Refresh(const AdminContext& context) {
 AdminReply StatsPage(const AdminRequest& request, const AdminContext& context) {
   const std::string_view format = request.Get("format");
   if (format == "prometheus") return PrometheusPage(request, context);
-  if (format != "" && format != "text" && format != "json")
-    return {400, "usage: /stats?format=(json|prometheus|text)\n"};
+  const std::string_view hidden = request.Get("hidden");
+  if (hidden != "" && hidden != "include" && hidden != "only" && hidden != "exclude")
+    return {400, "usage: /stats?hidden=(include|only|exclude)\n"};
+  const bool html = format == "html" || format == "active-html";
+  if (format != "" && format != "text" && format != "json" && !html)
+    return {400, "usage: /stats?format=(html|active-html|json|prometheus|text)\n"};
   Refresh(context);
   const stats::StatsQuery query = QueryOf(request);
   if (format == "json") return ReplyOf(context.stats.StatsJson(query), kJson);
-  return ReplyOf(context.stats.StatsText(query), kText);
+  absl::StatusOr<std::string> text = context.stats.StatsText(query);
+  if (html && text.ok()) return {200, StatsHtml(request, *text), kHtml};
+  return ReplyOf(std::move(text), kText);
 }
 
 AdminReply PrometheusPage(const AdminRequest& request, const AdminContext& context) {

@@ -28,6 +28,13 @@ constexpr std::pair<std::string_view, int> kActions[] = {
     {"envoy.overload_actions.shrink_heap", kShrinkHeap},
 };
 
+constexpr std::pair<std::string_view, int> kPoints[] = {
+    {"envoy.load_shed_points.tcp_listener_accept", OverloadState::kShedAccept},
+    {"envoy.load_shed_points.hcm_ondata_creating_codec", OverloadState::kShedCodec},
+    {"envoy.load_shed_points.http1_server_abort_dispatch", OverloadState::kShedDispatch},
+    {"envoy.load_shed_points.http_connection_manager_decode_headers", OverloadState::kShedDecode},
+};
+
 int64_t Percent(double share) {
   // An absurd pressure (a limit of one byte) must not overflow.
   return static_cast<int64_t>(std::min(share * 100, 1e9));
@@ -52,6 +59,8 @@ void OverloadManager::Configure(const v3::OverloadManager& config, const std::st
   }
   for (int i = 0; i < config.actions_size(); ++i)
     AddAction(config.actions(i), Cat(path, ".actions[", i, "]"), diagnostics);
+  for (int i = 0; i < config.loadshed_points_size(); ++i)
+    AddPoint(config.loadshed_points(i), Cat(path, ".loadshed_points[", i, "]"), diagnostics);
 }
 
 void OverloadManager::AddMonitor(const v3::ResourceMonitor& config, const std::string& path,
@@ -89,11 +98,43 @@ void OverloadManager::AddAction(const v3::OverloadAction& config, const std::str
   Action& action = actions_.emplace_back();
   action.name = config.name();
   action.state_action = known->second;
+  action.is_point = false;
   action.active = scope.gauge("active");
   action.scale_percent = scope.gauge("scale_percent");
   if (known->second == kShrinkHeap) action.shrinks = scope.counter("shrink_count");
   for (int i = 0; i < config.triggers_size(); ++i)
     AddTrigger(config.triggers(i), Cat(path, ".triggers[", i, "]"), action, diagnostics);
+}
+
+void OverloadManager::AddPoint(const v3::LoadShedPoint& config, const std::string& path,
+                               config::Diagnostics& diagnostics) {
+  for (const Action& action : actions_) {
+    if (action.name == config.name())
+      return diagnostics.Error(path, Cat("Duplicate loadshed point ", config.name()));
+  }
+  const auto* known = std::find_if(std::begin(kPoints), std::end(kPoints),
+                                   [&](const auto& each) { return each.first == config.name(); });
+  if (known == std::end(kPoints)) {
+    std::string text = Cat("Unknown load shed point ", config.name(), "; there are");
+    for (const auto& [name, point] : kPoints) text += Cat(" ", name);
+    return diagnostics.Error(path, text);
+  }
+  const stats::Scope scope = stats_.Root().Sub("overload").Sub(config.name());
+  Action& action = actions_.emplace_back();
+  action.name = config.name();
+  action.state_action = known->second;
+  action.is_point = true;
+  action.scale_percent = scope.gauge("scale_percent");
+  action.shed = scope.counter("shed_load_count");
+  for (int i = 0; i < config.triggers_size(); ++i)
+    AddTrigger(config.triggers(i), Cat(path, ".triggers[", i, "]"), action, diagnostics);
+}
+
+void OverloadManager::CountShed() {
+  for (const Action& action : actions_) {
+    if (action.is_point)
+      action.shed.Add(state_.TakeShed(static_cast<OverloadState::Action>(action.state_action)));
+  }
 }
 
 void OverloadManager::AddTrigger(const v3::Trigger& config, const std::string& path, Action& action,
@@ -147,11 +188,11 @@ void OverloadManager::Update(Action& action) {
   if (share >= 1 && action.state_action == kShrinkHeap) ShrinkHeap(action);
   if (share == action.share) return;
   if ((share >= 1) != (action.share >= 1)) {
-    SLUICE_LOG(kWarning, kMain, "overload action ", action.name,
-               share >= 1 ? " is active" : " is over");
+    SLUICE_LOG(kWarning, kMain, action.is_point ? "load shed point " : "overload action ",
+               action.name, share >= 1 ? " is active" : " is over");
   }
   action.share = share;
-  action.active.Set(share >= 1 ? 1 : 0);
+  if (!action.is_point) action.active.Set(share >= 1 ? 1 : 0);
   action.scale_percent.Set(Percent(share));
   if (action.state_action != kShrinkHeap)
     state_.Set(static_cast<OverloadState::Action>(action.state_action), share);

@@ -35,6 +35,9 @@ class OverloadManager {
   /// Refreshes every refresh_interval until it is cancelled.
   static Task<> Run(OverloadManager& manager);
 
+  /// Counts what the load shed points have turned away until now.
+  void CountShed();
+
   const OverloadState& state() const { return state_; }
 
  private:
@@ -55,11 +58,13 @@ class OverloadManager {
   struct Action {
     std::string name;
     int state_action;  // OverloadState::Action, or -1: shrink_heap, which nobody but us takes
+    bool is_point;     // a load shed point
     std::vector<Trigger> triggers;
     double share = 0;
     Gauge active;
     Gauge scale_percent;
     Counter shrinks;  // of shrink_heap
+    Counter shed;     // of a load shed point
   };
 
   void AddMonitor(const envoy::config::overload::v3::ResourceMonitor& config,
@@ -67,6 +72,8 @@ class OverloadManager {
                   config::Diagnostics& diagnostics);
   void AddAction(const envoy::config::overload::v3::OverloadAction& config, const std::string& path,
                  config::Diagnostics& diagnostics);
+  void AddPoint(const envoy::config::overload::v3::LoadShedPoint& config, const std::string& path,
+                config::Diagnostics& diagnostics);
   void AddTrigger(const envoy::config::overload::v3::Trigger& config, const std::string& path,
                   Action& action, config::Diagnostics& diagnostics);
   void Update(Monitor& monitor);

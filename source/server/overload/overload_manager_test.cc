@@ -106,6 +106,32 @@ TEST_CASE("a scaled trigger takes its share of all cases") {
   }
 }
 
+TEST_CASE("a load shed point turns its share away, and counts it") {
+  Fixture fixture;
+  fixture.Configure(
+      Cat(fixture.Injected(),
+          " loadshed_points { name: 'envoy.load_shed_points.hcm_ondata_creating_codec' triggers {"
+          " name: '",
+          kInjected, "' scaled { scaling_threshold: 0 saturation_threshold: 1 } } }"));
+  REQUIRE(fixture.diagnostics.ok());
+  const OverloadState& state = fixture.manager.state();
+  const std::string name = "envoy.load_shed_points.hcm_ondata_creating_codec.";
+  int64_t shed = 0;
+  for (const auto& [pressure, due] : {std::pair{"0", 0}, {"0.25", 25}, {"1", 100}, {"0", 0}}) {
+    INFO(pressure);
+    fixture.Press(pressure);
+    CHECK(fixture.Value(name + "scale_percent") == due);
+    Counting rng;
+    for (int i = 0; i < 65535; ++i) shed += state.Applies(OverloadState::kShedCodec, rng) ? 1 : 0;
+    // The others are untouched.
+    CHECK_FALSE(state.Applies(OverloadState::kShedAccept, rng));
+    CHECK_FALSE(state.Applies(OverloadState::kStopAcceptingRequests, rng));
+    fixture.manager.CountShed();
+    CHECK(fixture.Value(name + "shed_load_count") == shed);
+  }
+  CHECK(shed / 655.35 == Approx(125).margin(0.01));
+}
+
 TEST_CASE("a pressure that cannot be read is counted and the last one stands") {
   Fixture fixture;
   fixture.Configure(fixture.Injected() +
@@ -171,6 +197,10 @@ TEST_CASE("what is configured wrongly is refused") {
       {injected + Fixture::Action("shrink_heap",
                                   "scaled { scaling_threshold: 0.9 saturation_threshold: 0.9 }"),
        "scaling_threshold must be less than saturation_threshold"},
+      {Cat(injected,
+           "loadshed_points { name: 'envoy.load_shed_points.hcm_decode_headers' triggers {",
+           " name: '", kInjected, "' threshold {} } }"),
+       "Unknown load shed point envoy.load_shed_points.hcm_decode_headers; there are "},
       {injected + "refresh_interval { nanos: 1 }", "must be at least 1 ms"},
   };
   for (const auto& [text, message] : cases) {

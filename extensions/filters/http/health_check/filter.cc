@@ -5,6 +5,7 @@
 
 #include "source/config/durations.h"
 #include "source/http/reply.h"
+#include "source/upstream/cluster_manager.h"
 
 namespace sluice {
 namespace {
@@ -29,6 +30,7 @@ HealthCheckStats::HealthCheckStats(const stats::Scope& scope)
 HealthCheckFilter::HealthCheckFilter(const Proto& config, FactoryContext& context)
     : stats_(context.scope.Sub("health_check")),
       healthy_(context.server.healthy),
+      clusters_(context.server.clusters),
       pass_through_(config.pass_through_mode().value()),
       cache_time_(config::ToDuration(config.cache_time())) {
   for (int i = 0; i < config.headers_size(); ++i) {
@@ -41,6 +43,16 @@ HealthCheckFilter::HealthCheckFilter(const Proto& config, FactoryContext& contex
   }
   if (!pass_through_ && config.has_cache_time())
     context.Error("cache_time", "cache_time_ms must not be set when path_through_mode is disabled");
+  for (const auto& [name, percent] : config.cluster_min_healthy_percentages()) {
+    minima_.push_back({name, percent.value()});
+    const std::string field = Cat("cluster_min_healthy_percentages['", name, "']");
+    if (pass_through_) context.Error(field, "has no meaning with pass_through_mode");
+    const auto found = clusters_.clusters().find(name);
+    if (found != clusters_.clusters().end() && !found->second->membership(0).has_value())
+      context.Error(field, "the hosts of this cluster come with the requests: none are counted");
+  }
+  std::sort(minima_.begin(), minima_.end(),
+            [](const Minimum& a, const Minimum& b) { return a.cluster < b.cluster; });
 }
 
 bool HealthCheckFilter::IsCheck(const RequestHead& head) const {
@@ -48,11 +60,27 @@ bool HealthCheckFilter::IsCheck(const RequestHead& head) const {
                      [&head](const HeaderMatcher& one) { return one.Matches(head); });
 }
 
-Response HealthCheckFilter::Fail(Exchange& exchange) const {
+std::string_view HealthCheckFilter::WeakCluster(const Worker& worker) const {
+  for (const Minimum& minimum : minima_) {
+    const Cluster* cluster = clusters_.Find(minimum.cluster, worker);
+    if (cluster == nullptr) return "health_check_failed_no_cluster_found";
+    const auto hosts = cluster->membership(worker.index()).value_or(Cluster::Membership());
+    if (minimum.percent <= 0) continue;
+    if (hosts.total == 0) return "health_check_failed_cluster_empty";
+    if (100.0 * static_cast<double>(hosts.usable) <
+        minimum.percent * static_cast<double>(hosts.total))
+      return "health_check_failed_cluster_unhealthy";
+  }
+  return {};
+}
+
+Response HealthCheckFilter::Fail(Exchange& exchange, std::string_view details) const {
   stats_.failed.Add();
   exchange.Note(ResponseFlag::kFailedLocalHealthCheck);
-  Response response = Refusal(exchange, 503, "", "health_check_failed");
-  response.head->headers.Add(HeaderId::kOther, kFailing, "true");
+  Response response = Refusal(exchange, 503, "", details);
+  // Weak clusters are no wish to be left alone.
+  if (details == "health_check_failed")
+    response.head->headers.Add(HeaderId::kOther, kFailing, "true");
   return response;
 }
 
@@ -61,10 +89,14 @@ Task<Response> HealthCheckFilter::Handle(Request request, Exchange& exchange, Ne
   if (!IsCheck(*request.head))
     return healthy ? next(std::move(request)) : PassOnAsFailing(std::move(request), next);
   stats_.request_total.Add();
-  if (!healthy) return Answered(Fail(exchange));
+  if (!healthy) return Answered(Fail(exchange, "health_check_failed"));
   if (!pass_through_) {
+    const std::string_view weak = WeakCluster(exchange.worker());
+    if (!weak.empty()) return Answered(Fail(exchange, weak));
     stats_.ok.Add();
-    return Answered(Refusal(exchange, 200, "", "health_check_ok"));
+    return Answered(
+        Refusal(exchange, 200, "",
+                minima_.empty() ? "health_check_ok" : "health_check_ok_cluster_healthy"));
   }
   if (cache_time_ <= Duration::zero()) return next(std::move(request));
   const int64_t now = Now().time_since_epoch().count();

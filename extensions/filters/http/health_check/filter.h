@@ -30,11 +30,20 @@ class HealthCheckFilter final : public Filter {
 
  private:
   bool IsCheck(const RequestHead& head) const;
-  Response Fail(Exchange& exchange) const;
+  Response Fail(Exchange& exchange, std::string_view details) const;
+  /// Why the clusters do not suffice, as details of the answer; empty: they do.
+  std::string_view WeakCluster(const Worker& worker) const;
   Task<Response> AskUpstream(Request request, Next next) const;
 
   const HealthCheckStats stats_;
   const std::atomic<bool>* const healthy_;  // of the process; null: always
+  struct Minimum {
+    std::string cluster;
+    double percent;
+  };
+
+  const ClusterManager& clusters_;
+  std::vector<Minimum> minima_;
   std::vector<HeaderMatcher> headers_;
   const bool pass_through_;
   const Duration cache_time_;
