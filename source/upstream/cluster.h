@@ -22,6 +22,7 @@
 namespace sluice {
 
 class DnsCache;
+struct UpstreamTransport;
 
 enum class Priority : uint8_t { kDefault, kHigh };
 
@@ -39,7 +40,8 @@ struct ClusterSettings {
   /// Connections to one host, by Priority; nullopt: no limit.
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
-  Duration max_stream_duration{};  // of a request and its response
+  std::shared_ptr<const UpstreamTransport> transport;  // null: nothing but the bytes
+  Duration max_stream_duration{};                      // of a request and its response
   AddressOrder address_order;
   bool is_tls = false;
   Worker* main = nullptr;  // where health is judged; null: nobody does

@@ -6,6 +6,7 @@
 
 #include "source/base/reason.h"
 #include "source/net/connection_id.h"
+#include "source/upstream/transport.h"
 
 namespace sluice {
 namespace {
@@ -41,7 +42,7 @@ class Pending {
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit,
-                             HostPlace place, uint64_t id)
+                             HostPlace place, uint64_t id, std::string beginning)
     : ClientSession(pool->worker(), std::move(stream),
                     {pool->cluster().settings().max_response_headers,
                      pool->cluster().settings().max_response_headers_bytes,
@@ -51,7 +52,8 @@ PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, B
       pool_(std::move(pool)),
       unit_(std::move(unit)),
       place_(std::move(place)),
-      id_(id) {}
+      id_(id),
+      beginning_(std::move(beginning)) {}
 
 PooledSession::~PooledSession() {
   const ClusterStats& stats = pool_->cluster().stats();
@@ -109,15 +111,30 @@ ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host
 
 ConnPool::~ConnPool() = default;
 
-std::shared_ptr<PooledSession> ConnPool::TakeIdle() {
-  while (!idle_.empty()) {
-    std::shared_ptr<PooledSession> session = std::move(idle_.back());
-    idle_.pop_back();
+std::string ConnPool::BeginningFor(const Exchange& exchange) const {
+  const UpstreamTransport* transport = cluster_.settings().transport.get();
+  return transport == nullptr ? std::string() : transport->BeginningFor(exchange);
+}
+
+std::shared_ptr<PooledSession> ConnPool::TakeIdle(std::string_view beginning) {
+  for (size_t i = idle_.size(); i-- > 0;) {
+    if (idle_[i]->beginning_ != beginning) continue;
+    std::shared_ptr<PooledSession> session = std::move(idle_[i]);
+    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
     session->idle_ = false;
     session->Disarm();
     if (MayKeep(*session)) return session;
   }
   return nullptr;
+}
+
+void ConnPool::DropOldest() {
+  if (idle_.empty()) return;
+  const std::shared_ptr<PooledSession> session = std::move(idle_.front());
+  idle_.erase(idle_.begin());
+  session->idle_ = false;
+  session->Disarm();
+  session->Close();
 }
 
 bool ConnPool::MayKeep(const PooledSession& session) const {
@@ -138,8 +155,9 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
 
 Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority,
                                                            bool fresh) {
+  std::string beginning = BeginningFor(exchange);
   if (!fresh) {
-    if (auto session = TakeIdle()) co_return Given(std::move(session), true, exchange);
+    if (auto session = TakeIdle(beginning)) co_return Given(std::move(session), true, exchange);
   }
   auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
   // Until it has a connection a request is pending, also while the connection is being made.
@@ -150,7 +168,7 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     co_return MakeError(Reason::kOverflow);
   }
   const Pending pending(cluster_.stats(), *host_);
-  auto turn = co_await WaitForTurn(exchange, priority, fresh);
+  auto turn = co_await WaitForTurn(beginning, priority, fresh);
   if (!turn.ok()) co_return turn.status();
   if (turn->session != nullptr) co_return Given(std::move(turn->session), true, exchange);
   auto stream = co_await Connect(exchange);
@@ -161,10 +179,10 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     WakeOne();
     co_return stream.status();
   }
-  co_return Given(
-      std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
-                                      std::move(turn->place), NextConnectionId(worker_)),
-      false, exchange);
+  co_return Given(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->unit),
+                                                  std::move(turn->place), NextConnectionId(worker_),
+                                                  std::move(beginning)),
+                  false, exchange);
 }
 
 std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {
@@ -183,7 +201,7 @@ std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority) {
   return turn;
 }
 
-Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
+Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(std::string beginning, Priority priority,
                                                            bool fresh) {
   const ClusterStats& stats = cluster_.stats();
   bool overflowed = false;
@@ -191,8 +209,9 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     if (auto leave = MayConnect(priority)) co_return *std::move(leave);
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
     Event turn;
-    Waiter waiter{&turn, nullptr};
+    Waiter waiter{&turn, beginning, nullptr};
     const auto place = waiters_.insert(waiters_.end(), &waiter);
+    if (!beginning.empty()) DropOldest();
     // Units that other workers give back are not announced here: look again now and then.
     const bool alive = co_await turn.WaitFor(std::chrono::milliseconds(50));
     waiters_.remove(*place);
@@ -202,7 +221,8 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     }
     if (!alive) co_return MakeError(Reason::kCancelled);
     if (!fresh) {
-      if (auto session = TakeIdle()) co_return Turn{BreakerUnit(), HostPlace(), std::move(session)};
+      if (auto session = TakeIdle(beginning))
+        co_return Turn{BreakerUnit(), HostPlace(), std::move(session)};
     }
   }
 }
@@ -213,9 +233,7 @@ Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Exchange& exchange) {
   stats.upstream_cx_active.Add();
   host_->cx_total.Add();
   exchange.time.upstream_connecting = Now();
-  auto stream =
-      co_await sluice::Connect(worker_, exchange.canceller(), cluster_.dialer(), addresses_,
-                               cluster_.settings().dial, cluster_.settings().connect_timeout);
+  auto stream = co_await Dial(exchange);
   if (stream.ok()) {
     exchange.time.upstream_connected = Now();
     stats.upstream_cx_http1_total.Add();
@@ -235,6 +253,20 @@ Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Exchange& exchange) {
   co_return stream.status();
 }
 
+// A connection that has begun as it must.
+Task<absl::StatusOr<StreamPtr>> ConnPool::Dial(Exchange& exchange) {
+  auto stream =
+      co_await sluice::Connect(worker_, exchange.canceller(), cluster_.dialer(), addresses_,
+                               cluster_.settings().dial, cluster_.settings().connect_timeout);
+  if (!stream.ok() || cluster_.settings().transport == nullptr) co_return stream;
+  const std::string beginning = BeginningFor(exchange);
+  const std::string_view part[] = {beginning};
+  const absl::Status written = co_await (*stream)->Write(part);
+  if (written.ok()) co_return stream;
+  if (ReasonOf(written) == Reason::kCancelled) co_return written;
+  co_return MakeError(Reason::kConnectRefused, Std(written.message()));
+}
+
 void ConnPool::WakeOne() {
   if (!waiters_.empty()) waiters_.front()->turn->Set();
 }
@@ -251,7 +283,7 @@ void ConnPool::Return(std::shared_ptr<PooledSession> session) {
     return;  // The last reference, unless a body is still being pumped into it.
   }
   for (Waiter* waiter : waiters_) {
-    if (waiter->session != nullptr) continue;
+    if (waiter->session != nullptr || waiter->beginning != session->beginning_) continue;
     waiter->session = std::move(session);
     waiter->turn->Set();
     return;

@@ -19,8 +19,9 @@ class ConnPool;
 /// connected until it dies.
 class PooledSession final : public ClientSession, private Timer {
  public:
+  /// `beginning`: see UpstreamTransport.
   PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, BreakerUnit unit, HostPlace place,
-                uint64_t id);
+                uint64_t id, std::string beginning);
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
@@ -36,6 +37,7 @@ class PooledSession final : public ClientSession, private Timer {
   BreakerUnit unit_;
   HostPlace place_;
   const uint64_t id_;
+  const std::string beginning_;
   const TimePoint created_ = Now();
   TimePoint idle_since_{};
   bool idle_ = false;
@@ -70,13 +72,18 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   friend class PooledSession;
   struct Waiter {
     Event* turn;
+    const std::string& beginning;            // that the connection must have
     std::shared_ptr<PooledSession> session;  // handed over; null: try again
   };
 
   void Return(std::shared_ptr<PooledSession> session);
   void Forget(PooledSession& session);
   bool MayKeep(const PooledSession& session) const;
-  std::shared_ptr<PooledSession> TakeIdle();
+  /// Empty for all where the cluster's connections begin with nothing of their own.
+  std::string BeginningFor(const Exchange& exchange) const;
+  std::shared_ptr<PooledSession> TakeIdle(std::string_view beginning);
+  /// Makes room for a connection of another beginning.
+  void DropOldest();
   /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
   /// connection may come instead.
   struct Turn {
@@ -86,8 +93,9 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   };
   /// Leave to make a connection; nullopt when there are enough.
   std::optional<Turn> MayConnect(Priority priority);
-  Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, bool fresh);
+  Task<absl::StatusOr<Turn>> WaitForTurn(std::string beginning, Priority priority, bool fresh);
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange);
+  Task<absl::StatusOr<StreamPtr>> Dial(Exchange& exchange);
   void WakeOne();
 
   const Cluster& cluster_;
