@@ -18,7 +18,9 @@ class DownstreamSource {
   DownstreamSource(DownstreamSource&& other) noexcept
       : exchange_(std::exchange(other.exchange_, nullptr)) {}
   ~DownstreamSource() {
-    if (exchange_ != nullptr && !exchange_->request_done) exchange_->body_dropped = true;
+    if (exchange_ == nullptr) return;
+    if (!exchange_->request_done) exchange_->body_dropped = true;
+    exchange_->body_over.Set();
   }
 
   ReadBuffer& buffer() const { return exchange_->session().buffer_; }
@@ -285,6 +287,10 @@ Task<ServerSession::After> ServerSession::Answer(H1Exchange& exchange, Response 
   exchange.response_started = true;
   const bool whole = co_await WriteBody(exchange, response, framing);
   exchange.time.response_last_sent = Now();
+  if (whole && response.tunnel == nullptr && !exchange.own_scope().empty() &&
+      exchange.filter_state(kOutlivesResponse) != nullptr) {
+    (void)co_await exchange.body_over.Wait();  // Within the exchange's limits.
+  }
   After after = After::kNext;
   if (!whole) {
     // An unfinished body that only the end of the connection would delimit must not look finished.
