@@ -25,6 +25,7 @@
 #include "extensions/filters/network/connection_limit/filter.h"
 #include "extensions/filters/network/local_ratelimit/filter.h"
 #include "extensions/filters/network/rbac/filter.h"
+#include "extensions/filters/network/sni_dynamic_forward_proxy/filter.h"
 #include "extensions/filters/network/tcp_proxy/filter.h"
 #include "extensions/load_balancing/maglev/maglev.h"
 #include "extensions/load_balancing/peak_ewma/peak_ewma.h"
@@ -44,6 +45,7 @@ void RegisterBuiltinExtensions(Registry& registry) {
   RegisterConnectionLimit(registry);
   RegisterHttpConnectionManager(registry);
   RegisterNetworkLocalRateLimit(registry);
+  RegisterSniDynamicForwardProxy(registry);
   RegisterTcpProxy(registry);
   RegisterNetworkRbac(registry);
 

@@ -19,7 +19,6 @@ class NetworkNext;
 
 /// The facts of a connection, and what listener filters have found out about it.
 struct ConnectionOrigin : ConnectionFacts {
-  Address remote;  // the client's: the peer's, or what a PROXY header says
   std::string_view transport_protocol = "raw_buffer";  // "tls" where a listener filter has seen it
 };
 

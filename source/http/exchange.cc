@@ -29,9 +29,14 @@ Exchange::Extras& Exchange::extras() {
 }
 
 const FilterStateObject* Exchange::filter_state(std::string_view name) const {
-  if (extras_ == nullptr) return nullptr;
-  const auto found = extras_->filter_state.find(name);
-  return found == extras_->filter_state.end() ? nullptr : found->second.get();
+  if (extras_ != nullptr) {
+    const auto found = extras_->filter_state.find(name);
+    if (found != extras_->filter_state.end()) return found->second.get();
+  }
+  for (const auto& [key, object] : connection_.filter_state) {
+    if (key == name) return object.get();
+  }
+  return nullptr;
 }
 
 void Exchange::set_filter_state(std::string_view name,

@@ -47,15 +47,27 @@ struct RouteBase {
   std::shared_ptr<const RouteRateLimits> rate_limits;
 };
 
+/// A value that filters share under a name (%FILTER_STATE(name)%).
+class FilterStateObject {
+ public:
+  virtual ~FilterStateObject() = default;
+  virtual std::string ToString() const = 0;
+  /// The value as JSON, for what is more than a text; empty: it is a text.
+  virtual std::string ToJson() const { return {}; }
+};
+
 /// Facts about the client's connection, shared by its exchanges; outlives them.
 struct ConnectionFacts {
   uint64_t id = 0;
   Address local;
-  Address direct_remote;
+  Address direct_remote;  // the peer's
+  Address remote;         // the client's: the peer's, or what a PROXY header says
   std::string requested_server_name;
   std::string filter_chain_name;
   bool is_tls = false;
   mutable ConnectionState state;
+  /// What network filters say to all exchanges; few have any.
+  std::vector<std::pair<std::string, std::shared_ptr<const FilterStateObject>>> filter_state;
 };
 
 /// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
@@ -116,13 +128,6 @@ struct ByteMeter {
   uint64_t upstream_head_sent = 0;
 };
 
-/// A value that filters share under a name (%FILTER_STATE(name)%).
-class FilterStateObject {
- public:
-  virtual ~FilterStateObject() = default;
-  virtual std::string ToString() const = 0;
-};
-
 class Exchange {
  public:
   Exchange(Worker& worker, Scope& scope, Canceller& canceller, const ConnectionFacts& connection);
@@ -179,7 +184,7 @@ class Exchange {
   std::string_view local_reply_body() const { return local_reply_body_; }
   void set_local_reply_body(std::string_view body) { local_reply_body_.assign(body); }
 
-  /// Shared values by name; made when first set.
+  /// Shared values by name, those of the connection among them; made when first set.
   const FilterStateObject* filter_state(std::string_view name) const;
   void set_filter_state(std::string_view name, std::shared_ptr<const FilterStateObject> object);
   /// Dynamic metadata by namespace; null when unset.

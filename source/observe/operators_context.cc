@@ -251,7 +251,12 @@ Rendered FilterState(const Operator& op, const LogContext& context, std::string*
   if (op.option == kPlain) {
     return AppendText(object->ToString(), out);
   }
-  AppendJsonString(object->ToString(), out);
+  const std::string json = object->ToJson();
+  if (json.empty()) {
+    AppendJsonString(object->ToString(), out);
+  } else {
+    *out += json;
+  }
   return Rendered::kJson;
 }
 

@@ -2,6 +2,7 @@
 #include "source/router/terminate.h"
 
 #include "source/base/reason.h"
+#include "source/http/h1/server_session.h"
 #include "source/net/proxy_protocol.h"
 
 namespace sluice {
@@ -34,6 +35,12 @@ class StreamBody final : public Body {
   Exchange& exchange_;
 };
 
+// Lets the client go on when the endpoint has said all.
+class Outlives final : public FilterStateObject {
+ public:
+  std::string ToString() const override { return "true"; }
+};
+
 // Until the client has sent all: the end of its body is an end for the endpoint.
 Task<> PumpBody(std::shared_ptr<Stream> stream, BodyPtr body) {
   while (true) {
@@ -64,7 +71,7 @@ Task<absl::StatusOr<Response>> TerminateTunnel(Request& request, Exchange& excha
   if (!connected.ok()) co_return connected.status();
   if (route.connect_proxy_version != 0) {
     const std::string header = WriteProxyHeader(
-        route.connect_proxy_version, exchange.remote_address(), exchange.connection().local);
+        route.connect_proxy_version, exchange.connection().remote, exchange.connection().local);
     const std::string_view part[] = {header};
     if (absl::Status written = co_await (*connected)->Write(part); !written.ok()) co_return written;
   }
@@ -77,6 +84,7 @@ Task<absl::StatusOr<Response>> TerminateTunnel(Request& request, Exchange& excha
   if (request.body == nullptr) {
     stream->ShutdownWrite();
   } else {
+    exchange.set_filter_state(kOutlivesResponse, std::make_shared<Outlives>());
     exchange.scope().Spawn(PumpBody(stream, std::move(request.body)));
   }
   response.body = std::make_unique<StreamBody>(std::move(stream), exchange);

@@ -2,6 +2,8 @@
 #include "source/server/cluster_factory.h"
 
 #include "api/envoy/extensions/clusters/dns/v3/dns_cluster.pb.h"
+#include "api/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
+#include "api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "api/envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "source/config/durations.h"
 #include "source/server/health_check.h"
@@ -10,6 +12,7 @@
 #include "source/upstream/dns_config.h"
 #include "source/upstream/endpoint_cluster.h"
 #include "source/upstream/original_dst_cluster.h"
+#include "source/upstream/transport.h"
 
 namespace sluice {
 namespace {
@@ -150,6 +153,33 @@ void ReadSettings(ClusterFactoryContext& context) {
     }
     ApplyHttpOptions(options, context);
   }
+}
+
+bool IsRawBuffer(const envoy::config::core::v3::TransportSocket& socket) {
+  return socket.has_typed_config()
+             ? socket.typed_config()
+                   .Is<envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer>()
+             : socket.name() == "envoy.transport_sockets.raw_buffer";
+}
+
+void ReadTransportSocket(ClusterFactoryContext& context) {
+  if (!context.config.has_transport_socket()) return;
+  const auto& outer = context.config.transport_socket();
+  if (IsRawBuffer(outer)) return;
+  envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport proxy;
+  if (!outer.typed_config().UnpackTo(&proxy)) {
+    return context.Error("transport_socket",
+                         Cat("Didn't find a registered implementation for '", outer.name(),
+                             "' with type URL: '", outer.typed_config().type_url(), "'"));
+  }
+  if (!IsRawBuffer(proxy.transport_socket())) {
+    return context.Error("transport_socket.typed_config.transport_socket",
+                         "only envoy.transport_sockets.raw_buffer is supported here");
+  }
+  auto transport = std::make_shared<UpstreamTransport>();
+  using Version = envoy::config::core::v3::ProxyProtocolConfig;
+  transport->proxy_version = proxy.config().version() == Version::V2 ? 2 : 1;
+  context.settings.transport = std::move(transport);
 }
 
 struct ConfiguredHost {
@@ -433,6 +463,7 @@ ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, Serv
       {},
       config};
   ReadSettings(context);
+  ReadTransportSocket(context);
   if (config.has_cluster_type()) return BuildExtension(context);
   if (config.type() == v3::Cluster::ORIGINAL_DST) return BuildOriginalDst(context);
   if (config.has_original_dst_lb_config())

@@ -3,9 +3,8 @@
 
 #include <algorithm>
 
-#include <cstring>
-
 #include "source/base/strings.h"
+#include "source/http/request_id.h"
 
 namespace sluice {
 namespace {
@@ -53,24 +52,6 @@ void CleanHeaders(Headers& headers, bool edge) {
   });
 }
 
-constexpr size_t kRequestIdSize = 36;
-
-// Sixteen hexadecimal digits of a word, most significant first.
-void WriteHex(uint64_t word, char* to) {
-  // All digits at once, one in each byte of two words.
-  const auto digits = [](uint32_t half) {
-    uint64_t spread = half;
-    spread = (spread | spread << 16) & 0x0000ffff0000ffff;
-    spread = (spread | spread << 8) & 0x00ff00ff00ff00ff;
-    spread = (spread | spread << 4) & 0x0f0f0f0f0f0f0f0f;
-    const uint64_t letters = (spread + 0x0606060606060606) >> 4 & 0x0101010101010101;
-    return __builtin_bswap64(spread + 0x3030303030303030 + letters * ('a' - '0' - 10));
-  };
-  const uint64_t text[] = {digits(static_cast<uint32_t>(word >> 32)),
-                           digits(static_cast<uint32_t>(word))};
-  std::memcpy(to, text, sizeof(text));
-}
-
 std::string_view LastElement(std::string_view list, size_t n) {
   for (; n > 0; --n) {
     const size_t comma = list.rfind(',');
@@ -93,21 +74,6 @@ Address ForwardedAddress(std::string_view forwarded_for, size_t n) {
   if (text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
   const auto address = Address::Ip(text, 0);
   return address.ok() ? *address : Address();
-}
-
-std::string_view MakeRequestId(Rng& rng, Arena& arena) {
-  char digits[32];
-  WriteHex((rng() & 0xffffffffffff0fffull) | 0x4000, digits);
-  WriteHex((rng() & 0x3fffffffffffffffull) | 0x8000000000000000ull, digits + 16);
-  // 8-4-4-4-12. By hand: printf would cost more than the rest of the edge.
-  char* const text = arena.Allocate(kRequestIdSize);
-  std::memcpy(text, digits, 8);
-  std::memcpy(text + 9, digits + 8, 4);
-  std::memcpy(text + 14, digits + 12, 4);
-  std::memcpy(text + 19, digits + 16, 4);
-  std::memcpy(text + 24, digits + 20, 12);
-  text[8] = text[13] = text[18] = text[23] = '-';
-  return {text, kRequestIdSize};
 }
 
 Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,

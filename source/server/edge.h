@@ -38,7 +38,4 @@ Address ForwardedAddress(std::string_view forwarded_for, size_t n);
 Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,
                   bool is_tls, Rng& rng, RequestHead& head);
 
-/// A random UUID (version 4), written into `arena`.
-std::string_view MakeRequestId(Rng& rng, Arena& arena);
-
 }  // namespace sluice

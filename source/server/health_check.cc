@@ -100,6 +100,7 @@ std::shared_ptr<const HealthCheckSettings> BuildHealthCheck(ClusterFactoryContex
   settings->unhealthy_threshold = config.unhealthy_threshold().value();
   settings->healthy_threshold = config.healthy_threshold().value();
   if (config.has_reuse_connection()) settings->reuse_connection = config.reuse_connection().value();
+  settings->transport = context.settings.transport;
   settings->ignore_new_hosts = context.config.common_lb_config().ignore_new_hosts_until_first_hc();
   if (config.has_http_health_check()) {
     settings->http = HttpOf(config.http_health_check(), context);

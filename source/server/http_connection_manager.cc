@@ -113,7 +113,11 @@ bool HttpConnectionManager::HasRoute(const InternalRedirects& redirects, Request
 
 std::optional<Response> HttpConnectionManager::FindRoute(RequestHead& head,
                                                          Exchange& exchange) const {
+  // The port of a CONNECT's target says which destination is meant: matching alone may ignore it.
+  const std::string_view target = head.authority;
+  if (head.is_connect()) head.authority = StripPort(target, exchange.connection().local.port());
   const Route* route = routes_->Select(head, exchange);
+  head.authority = target;
   exchange.set_route(route);
   if (!UpgradeAllowed(route, settings_.upgrades, head)) {
     stats_.downstream_rq_ws_on_non_ws_route.Add();
@@ -159,19 +163,24 @@ void HttpConnectionManager::TakeInternalHeaders(RequestHead& head) const {
   for (const std::string& name : routes_->internal_only_headers()) head.headers.Remove(name);
 }
 
-// The port of a request's host may be dropped for matching and for the origin; where it says which
-// destination is meant (a forward proxy's CONNECT), it stays.
+// `authority` without the port that the configuration wants to be ignored.
+std::string_view HttpConnectionManager::StripPort(std::string_view authority,
+                                                  uint16_t listener_port) const {
+  if (!settings_.strip_any_host_port && !settings_.strip_matching_host_port) return authority;
+  const size_t colon = authority.rfind(':');
+  const bool has_port =
+      colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
+  if (has_port && (settings_.strip_any_host_port ||
+                   ParseDecimal<uint16_t>(authority.substr(colon + 1)) == listener_port)) {
+    return authority.substr(0, colon);
+  }
+  return authority;
+}
+
+// What of a request's host is dropped for matching and for the origin.
 void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port) const {
   if (head.is_connect()) return;
-  if (settings_.strip_any_host_port || settings_.strip_matching_host_port) {
-    const size_t colon = head.authority.rfind(':');
-    const bool has_port = colon != std::string_view::npos &&
-                          head.authority.find(']', colon) == std::string_view::npos;
-    if (has_port && (settings_.strip_any_host_port ||
-                     ParseDecimal<uint16_t>(head.authority.substr(colon + 1)) == listener_port)) {
-      head.authority = head.authority.substr(0, colon);
-    }
-  }
+  head.authority = StripPort(head.authority, listener_port);
   if (!settings_.strip_trailing_host_dot) return;
   const size_t colon = head.authority.rfind(':');
   const std::string_view host = head.authority.substr(0, colon);

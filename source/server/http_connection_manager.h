@@ -63,6 +63,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   std::optional<Response> FindRoute(RequestHead& head, Exchange& exchange) const;
   std::optional<Response> CheckTarget(RequestHead& head, Exchange& exchange) const;
   void TakeInternalHeaders(RequestHead& head) const;
+  std::string_view StripPort(std::string_view authority, uint16_t listener_port) const;
   void StripHost(RequestHead& head, uint16_t listener_port) const;
   void Finish(Response& response, const RequestHead& head) const;
   void Log(Exchange& exchange, std::string_view type) const;

@@ -24,6 +24,7 @@ namespace sluice {
 
 class DnsCache;
 class MetadataCriteria;
+struct UpstreamTransport;
 
 enum class Priority : uint8_t { kDefault, kHigh };
 
@@ -41,7 +42,8 @@ struct ClusterSettings {
   /// Connections to one host, by Priority; nullopt: no limit.
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
-  Duration max_stream_duration{};  // of a request and its response
+  std::shared_ptr<const UpstreamTransport> transport;  // null: nothing but the bytes
+  Duration max_stream_duration{};                      // of a request and its response
   AddressOrder address_order;
   /// Connections for each request, to its host and in the cluster (preconnect_policy); 1: no more.
   double preconnect_ratio = 1, predictive_preconnect_ratio = 1;

@@ -6,6 +6,7 @@
 
 #include "source/base/reason.h"
 #include "source/net/connection_id.h"
+#include "source/upstream/transport.h"
 
 namespace sluice {
 namespace {
@@ -46,7 +47,7 @@ class Pending {
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units,
-                             uint64_t id, uint64_t owner)
+                             uint64_t id, Tie tie)
     : ClientSession(pool->worker(), std::move(stream),
                     {pool->cluster().settings().max_response_headers,
                      pool->cluster().settings().max_response_headers_bytes,
@@ -56,7 +57,7 @@ PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, U
       pool_(std::move(pool)),
       units_(std::move(units)),
       id_(id),
-      owner_(owner) {}
+      tie_(std::move(tie)) {}
 
 PooledSession::~PooledSession() {
   const ClusterStats& stats = pool_->cluster().stats();
@@ -114,7 +115,7 @@ ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host
 ConnPool::~ConnPool() = default;
 
 bool ConnPool::Suits(const PooledSession& session, const Wish& wish) {
-  if (session.owner_ != wish.owner) return false;
+  if (session.tie_ != wish.tie) return false;
   return wish.wanted == Wanted::kAny || (wish.wanted == Wanted::kUnused && session.requests == 0);
 }
 
@@ -161,12 +162,24 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
 
 Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, Priority priority,
                                                            Wanted wanted) {
-  const Wish wish{wanted, cluster_.settings().pool_per_downstream ? exchange.connection().id : 0};
+  Wish wish{wanted, TieOf(exchange)};
   if (auto session = TakeIdle(wish)) {
     KeepAhead(priority, kMostAtOnce);
-    co_return Given(std::move(session), true, exchange);
+    return Given(std::move(session), true, exchange);
   }
-  auto self = shared_from_this();  // The endpoint may drop the pool while we wait.
+  return AcquireNew(exchange, priority, std::move(wish));
+}
+
+PooledSession::Tie ConnPool::TieOf(const Exchange& exchange) const {
+  const ClusterSettings& settings = cluster_.settings();
+  PooledSession::Tie tie;
+  if (settings.pool_per_downstream) tie.downstream = exchange.connection().id;
+  if (settings.transport != nullptr) tie.beginning = settings.transport->BeginningFor(exchange);
+  return tie;
+}
+
+Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange, Priority priority,
+                                                              Wish wish) {
   // Until it has a connection a request is pending, also while the connection is being made.
   const BreakerUnit unit =
       BreakerUnit::Try(cluster_.breaker(priority), Resource::kPending, worker_.index());
@@ -184,7 +197,7 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
   if (turn->session != nullptr) co_return Given(std::move(turn->session), true, exchange);
   KeepAhead(priority, kMostAtOnce - 1);
   exchange.time.upstream_connecting = Now();
-  auto stream = co_await Connect(exchange.canceller());
+  auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning);
   if (!stream.ok()) {
     turn->units = {};
     GiveUp();
@@ -194,8 +207,9 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
     co_return stream.status();
   }
   exchange.time.upstream_connected = Now();
-  co_return Given(std::make_shared<PooledSession>(self, *std::move(stream), std::move(turn->units),
-                                                  NextConnectionId(worker_), wish.owner),
+  co_return Given(std::make_shared<PooledSession>(shared_from_this(), *std::move(stream),
+                                                  std::move(turn->units), NextConnectionId(worker_),
+                                                  std::move(wish.tie)),
                   false, exchange);
 }
 
@@ -220,7 +234,7 @@ std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool neede
 }
 
 Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, Priority priority,
-                                                           Wish wish) {
+                                                           const Wish& wish) {
   const ClusterStats& stats = cluster_.stats();
   bool overflowed = false;
   while (true) {
@@ -249,16 +263,15 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
   }
 }
 
-Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller) {
+Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller,
+                                                  std::string_view beginning) {
   const ClusterStats& stats = cluster_.stats();
   stats.upstream_cx_total.Add();
   stats.upstream_cx_active.Add();
   host_->cx_total.Add();
   if (use() != nullptr) use()->Count(HostCount::kCxTotal, worker_.index());
   const TimePoint start = Now();
-  auto stream =
-      co_await sluice::Connect(worker_, canceller, cluster_.dialer(), addresses_,
-                               cluster_.settings().dial, cluster_.settings().connect_timeout);
+  auto stream = co_await Dial(canceller, beginning);
   if (stream.ok()) {
     stats.upstream_cx_http1_total.Add();
     stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
@@ -293,6 +306,9 @@ bool ConnPool::Anticipate(Priority priority, double ratio) {
 }
 
 bool ConnPool::Preconnect(Priority priority) {
+  // What belongs to one client cannot be made before it is there.
+  const ClusterSettings& settings = cluster_.settings();
+  if (settings.pool_per_downstream || settings.transport != nullptr) return false;
   if (closed_ || host_->health.health() != Health::kHealthy) return false;
   auto turn = MayConnect(priority, false);
   if (!turn.has_value()) {
@@ -309,7 +325,7 @@ bool ConnPool::Preconnect(Priority priority) {
 // Nobody waits for it: when it fails, the next request tries again.
 Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Units units,
                               std::shared_ptr<Canceller> canceller) {
-  auto stream = co_await self->Connect(*canceller);
+  auto stream = co_await self->Connect(*canceller, "");
   --self->connecting_ahead_;
   // The canceller must be there until the scope has let this task go.
   self->worker_.Post([canceller] {});
@@ -318,9 +334,23 @@ Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Uni
     self->GiveUp();
     co_return;
   }
-  auto session = std::make_shared<PooledSession>(self, *std::move(stream), std::move(units),
-                                                 NextConnectionId(self->worker_), 0);
+  auto session =
+      std::make_shared<PooledSession>(self, *std::move(stream), std::move(units),
+                                      NextConnectionId(self->worker_), PooledSession::Tie());
   self->Offer(std::move(session));
+}
+
+// A connection that has begun as it must.
+Task<absl::StatusOr<StreamPtr>> ConnPool::Dial(Canceller& canceller, std::string_view beginning) {
+  auto stream =
+      co_await sluice::Connect(worker_, canceller, cluster_.dialer(), addresses_,
+                               cluster_.settings().dial, cluster_.settings().connect_timeout);
+  if (!stream.ok() || beginning.empty()) co_return stream;
+  const std::string_view part[] = {beginning};
+  const absl::Status written = co_await (*stream)->Write(part);
+  if (written.ok()) co_return stream;
+  if (ReasonOf(written) == Reason::kCancelled) co_return written;
+  co_return MakeError(Reason::kConnectRefused, Std(written.message()));
 }
 
 void ConnPool::WakeOne() {

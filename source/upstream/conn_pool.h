@@ -25,9 +25,14 @@ class PooledSession final : public ClientSession, private Timer {
     HostPlace host;
     HostUnit name;
   };
-  /// `owner`: the downstream connection that it serves; 0: any.
+  /// What a connection can serve.
+  struct Tie {
+    uint64_t downstream = 0;  // the only downstream connection; 0: any
+    std::string beginning;    // what was written first; see UpstreamTransport
+    bool operator==(const Tie&) const = default;
+  };
   PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units, uint64_t id,
-                uint64_t owner);
+                Tie tie);
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
@@ -41,7 +46,8 @@ class PooledSession final : public ClientSession, private Timer {
 
   const std::shared_ptr<ConnPool> pool_;
   Units units_;
-  const uint64_t id_, owner_;
+  const uint64_t id_;
+  const Tie tie_;
   const TimePoint created_ = Now();
   TimePoint idle_since_{};
   bool idle_ = false;
@@ -61,7 +67,8 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// Which connection will do: any, one that carried nothing yet (made ahead of need), or none but
   /// one that is made now.
   enum class Wanted : uint8_t { kAny, kUnused, kNew };
-  /// A connection for one request. Errors: kOverflow, kConnectRefused, kConnectTimeout, kCancelled.
+  /// A connection for one request; the caller holds the pool meanwhile. Errors: kOverflow,
+  /// kConnectRefused, kConnectTimeout, kCancelled.
   Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, Wanted wanted);
 
   PoolLoad load() const {
@@ -85,14 +92,16 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   friend class PooledSession;
   struct Wish {
     Wanted wanted;
-    uint64_t owner;
+    PooledSession::Tie tie;
   };
   struct Waiter {
     Event* turn;
-    Wish wish;
+    const Wish& wish;
     std::shared_ptr<PooledSession> session;  // handed over; null: try again
   };
 
+  Task<absl::StatusOr<Acquired>> AcquireNew(Exchange& exchange, Priority priority, Wish wish);
+  PooledSession::Tie TieOf(const Exchange& exchange) const;
   void Return(std::shared_ptr<PooledSession> session);
   /// Hands it to who waits, or keeps it.
   void Offer(std::shared_ptr<PooledSession>&& session);
@@ -111,8 +120,9 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   HostUse* use() const { return host_->use.get(); }
   /// Leave to make a connection; nullopt when there are enough. `needed`: a request waits for it.
   std::optional<Turn> MayConnect(Priority priority, bool needed);
-  Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, Wish wish);
-  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller);
+  Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, const Wish& wish);
+  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller, std::string_view beginning);
+  Task<absl::StatusOr<StreamPtr>> Dial(Canceller& canceller, std::string_view beginning);
   bool WantsMore(double ratio, size_t more) const;
   /// Makes connections ahead of need, as far as per_upstream_preconnect_ratio wants them.
   void KeepAhead(Priority priority, int most);

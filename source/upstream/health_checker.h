@@ -13,6 +13,8 @@
 
 namespace sluice {
 
+struct UpstreamTransport;
+
 /// envoy.config.core.v3.HealthCheck, checked and with its defaults filled in.
 struct HealthCheckSettings {
   struct Range {
@@ -40,7 +42,8 @@ struct HealthCheckSettings {
   bool reuse_connection = true;
   std::optional<Http> http;  // else TCP
   Tcp tcp;
-  bool ignore_new_hosts = false;  // until they were checked
+  bool ignore_new_hosts = false;                       // until they were checked
+  std::shared_ptr<const UpstreamTransport> transport;  // the cluster's
 };
 
 /// What one check says.

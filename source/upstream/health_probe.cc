@@ -2,6 +2,7 @@
 #include "source/base/reason.h"
 #include "source/http/h1/client_session.h"
 #include "source/upstream/health_checker.h"
+#include "source/upstream/transport.h"
 
 namespace sluice {
 namespace {
@@ -23,6 +24,19 @@ bool HoldsAll(std::string_view text, const std::vector<std::string>& parts) {
 
 ProbeResult ResultOf(const absl::Status& error) {
   return ReasonOf(error) == Reason::kCancelled ? ProbeResult::kCancelled : ProbeResult::kNetwork;
+}
+
+// A connection that begins as the cluster's do.
+Task<absl::StatusOr<StreamPtr>> ConnectFor(SettingsPtr settings, Worker& main, Canceller& canceller,
+                                           const Dialer& dialer, Address address,
+                                           DialOptions options) {
+  auto stream =
+      co_await Connect(main, canceller, dialer, {address}, std::move(options), Duration());
+  if (!stream.ok() || settings->transport == nullptr) co_return stream;
+  const std::string beginning = settings->transport->BeginningOf(**stream);
+  const std::string_view part[] = {beginning};
+  if (absl::Status written = co_await (*stream)->Write(part); !written.ok()) co_return written;
+  co_return stream;
 }
 
 // A check has no client behind it.
@@ -58,7 +72,7 @@ class Http final : public HealthProbe {
   Task<ProbeResult> Check(Worker& main, Canceller& canceller) override {
     if (session_ != nullptr && session_->IsStale()) Close();
     if (session_ == nullptr) {
-      auto stream = co_await Connect(main, canceller, dialer_, {address_}, options_, Duration());
+      auto stream = co_await ConnectFor(settings_, main, canceller, dialer_, address_, options_);
       if (!stream.ok()) co_return ResultOf(stream.status());
       session_ = std::make_shared<ProbeSession>(main, *std::move(stream), ClientSession::Limits(),
                                                 ClientSession::Meters());
@@ -141,7 +155,7 @@ class Tcp final : public HealthProbe {
       if (!read.ok() || read->has_value()) Close();
     }
     if (stream_ == nullptr) {
-      auto stream = co_await Connect(main, canceller, dialer_, {address_}, options_, Duration());
+      auto stream = co_await ConnectFor(settings_, main, canceller, dialer_, address_, options_);
       if (!stream.ok()) co_return ResultOf(stream.status());
       stream_ = *std::move(stream);
     }

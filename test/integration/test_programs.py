@@ -149,6 +149,68 @@ class Tls(ProgramTest):
         self.curl("-x", self.through, "--cacert", cert, "https://ok.t:%d/" % origin.port, code=60)
 
 
+class ServerName(ProgramTest):
+    """Transparent egress: s_client talks to s_server, and nobody in between ends the TLS."""
+
+    def through(self, port, guard=None, **filter_fields):
+        settings = config.dns_cache(self.names({"ok.t": names.address("127.0.0.1")}))
+        sni = config.typed("envoy.filters.network.sni_dynamic_forward_proxy",
+                           "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig",
+                           dns_cache_config=settings, port_value=port, **filter_fields)
+        inspector = config.typed("envoy.filters.listener.tls_inspector",
+                                 "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
+        content = config.listener(config.tcp("dfp", log=self.log_path), listener_filters=[inspector])
+        content["filter_chains"][0]["filters"].insert(0, sni)
+        fields = {} if guard is None else {"bootstrap_extensions": [guard]}
+        self.start(config.bootstrap(content, [config.dfp_cluster(settings)], **fields))
+
+    def connect(self, cert, name="ok.t"):
+        """What s_client gets for a request in the connection, and its exit code."""
+        result = subprocess.run(
+            ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.proxy.port(), "-quiet", "-servername", name,
+             "-CAfile", cert, "-verify_return_error"], input=b"GET / HTTP/1.0\r\n\r\n",
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20 * SLOW, check=False)
+        return result.stdout.decode(), result.returncode
+
+    def server(self):
+        cert, key = certificate(self.files)
+        port = self.free_port()
+        self.program("openssl", "s_server", "-accept", "127.0.0.1:%d" % port, "-cert", cert, "-key", key,
+                     "-www", "-quiet", port=port)
+        return cert, port
+
+    def test_to_the_port(self):
+        cert, port = self.server()
+        self.through(port)
+        text, code = self.connect(cert)
+        self.assertIn("s_server", text)
+        self.assertEqual(0, code)
+        entry = self.log()
+        self.assertEqual(("127.0.0.1:%d" % port, "-"), (entry["upstream"], entry["flags"] or "-"))
+
+    def test_the_guard_applies(self):
+        cert, port = self.server()
+        self.through(port, guard=config.egress_guard())
+        text, code = self.connect(cert)
+        self.assertEqual("", text)
+        self.assertNotEqual(0, code)
+        self.assertIsNone(self.log()["upstream"])
+        self.assertEqual(0, self.proxy.stat("cluster.dfp.upstream_cx_total"))
+
+    def test_no_such_name(self):
+        cert, port = self.server()
+        self.through(port)
+        text, code = self.connect(cert, "nx.t")
+        self.assertEqual("", text)
+        self.assertNotEqual(0, code)
+        self.assertEqual("DF", self.log()["flags"])
+
+    def test_what_is_refused(self):
+        with self.assertRaises(AssertionError) as caught:
+            self.through(1, save_upstream_address=True)
+        self.assertIn("filters[0].typed_config.save_upstream_address", str(caught.exception))
+
+
 class Nginx(ProgramTest):
     """nginx as the origin, with its own folder and port."""
 

@@ -43,14 +43,16 @@ Destination DestinationOf(const Exchange& exchange, uint16_t default_port) {
     destination.default_port = 443;
   }
   const FilterStateObject* host = exchange.filter_state("envoy.upstream.dynamic_host");
+  const bool below_http = exchange.request_head() == nullptr;
+  if (host == nullptr && !below_http) return destination;
+  const FilterStateObject* port = exchange.filter_state("envoy.upstream.dynamic_port");
+  const auto number = port == nullptr ? std::nullopt : ParseDecimal<uint16_t>(port->ToString());
+  if (number.value_or(0) != 0) destination.default_port = *number;
   if (host == nullptr) return destination;
   destination.own = host->ToString();
   if (destination.own.find(':') != std::string::npos && !destination.own.starts_with('[') &&
       Address::Ip(destination.own, 0).ok())
     destination.own = Cat("[", destination.own, "]");
-  const FilterStateObject* port = exchange.filter_state("envoy.upstream.dynamic_port");
-  const auto number = port == nullptr ? std::nullopt : ParseDecimal<uint16_t>(port->ToString());
-  if (number.value_or(0) != 0) destination.default_port = *number;
   return destination;
 }
 

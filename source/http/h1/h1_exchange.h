@@ -32,6 +32,7 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   bool request_done = false;      // its body was read to the clean end
   bool body_dropped = false;      // nobody will read the rest of it
   bool continue_wanted = false;   // the client waits for 100 Continue
+  Event body_over;                // whoever had the request's body has let it go
   bool response_started = false;  // bytes of the final response may be on the wire
 
  private:

@@ -18,7 +18,9 @@ class DownstreamSource {
   DownstreamSource(DownstreamSource&& other) noexcept
       : exchange_(std::exchange(other.exchange_, nullptr)) {}
   ~DownstreamSource() {
-    if (exchange_ != nullptr && !exchange_->request_done) exchange_->body_dropped = true;
+    if (exchange_ == nullptr) return;
+    if (!exchange_->request_done) exchange_->body_dropped = true;
+    exchange_->body_over.Set();
   }
 
   ReadBuffer& buffer() const { return exchange_->session().buffer_; }
@@ -200,6 +202,10 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     if (BeginAnswer(exchange, response, &framing)) {
       const bool whole = co_await WriteBody(exchange, response, framing);
       exchange.time.response_last_sent = Now();
+      if (whole && response.tunnel == nullptr && !exchange.own_scope().empty() &&
+          exchange.filter_state(kOutlivesResponse) != nullptr) {
+        (void)co_await exchange.body_over.Wait();  // Within the exchange's limits.
+      }
       if (whole && response.tunnel != nullptr) {
         co_await Tunnel(exchange, *response.tunnel);
       } else if (whole) {

@@ -59,6 +59,10 @@ struct ServerSessionSettings {
 
 class H1Exchange;
 
+/// The filter state of an exchange whose request goes on when its response has ended: a tunnel in
+/// bodies.
+inline constexpr std::string_view kOutlivesResponse = "sluice.request_outlives_response";
+
 class ServerSession {
  public:
   /// All arguments outlive the session. `max_read`: the most bytes of a body to hold at a time.

@@ -24,6 +24,7 @@ struct Direction {
   Exchange& exchange;
   absl::Status result;  // of reading `from`, unless write_failed
   bool write_failed = false;
+  Event ended{};
 
   void Moved(size_t count) {
     bytes += count;
@@ -139,6 +140,7 @@ Task<absl::Status> MoveAll(Direction& direction) {
     if (!came.ok()) co_return came.status();
   }
   direction.to.ShutdownWrite();
+  if (auto* const late = dynamic_cast<LateEnd*>(&direction.to)) co_return co_await late->AwaitEnd();
   co_return absl::OkStatus();
 }
 
@@ -146,10 +148,12 @@ Task<absl::Status> MoveAll(Direction& direction) {
 // nothing.
 Task<> Run(Direction& direction) {
   direction.result = co_await MoveAll(direction);
-  if (direction.result.ok()) co_return;
-  direction.from.Close();
-  direction.to.Close(!direction.write_failed &&
-                     ReasonOf(direction.result) == Reason::kConnectionTerminated);
+  if (!direction.result.ok()) {
+    direction.from.Close();
+    direction.to.Close(!direction.write_failed &&
+                       ReasonOf(direction.result) == Reason::kConnectionTerminated);
+  }
+  direction.ended.Set();
 }
 
 void NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
@@ -186,7 +190,8 @@ Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchan
   Direction down{upstream, downstream, exchange.bytes.body_sent, sent, exchange, absl::OkStatus()};
   exchange.scope().Spawn(Run(up));
   co_await Run(down);
-  if (!down.result.ok()) exchange.scope().Cancel();
+  // Limits interrupt what runs here, and nothing else: joining a scope does not hear them.
+  if (!down.result.ok() || !co_await up.ended.Wait()) exchange.scope().Cancel();
   co_await exchange.scope().Join();
   NoteEnd(up, down, exchange);
 }

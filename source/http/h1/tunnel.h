@@ -8,6 +8,14 @@
 
 namespace sluice {
 
+/// What a stream also is whose end is a message of its own, which takes its time to leave.
+class LateEnd {
+ public:
+  virtual ~LateEnd() = default;
+  /// After ShutdownWrite(): returns when the end has left, or cannot any more. kCancelled.
+  virtual Task<absl::Status> AwaitEnd() = 0;
+};
+
 /// Copies between `downstream` (after what `early` holds of it) and `upstream` until both
 /// directions have ended. An end of one direction is passed on as an end (half-close); an error
 /// ends both. Counts body bytes both ways in exchange.bytes, touches the idle limit, and notes on

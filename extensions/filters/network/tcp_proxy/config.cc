@@ -44,16 +44,10 @@ void ReadTargets(const Proto& config, TcpProxySettings& settings, FactoryContext
 
 void ReadTunneling(const Proto& config, TcpProxySettings& settings, FactoryContext& context) {
   if (!config.has_tunneling_config()) return;
-  const auto& tunneling = config.tunneling_config();
-  auto hostname = Formatter::FromText(
-      tunneling.hostname(),
-      {.omit_empty_values = true, .escaping = Formatter::Escaping::kHeaderValue});
-  if (!hostname.ok())
-    return context.Error("tunneling_config.hostname", Std(hostname.status().message()));
-  settings.tunneling.emplace(TcpProxyTunneling{
-      *std::move(hostname),
-      HeaderEdits::Build(tunneling.headers_to_add(), {}, context.path + ".tunneling_config",
-                         "headers_to_add", "", context.server.diagnostics)});
+  auto tunneling = TcpProxyTunneling::Build(config.tunneling_config(), context);
+  if (!tunneling.ok())
+    return context.Error("tunneling_config.hostname", Std(tunneling.status().message()));
+  settings.tunneling.emplace(*std::move(tunneling));
 }
 
 void ReadLimits(const Proto& config, TcpProxySettings& settings) {

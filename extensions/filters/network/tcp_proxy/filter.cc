@@ -4,10 +4,8 @@
 
 #include "extensions/filters/network/tcp_proxy/client_watch.h"
 #include "source/base/reason.h"
-#include "source/http/h1/connect_handshake.h"
 #include "source/http/h1/tunnel.h"
 #include "source/http/time_limits.h"
-#include "source/net/prefix_stream.h"
 #include "source/upstream/cluster_manager.h"
 
 namespace sluice {
@@ -133,6 +131,9 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     exchange.Note(MakeError(connection.canceller.reason()));
   }
   exchange.Settle();
+  // What an attempt has left behind refers to the exchange.
+  exchange.scope().Cancel();
+  co_await exchange.scope().Join();
   connection.stream->Close();
   if (drain.passed()) exchange.set_details("downstream_local_disconnect(drained)");
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) stats_.idle_timeout.Add();
@@ -203,34 +204,9 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Attempt(const Cluster& cluster,
   if (!stream.ok() || !settings_.tunneling.has_value()) co_return stream;
   Deadline deadline(exchange.worker().wheel(), exchange.canceller(),
                     std::max(kLeastPatience, cluster.settings().connect_timeout));
-  auto tunnel = co_await AskProxy(cluster, *std::move(stream), exchange);
+  auto tunnel = co_await settings_.tunneling->Ask(*std::move(stream), exchange);
   if (deadline.Expired() && !tunnel.ok()) co_return MakeError(Reason::kConnectTimeout);
   co_return tunnel;
-}
-
-// The same stream, once the proxy at its end has connected it further.
-Task<absl::StatusOr<StreamPtr>> TcpProxy::AskProxy(const Cluster&, StreamPtr stream,
-                                                   Exchange& exchange) const {
-  std::string hostname;
-  settings_.tunneling->hostname.Format(LogContext{exchange, "TcpConnectionStart"}, &hostname);
-  if (hostname.empty() || hostname.find_first_of(" \t\r\n") != std::string::npos)
-    co_return MakeError(Reason::kInternal, "tunneling_config.hostname gave no host");
-  RequestHead head;
-  settings_.tunneling->headers.Apply(head.headers, exchange);
-  std::string request = Cat("CONNECT ", hostname, " HTTP/1.1\r\nhost: ", hostname, "\r\n");
-  for (const Header& header : head.headers)
-    AppendTo(&request, header.name, ": ", header.value, "\r\n");
-  request += "\r\n";
-  auto answer = co_await AskForTunnel(*stream, std::move(request));
-  if (!answer.ok()) {
-    // A proxy that breaks off has not connected us.
-    if (ReasonOf(answer.status()) == Reason::kCancelled) co_return answer.status();
-    co_return MakeError(Reason::kConnectRefused, "the proxy gave no answer");
-  }
-  if (answer->head->status >= 300)
-    co_return MakeError(Reason::kConnectRefused, Cat("the proxy answered ", answer->head->status));
-  if (answer->early.empty()) co_return stream;
-  co_return std::make_unique<PrefixStream>(std::move(answer->early), std::move(stream));
 }
 
 }  // namespace sluice

@@ -6,10 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "extensions/filters/network/tcp_proxy/tunneling.h"
 #include "source/extension/network_filter.h"
 #include "source/extension/registry.h"
-#include "source/observe/formatter.h"
-#include "source/observe/header_edits.h"
 #include "source/observe/stats.h"
 #include "source/upstream/dns_backoff.h"
 
@@ -36,12 +35,6 @@ struct TcpProxyTarget {
   uint32_t weight = 1;
   std::shared_ptr<const MetadataCriteria> criteria;  // metadata_match; null: none
   Counter attempts_exceeded;  // cluster.<name>.upstream_cx_connect_attempts_exceeded
-};
-
-/// Through a proxy, asked by CONNECT.
-struct TcpProxyTunneling {
-  Formatter hostname;
-  HeaderEdits headers;
 };
 
 /// Zero durations: no limit.
@@ -78,8 +71,6 @@ class TcpProxy final : public NetworkFilter {
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange) const;
   Task<absl::StatusOr<StreamPtr>> Attempt(const Cluster& cluster, const TcpProxyTarget& target,
                                           Exchange& exchange) const;
-  Task<absl::StatusOr<StreamPtr>> AskProxy(const Cluster& cluster, StreamPtr stream,
-                                           Exchange& exchange) const;
   void Log(const Exchange& exchange, std::string_view type) const;
 
   const TcpProxySettings settings_;
