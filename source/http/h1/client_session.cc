@@ -139,7 +139,9 @@ Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
 
 HeadResult ClientSession::ParseHead(ResponseHead* head, Framing* framing) {
   if (buffer_.empty()) return {};
-  const HeadLimits limits{.max_bytes = limits_.max_head_bytes, .max_headers = limits_.max_headers};
+  HeadLimits limits;
+  limits.max_bytes = limits_.max_head_bytes;
+  limits.max_headers = limits_.max_headers;
   return parser_.Parse(buffer_.unread(), limits, head, framing);
 }
 
