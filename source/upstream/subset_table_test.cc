@@ -95,7 +95,7 @@ TEST_CASE("a host with a list is in the subset of each element") {
 
 TEST_CASE("what makes no sense is refused") {
   const auto error = [](const std::string& config) {
-    return Std(SubsetSettings::Build(Parse(config)).status().message());
+    return std::string(Std(SubsetSettings::Build(Parse(config)).status().message()));
   };
   CHECK(error("subset_selectors { keys: 'a' } subset_selectors { keys: 'a' }") ==
         "subset_selectors[1] has the keys of an earlier one");

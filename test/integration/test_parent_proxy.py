@@ -163,6 +163,7 @@ class Answers(ParentProxyTest):
     def test_nothing_is_kept_unasked(self):
         client = self.through(lambda wire: (wire.head(), wire.send("HTTP/1.1 200 OK\r\nX-One: 1\r\n\r\nhi")))
         self.assertEqual(b"hi", client.rest())
+        client.finish()
         entry = self.log()
         self.assertEqual((None, None, None), (entry["headers"], entry["trailers"], entry["metadata"]))
 
@@ -179,6 +180,7 @@ class RequestId(ParentProxyTest):
             wire.send("HTTP/1.1 200 OK\r\n\r\nhi")
         client = self.through(serve, **tunneling)
         self.assertEqual(b"hi", client.rest())
+        client.finish()
         return heads[0], self.log()["metadata"]
 
     def test_default_names(self):

@@ -208,7 +208,7 @@ class ServerName(ProgramTest):
     def test_what_is_refused(self):
         with self.assertRaises(AssertionError) as caught:
             self.through(1, save_upstream_address=True)
-        self.assertIn("filters[0].typed_config.save_upstream_address", str(caught.exception))
+        self.assertIn("filters[0].typed_config: 'save_upstream_address' is a known Envoy field", str(caught.exception))
 
 
 class Nginx(ProgramTest):
