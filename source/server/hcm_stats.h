@@ -69,7 +69,7 @@ struct HcmStats {
 struct ListenerRequestStats {
   ListenerRequestStats() = default;  // nobody counts
   ListenerRequestStats(const stats::Scope& listener, std::string_view prefix);
-  /// A request is over; `status` 0: without an answer.
+  /// A request was answered.
   void Count(int status) const {
     completed.Add();
     if (status >= 100 && status < 600) classes[status / 100 - 1].Add();

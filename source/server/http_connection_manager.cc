@@ -241,10 +241,11 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
   if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();  // it came that far
-  stats_.downstream_rq_completed.Add();
-  const int status = exchange.response_head() == nullptr ? 0 : exchange.response_head()->status;
-  stats_.CountStatus(status);
-  on_listener_.Count(status);
+  if (const ResponseHead* response = exchange.response_head()) {
+    stats_.downstream_rq_completed.Add();
+    stats_.CountStatus(response->status);
+    on_listener_.Count(response->status);
+  }
   stats_.downstream_rq_time.Record(
       static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout))

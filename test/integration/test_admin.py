@@ -117,8 +117,18 @@ class Admin(ProxyTest):
                 self.assertNotIn(line, seen, "one TYPE line a name")
                 seen.add(line)
 
+    @unittest.skipIf(IS_ENVOY, "its name for a listener on port 0 has the 0")
     def test_requests_by_listener(self):
         self.assertEqual(404, self.proxy.admin("/nothing").status)
+        # What was never answered is not completed.
+        silent = self.raw_origin(lambda wire: wire.rest())
+        client = self.client()
+        client.request("GET", "/", "ok.t:%d" % silent.port)
+        self.proxy.wait_stat("cluster.dfp.upstream_rq_active", 1)
+        client.reset()
+        self.proxy.wait_stat("http.ingress.downstream_rq_rx_reset", 1)
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_total"))
+        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_completed"))
         address = "127.0.0.1_%d" % self.proxy.port()
         rows = {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0, "completed": 1}
         expected = {"listener.%s.http.ingress.downstream_rq_%s" % (address, name): value
