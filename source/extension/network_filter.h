@@ -13,6 +13,10 @@
 #include "source/http/exchange.h"
 #include "source/net/stream.h"
 
+namespace sluice::stats {
+class Scope;
+}
+
 namespace sluice {
 
 class NetworkNext;
@@ -47,6 +51,9 @@ class NetworkFilter {
   /// Handles the connection until it ends, or does its part and goes on with `co_await
   /// next(connection)`.
   virtual Task<> Handle(Connection& connection, NetworkNext next) const = 0;
+  /// Main thread, before the first connection: the listener has its address, and with it the place
+  /// of its statistics (listener.<address>), where a filter may have some of its own.
+  virtual void OnBound(const stats::Scope& listener) const {}
 };
 
 /// The rest of a filter chain.

@@ -39,7 +39,9 @@ struct RouteBase {
   /// Route.metadata; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> metadata;
   std::string name;
-  std::string cluster_name;          // empty: direct response or redirect
+  std::string cluster_name;  // empty: direct response or redirect
+  /// Cluster.metadata of that cluster, which outlives the route; null: not known, or none.
+  const envoy::config::core::v3::Metadata* cluster_metadata = nullptr;
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
   /// Per-route configuration of the chain's filter i: levels, least specific first.
   std::vector<std::vector<const void*>> filter_configs;
@@ -70,6 +72,14 @@ struct ConnectionFacts {
   std::vector<std::pair<std::string, std::shared_ptr<const FilterStateObject>>> filter_state;
 };
 
+/// How a connection ended, as far as its transport tells.
+enum class DetectedClose : uint8_t {
+  kNone,  // there was none
+  kNormal,
+  kRemoteReset,
+  kLocalReset,
+};
+
 /// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
 /// known; the last attempt wins.
 struct UpstreamFacts {
@@ -94,9 +104,18 @@ struct UpstreamFacts {
   Address local;
   std::string transport_failure;
   std::vector<Attempt> earlier;  // in the order in which they were tried
+  /// Cluster.metadata, which the cluster keeps; null: no cluster was found.
+  const envoy::config::core::v3::Metadata* cluster_metadata = nullptr;
+  /// LbEndpoint.metadata of the host; null: none.
+  std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
+  /// How long the last attempt waited for its connection; negative: it did not come to that.
+  Duration pool_wait{-1};
+  std::string_view local_close_reason;  // why we closed it, a constant; empty: no reason of ours
   uint64_t connection_id = 0;
   uint32_t attempts = 0;
   HttpVersion version = HttpVersion::kHttp11;
+  /// Of a TCP proxy. HTTP sees requests end, not connections: normal once one was wanted.
+  DetectedClose close = DetectedClose::kNone;
 };
 
 /// Points in time of one exchange; default (epoch) when it did not come to that.
@@ -202,6 +221,8 @@ class Exchange {
   TimeMeter time;
   ByteMeter bytes;
   uint64_t stream_id = 0;
+  std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
+  DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
   bool tunnel_established = false;
   bool health_check =
       false;  // a load balancer asks whether we live; set by the filter that answers

@@ -297,8 +297,9 @@ TEST_CASE("errors name the position and the operator") {
        "position 2: %REQUEST_HEDER%: unknown operator (did you mean %REQUEST_HEADER%?)"},
       {"%BYTES_SEND%", "position 0: %BYTES_SEND%: unknown operator (did you mean %BYTES_SENT%?)"},
       {"%COMPLETELY_WRONG_THING%", "position 0: %COMPLETELY_WRONG_THING%: unknown operator"},
-      {"%UPSTREAM_LOCAL_CLOSE_REASON%",
-       "position 0: %UPSTREAM_LOCAL_CLOSE_REASON%: known, not supported yet"},
+      {"%TYPED_CEL(request.path)%", "position 0: %TYPED_CEL%: known, not supported yet"},
+      {"%UPSTREAM_METADATA%",
+       "position 0: %UPSTREAM_METADATA%: takes NAMESPACE or NAMESPACE:KEY:..."},
       {"%COALESCE(x)%",
        "position 0: %COALESCE%: takes {\"operators\": [\"NAME\", {\"command\": \"NAME\", "
        "...}]}"},
@@ -373,10 +374,50 @@ TEST_CASE("metadata of the request and of its route") {
       {"%METADATA(ROUTE:ns)%", "{\"a\":{\"b\":\"route\"}}"},
       {"%METADATA(ROUTE:other:a)%", "-"},
       {"%METADATA(ROUTE:ns:a:c)%", "-"},
-      {"%METADATA(CLUSTER:ns:a)%",
-       "error: position 0: %METADATA%: takes DYNAMIC:NAMESPACE:KEY... or ROUTE:NAMESPACE:KEY..."},
+      {"%METADATA(LISTENER:ns:a)%",
+       "error: position 0: %METADATA%: takes TYPE:NAMESPACE:KEY..., TYPE being DYNAMIC, ROUTE, "
+       "CLUSTER or UPSTREAM_HOST"},
   };
   for (const Case& c : cases) CHECK(Text(exchange, c.format) == c.text);
+}
+
+TEST_CASE("metadata of the cluster and of the host") {
+  constexpr char kFormat[] =
+      "%CLUSTER_METADATA(ns:a)% %METADATA(CLUSTER:ns:a)% %UPSTREAM_METADATA(ns:a)% "
+      "%METADATA(UPSTREAM_HOST:ns:a)% %UPSTREAM_METADATA(other)%";
+  const auto of = [](const std::string& json) {
+    auto metadata = std::make_shared<envoy::config::core::v3::Metadata>();
+    (*metadata->mutable_filter_metadata())["ns"] = ParseStruct(json);
+    return metadata;
+  };
+  const auto named = of(R"({"a":"by the route"})"), used = of(R"({"a":"used"})");
+  TestExchange exchange;
+  RouteBase route;
+  CHECK(Text(exchange, kFormat) == "- - - - -");
+  exchange.set_route(&route);
+  CHECK(Text(exchange, kFormat) == "- - - - -");
+  route.cluster_metadata = named.get();
+  CHECK(Text(exchange, kFormat) == "by the route by the route - - -");
+  exchange.upstream.cluster_metadata = used.get();
+  exchange.upstream.host_metadata = of(R"({"a":["x",1]})");
+  CHECK(Text(exchange, kFormat) == R"(used used ["x",1] ["x",1] -)");
+  CHECK(Json(exchange, R"({"h":"%UPSTREAM_METADATA(ns)%"})") == R"({"h":{"a":["x",1]}})");
+}
+
+TEST_CASE("how connections ended") {
+  constexpr char kFormat[] =
+      "%DOWNSTREAM_DETECTED_CLOSE_TYPE% %DOWNSTREAM_LOCAL_CLOSE_REASON% "
+      "%UPSTREAM_DETECTED_CLOSE_TYPE% %UPSTREAM_LOCAL_CLOSE_REASON% "
+      "%UPSTREAM_CONNECTION_POOL_READY_DURATION%";
+  TestExchange exchange;
+  CHECK(Text(exchange, kFormat) == "Normal - - - -");
+  exchange.upstream.pool_wait = std::chrono::microseconds(7999);
+  CHECK(Text(exchange, kFormat) == "Normal - Normal - 7");
+  exchange.close = DetectedClose::kLocalReset;
+  exchange.local_close_reason = "here";
+  exchange.upstream.close = DetectedClose::kRemoteReset;
+  exchange.upstream.local_close_reason = "there";
+  CHECK(Text(exchange, kFormat) == "LocalReset here RemoteReset there 7");
 }
 
 }  // namespace

@@ -14,18 +14,11 @@ namespace {
 // empty column.
 constexpr std::string_view kNotSupportedYet[] = {
     "CEL",
-    "CLUSTER_METADATA",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
-    "DOWNSTREAM_LOCAL_CLOSE_REASON",
     "TYPED_CEL",
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION",
-    "UPSTREAM_DETECTED_CLOSE_TYPE",
-    "UPSTREAM_LOCAL_CLOSE_REASON",
-    "UPSTREAM_METADATA",
 };
 
-std::array<absl::Span<const OperatorType>, 6> AllOperators() {
-  return {ExchangeOperators(), ContextOperators(), AddressOperators(),
+std::array<absl::Span<const OperatorType>, 7> AllOperators() {
+  return {ExchangeOperators(), ContextOperators(), MetadataOperators(), AddressOperators(),
           TimeOperators(),     ChoiceOperators(),  AbsentOperators()};
 }
 

@@ -63,6 +63,7 @@ struct OperatorType {
 
 absl::Span<const OperatorType> ExchangeOperators();  // operators_exchange.cc
 absl::Span<const OperatorType> ContextOperators();   // operators_context.cc
+absl::Span<const OperatorType> MetadataOperators();  // operators_metadata.cc
 absl::Span<const OperatorType> AddressOperators();   // operators_address.cc
 absl::Span<const OperatorType> TimeOperators();      // operators_time.cc
 absl::Span<const OperatorType> ChoiceOperators();    // operators_choice.cc

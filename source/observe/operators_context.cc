@@ -1,16 +1,11 @@
-// Operators that print what surrounds a request: route, connection, upstream, metadata, the
-// process. Stateless, any thread.
-#include <google/protobuf/struct.pb.h>
+// Operators that print what surrounds a request: route, connection, upstream, filter state,
+// the process. Stateless, any thread.
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <cstdlib>
-#include <map>
 #include <random>
 
-#include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
 #include "source/observe/json.h"
 #include "source/observe/operators.h"
@@ -89,142 +84,11 @@ Rendered UniqueId(const Operator&, const LogContext&, std::string* out) {
   return Rendered::kString;
 }
 
-// --- Metadata and filter state ---
-
-void AppendJson(const google::protobuf::Value& value, std::string* out);
-
-void AppendJson(const google::protobuf::Struct& object, std::string* out) {
-  std::map<std::string_view, const google::protobuf::Value*> sorted;
-  for (const auto& [key, value] : object.fields()) {
-    sorted.emplace(key, &value);
-  }
-  const char* separator = "{";
-  for (const auto& [key, value] : sorted) {
-    out->append(separator);
-    AppendJsonString(key, out);
-    out->push_back(':');
-    AppendJson(*value, out);
-    separator = ",";
-  }
-  out->append(sorted.empty() ? "{}" : "}");
-}
-
-void AppendJson(const google::protobuf::Value& value, std::string* out) {
-  using google::protobuf::Value;
-  switch (value.kind_case()) {
-    case Value::kStringValue:
-      return AppendJsonString(value.string_value(), out);
-    case Value::kNumberValue: {
-      char text[32];
-      const double number = value.number_value();
-      const bool whole = number == std::floor(number) && std::fabs(number) < 1e15;
-      if (!std::isfinite(number)) {
-        out->append("null");
-      } else if (whole) {
-        out->append(text,
-                    std::to_chars(text, text + sizeof(text), static_cast<int64_t>(number)).ptr);
-      } else {
-        out->append(text, std::to_chars(text, text + sizeof(text), number).ptr);
-      }
-      return;
-    }
-    case Value::kBoolValue:
-      out->append(value.bool_value() ? "true" : "false");
-      return;
-    case Value::kStructValue:
-      return AppendJson(value.struct_value(), out);
-    case Value::kListValue: {
-      const char* separator = "[";
-      for (const Value& item : value.list_value().values()) {
-        out->append(separator);
-        AppendJson(item, out);
-        separator = ",";
-      }
-      out->append(value.list_value().values().empty() ? "[]" : "]");
-      return;
-    }
-    case Value::kNullValue:
-    case Value::KIND_NOT_SET:
-      out->append("null");
-  }
-}
-
-// NAMESPACE or NAMESPACE:KEY:KEY...
-absl::Status CompileMetadata(const std::string_view* argument, Operator* op) {
-  if (argument == nullptr || argument->empty()) {
-    return Invalid("takes NAMESPACE or NAMESPACE:KEY:...");
-  }
-  size_t start = 0;
-  while (start <= argument->size()) {
-    const size_t end = std::min(argument->find(':', start), argument->size());
-    op->path.emplace_back(argument->substr(start, end - start));
-    start = end + 1;
-  }
-  op->text = op->path.front();
-  op->path.erase(op->path.begin());
-  return absl::OkStatus();
-}
-
-// What stands below the operator's path in `object`; null: nothing.
-Rendered AppendMetadata(const Operator& op, const google::protobuf::Struct* object,
-                        std::string* out) {
-  using google::protobuf::Value;
-  const Value* value = nullptr;
-  for (const std::string& key : op.path) {
-    if (value != nullptr) {
-      object = value->kind_case() == Value::kStructValue ? &value->struct_value() : nullptr;
-    }
-    if (object == nullptr) {
-      return Rendered::kMissing;
-    }
-    const auto found = object->fields().find(key);
-    if (found == object->fields().end()) {
-      return Rendered::kMissing;
-    }
-    value = &found->second;
-  }
-  if (object == nullptr) {
-    return Rendered::kMissing;
-  }
-  if (value == nullptr) {
-    AppendJson(*object, out);
-    return Rendered::kJson;
-  }
-  if (value->kind_case() == Value::kStringValue) {
-    return AppendText(value->string_value(), out);
-  }
-  AppendJson(*value, out);
-  return Rendered::kJson;
-}
+// --- Filter state ---
 
 // KEY, KEY:PLAIN or KEY:TYPED. The last two differ in text only: TYPED (the default) is JSON, so a
 // string has quotes.
 constexpr int kPlain = 1;
-
-Rendered DynamicMetadata(const Operator& op, const LogContext& context, std::string* out) {
-  return AppendMetadata(op, context.exchange.metadata(op.text), out);
-}
-
-// METADATA(TYPE:NAMESPACE:KEY:...): of the request or of its route.
-absl::Status CompileTypedMetadata(const std::string_view* argument, Operator* op) {
-  const std::string_view text = argument == nullptr ? "" : *argument;
-  const size_t colon = std::min(text.find(':'), text.size());
-  const std::string_view type = text.substr(0, colon);
-  if (type != "DYNAMIC" && type != "ROUTE")
-    return Invalid("takes DYNAMIC:NAMESPACE:KEY... or ROUTE:NAMESPACE:KEY...");
-  const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
-  op->option = type == "ROUTE";
-  return CompileMetadata(&rest, op);
-}
-
-Rendered TypedMetadata(const Operator& op, const LogContext& context, std::string* out) {
-  if (op.option == 0) return DynamicMetadata(op, context, out);
-  const RouteBase* route = context.exchange.route();
-  if (route == nullptr || route->metadata == nullptr) return Rendered::kMissing;
-  const auto& spaces = route->metadata->filter_metadata();
-  const auto found = spaces.find(op.text);
-  return AppendMetadata(op, found == spaces.end() ? nullptr : &found->second, out);
-}
 
 absl::Status CompileFilterState(const std::string_view* argument, Operator* op) {
   if (argument == nullptr || argument->empty()) {
@@ -265,6 +129,29 @@ Rendered UpstreamFilterState(const Operator&, const LogContext&, std::string*) {
   return Rendered::kMissing;
 }
 
+// --- How connections ended ---
+
+Rendered AppendClose(DetectedClose close, std::string* out) {
+  constexpr std::string_view kNames[] = {"", "Normal", "RemoteReset", "LocalReset"};
+  return AppendText(kNames[static_cast<size_t>(close)], out);
+}
+
+Rendered DownstreamClose(const Operator&, const LogContext& c, std::string* out) {
+  return AppendClose(c.exchange.close, out);
+}
+Rendered UpstreamClose(const Operator&, const LogContext& c, std::string* out) {
+  const UpstreamFacts& upstream = c.exchange.upstream;
+  const bool wanted = upstream.pool_wait >= Duration::zero() || upstream.remote.is_set();
+  const bool unknown = upstream.close == DetectedClose::kNone && wanted;
+  return AppendClose(unknown ? DetectedClose::kNormal : upstream.close, out);
+}
+Rendered DownstreamCloseReason(const Operator&, const LogContext& c, std::string* out) {
+  return AppendText(c.exchange.local_close_reason, out);
+}
+Rendered UpstreamCloseReason(const Operator&, const LogContext& c, std::string* out) {
+  return AppendText(c.exchange.upstream.local_close_reason, out);
+}
+
 Rendered Attempts(const Operator&, const LogContext& c, std::string* out) {
   return AppendNumber(c.exchange.upstream.attempts, out);
 }
@@ -288,6 +175,10 @@ absl::Span<const OperatorType> ContextOperators() {
        true},
       {"UPSTREAM_REQUEST_ATTEMPT_COUNT", nullptr, Attempts, false},
       {"UPSTREAM_CONNECTION_ID", nullptr, UpstreamConnectionId, false},
+      {"UPSTREAM_DETECTED_CLOSE_TYPE", nullptr, UpstreamClose, true},
+      {"UPSTREAM_LOCAL_CLOSE_REASON", nullptr, UpstreamCloseReason, true},
+      {"DOWNSTREAM_DETECTED_CLOSE_TYPE", nullptr, DownstreamClose, true},
+      {"DOWNSTREAM_LOCAL_CLOSE_REASON", nullptr, DownstreamCloseReason, true},
       {"CONNECTION_ID", nullptr, ConnectionId, false},
       {"STREAM_ID", nullptr, StreamId, false},
       {"REQUESTED_SERVER_NAME", nullptr, Connection<&ConnectionFacts::requested_server_name>, true},
@@ -298,8 +189,6 @@ absl::Span<const OperatorType> ContextOperators() {
       {"HOSTNAME", CompileHostname, Constant, true},
       {"ENVIRONMENT", CompileEnvironment, Constant, true},
       {"UNIQUE_ID", nullptr, UniqueId, true},
-      {"DYNAMIC_METADATA", CompileMetadata, DynamicMetadata, true},
-      {"METADATA", CompileTypedMetadata, TypedMetadata, true},
       {"FILTER_STATE", CompileFilterState, FilterState, true},
       {"UPSTREAM_FILTER_STATE", CompileFilterState, UpstreamFilterState, true},
   };

@@ -214,6 +214,12 @@ Rendered Between(const Operator&, const LogContext& context, std::string* out) {
                        out);
 }
 
+Rendered PoolWait(const Operator&, const LogContext& context, std::string* out) {
+  const Duration wait = context.exchange.upstream.pool_wait;
+  if (wait < Duration::zero()) return Rendered::kMissing;
+  return AppendNumber(static_cast<uint64_t>(wait / std::chrono::milliseconds(1)), out);
+}
+
 struct Point {
   std::string_view name;
   TimePoint TimeMeter::* time;
@@ -302,6 +308,7 @@ absl::Span<const OperatorType> TimeOperators() {
       {"RESPONSE_DURATION", nullptr, Between<&T::start, &T::upstream_first_received>, false},
       {"RESPONSE_TX_DURATION", nullptr,
        Between<&T::upstream_first_received, &T::response_last_sent>, false},
+      {"UPSTREAM_CONNECTION_POOL_READY_DURATION", nullptr, PoolWait, false},
       {"COMMON_DURATION", CompileCommonDuration, CommonDuration, false},
   };
   return kOperators;

@@ -62,6 +62,18 @@ void TakeResponseCode(const Extracts& extracts, std::string* marked, Tags* tags)
   }
 }
 
+// Takes the number out of "server.worker_0.watchdog_miss" (to become
+// "server.worker_watchdog_miss").
+template <class Extracts>
+void TakeWorker(const Extracts& extracts, std::string* marked, Tags* tags) {
+  constexpr std::string_view kStart = "server.worker_";
+  const size_t dot = marked->starts_with(kStart) ? marked->find('.', kStart.size()) : marked->npos;
+  if (dot == marked->npos || !extracts(tag::kWorkerId)) return;
+  tags->emplace_back(tag::kWorkerId, marked->substr(kStart.size(), dot - kStart.size()));
+  std::fill(marked->begin() + kStart.size(), marked->begin() + static_cast<std::ptrdiff_t>(dot) + 1,
+            kTaken);
+}
+
 const std::vector<double>& BoundsFor(std::string_view name, const StoreSettings& settings) {
   // Envoy's, in milliseconds.
   static const auto& defaults = *new std::vector<double>{
@@ -117,7 +129,9 @@ Metric* Store::Find(Type type, std::string_view prefix, std::string_view marked_
   entry->name = key.first;
   entry->tags = tags;
   std::string marked = Join(marked_prefix, clean);
-  TakeResponseCode([this](std::string_view tag) { return Extracts(tag); }, &marked, &entry->tags);
+  const auto extracts = [this](std::string_view tag) { return Extracts(tag); };
+  TakeResponseCode(extracts, &marked, &entry->tags);
+  TakeWorker(extracts, &marked, &entry->tags);
   AddCustomTags(entry->name, &marked, &entry->tags);
   entry->tagged_name = WithoutTaken(marked);
   switch (type) {

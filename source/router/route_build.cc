@@ -318,6 +318,8 @@ class RouteTableBuilder {
     } else {
       for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) add_edits(*level);
     }
+    if (!route.cluster_name.empty() && context_.cluster_metadata != nullptr)
+      route.cluster_metadata = context_.cluster_metadata(route.cluster_name);
     entry->choices.push_back(std::move(route));
   }
 

@@ -129,6 +129,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   const Cluster* cluster = settings_.find_cluster(route->ClusterFor(head), exchange.worker());
   if (cluster == nullptr) return Immediately(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
+  exchange.upstream.cluster_metadata = &cluster->config().metadata();
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
     return Immediately(UnreadableHeader(name, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);

@@ -205,8 +205,11 @@ EdsHealth EdsHealthOf(envoy::config::core::v3::HealthStatus status) {
   }
 }
 
-// What the metadata says of balancing (envoy.lb); `hash_key` is the endpoint's name on a ring.
+// The metadata, and what it says of balancing (envoy.lb); `hash_key` is the endpoint's name on a
+// ring.
 void ReadMetadata(const envoy::config::core::v3::Metadata& metadata, Endpoint::Settings& settings) {
+  if (!metadata.filter_metadata().empty())
+    settings.all_metadata = std::make_shared<const envoy::config::core::v3::Metadata>(metadata);
   const auto lb = metadata.filter_metadata().find("envoy.lb");
   if (lb == metadata.filter_metadata().end()) return;
   settings.metadata = std::make_shared<google::protobuf::Struct>(lb->second);

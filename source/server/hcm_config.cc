@@ -87,7 +87,12 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
   routes.runtime = context.server.runtime;
   const stats::Scope root = context.server.stats.Root();
   routes.stats = &root;
-  routes.cluster_exists = [&](std::string_view name) { return context.server.clusters.Has(name); };
+  const ClusterManager& clusters = context.server.clusters;
+  routes.cluster_exists = [&](std::string_view name) { return clusters.Has(name); };
+  routes.cluster_metadata = [&](std::string_view name) {
+    const auto found = clusters.clusters().find(name);
+    return found == clusters.clusters().end() ? nullptr : &found->second->config().metadata();
+  };
   return RouteTable::Build(config.route_config(), routes);
 }
 
@@ -207,12 +212,21 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   return session;
 }
 
+// Of the process, as in Envoy. The other two of its codec's counters cannot count here: a session
+// has one response at a time, and HTTP/1.1 has no metadata.
+void CountCodec(stats::Store& stats, HcmSettings& settings) {
+  const stats::Scope codec = stats.Root().Sub("http1");
+  settings.session.limits.dropped = codec.counter("dropped_headers_with_underscores");
+  settings.underscore_rejects = codec.counter("requests_rejected_with_underscores_in_headers");
+}
+
 absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& outer) {
   FactoryContext context{outer.server, outer.path,
                          outer.server.stats.Root().Sub("http").Sub(
                              config.stat_prefix(), stats::tag::kHttpConnManagerPrefix)};
   const HcmStats stats(context.scope);
   HcmSettings settings;
+  settings.stat_prefix = config.stat_prefix();
   if (!config.server_name().empty()) settings.server_name = config.server_name();
   settings.server_header =
       static_cast<HcmSettings::ServerHeader>(config.server_header_transformation());
@@ -244,11 +258,7 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
                                    !upgrade.has_enabled() || upgrade.enabled().value());
   }
   settings.session = BuildSession(config, stats);
-  // Of the process, as in Envoy. The other two of its codec's counters cannot count here: a session
-  // has one response at a time, and HTTP/1.1 has no metadata.
-  const stats::Scope codec = context.server.stats.Root().Sub("http1");
-  settings.session.limits.dropped = codec.counter("dropped_headers_with_underscores");
-  settings.underscore_rejects = codec.counter("requests_rejected_with_underscores_in_headers");
+  CountCodec(context.server.stats, settings);
   settings.session.overload = context.server.overload;
   BuiltChain built = BuildChain(config, context);
   auto routes = BuildRoutes(config, built, context);

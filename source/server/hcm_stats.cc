@@ -1,6 +1,8 @@
 // Registration. Main thread.
 #include "source/server/hcm_stats.h"
 
+#include "source/base/strings.h"
+
 namespace sluice {
 namespace {
 
@@ -26,6 +28,12 @@ void HcmStats::CountStatus(int status) const {
   const Counter classes[] = {downstream_rq_1xx, downstream_rq_2xx, downstream_rq_3xx,
                              downstream_rq_4xx, downstream_rq_5xx};
   if (status >= 100 && status < 600) classes[status / 100 - 1].Add();
+}
+
+ListenerRequestStats::ListenerRequestStats(const stats::Scope& listener, std::string_view prefix) {
+  const stats::Scope scope = listener.Sub("http").Sub(prefix, stats::tag::kHttpConnManagerPrefix);
+  completed = scope.counter("downstream_rq_completed");
+  for (int i = 0; i < 5; ++i) classes[i] = scope.counter(Cat("downstream_rq_", i + 1, "xx"));
 }
 
 OpenConnection::OpenConnection(const HcmStats& stats) : stats_(stats) {

@@ -65,6 +65,19 @@ struct HcmStats {
 #undef SLUICE_DECLARE
 };
 
+/// What listeners count of the requests of a connection manager: listener.<address>.http.<prefix>.*
+struct ListenerRequestStats {
+  ListenerRequestStats() = default;  // nobody counts
+  ListenerRequestStats(const stats::Scope& listener, std::string_view prefix);
+  /// A request was answered.
+  void Count(int status) const {
+    completed.Add();
+    if (status >= 100 && status < 600) classes[status / 100 - 1].Add();
+  }
+
+  Counter completed, classes[5];  // classes[1] is downstream_rq_2xx
+};
+
 /// Counts a connection as open while it lives. Its worker's thread.
 class OpenConnection {
  public:

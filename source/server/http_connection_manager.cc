@@ -46,6 +46,10 @@ Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const 
   if (connection.draining) stats_.downstream_cx_drain_close.Add();
 }
 
+void HttpConnectionManager::OnBound(const stats::Scope& listener) const {
+  on_listener_ = ListenerRequestStats(listener, settings_.stat_prefix);
+}
+
 Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
   stats_.downstream_rq_http1_total.Add();
@@ -237,8 +241,11 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
   if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();  // it came that far
-  stats_.downstream_rq_completed.Add();
-  if (exchange.response_head() != nullptr) stats_.CountStatus(exchange.response_head()->status);
+  if (const ResponseHead* response = exchange.response_head()) {
+    stats_.downstream_rq_completed.Add();
+    stats_.CountStatus(response->status);
+    on_listener_.Count(response->status);
+  }
   stats_.downstream_rq_time.Record(
       static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout))

@@ -21,6 +21,7 @@
 namespace sluice {
 
 struct HcmSettings {
+  std::string stat_prefix;
   enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
   std::string server_name = "envoy";  // Envoy's default, on which scripts depend
   ServerHeader server_header = ServerHeader::kOverwrite;
@@ -49,6 +50,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
                         std::vector<AccessLoggerPtr> access_logs);
 
   Task<> Handle(Connection& connection, NetworkNext next) const override;
+  void OnBound(const stats::Scope& listener) const override;
 
   Task<Response> OnRequest(Request request, Exchange& exchange) const override;
   Response OnBadRequest(const HeadResult& result, Exchange& exchange) const override;
@@ -71,6 +73,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
 
   const HcmSettings settings_;
   const HcmStats stats_;
+  mutable ListenerRequestStats on_listener_;  // from OnBound() on
   const std::unique_ptr<const FilterChain> chain_;
   const std::shared_ptr<const RouteTable> routes_;
   const std::vector<AccessLoggerPtr> access_logs_;

@@ -74,6 +74,9 @@ absl::Status Listener::Bind(size_t workers) {
     }
   }
   stats_ = std::make_unique<const Stats>(scope());
+  chains_.ForEach([this](const NetworkChain& chain) {
+    for (const auto& filter : chain.filters) filter->OnBound(scope());
+  });
   return absl::OkStatus();
 }
 

@@ -61,6 +61,7 @@ Server::Server(const config::Options& options,
       server_stats_(stats_),
       runtime_(stats_),
       main_(Worker::kMain, std::random_device()()),
+      watchdog_(stats_.Root(), {}),
       access_logs_(stats_.Root(),
                    {.flush_interval = std::chrono::milliseconds(options.file_flush_interval_msec)}),
       dns_caches_(main_, concurrency_, stats_, {}, &runtime_.runtime()),
@@ -78,6 +79,8 @@ Server::Server(const config::Options& options,
       admin_budget_(1024) {
   for (size_t i = 0; i < concurrency_; ++i)
     workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), std::random_device()()));
+  watchdog_.Watch(main_);
+  for (const auto& worker : workers_) watchdog_.Watch(*worker);
 }
 
 Server::~Server() = default;
@@ -287,6 +290,7 @@ int Server::Run() {
     if (overload_.configured()) main_.scope().Spawn(OverloadManager::Run(overload_));
     main_.scope().Spawn(BecomeLive(*this));
   });
+  watchdog_.Start();
   main_.Run();
   access_logs_.Flush(std::chrono::seconds(2));
   SLUICE_LOG(kInfo, kMain, "exiting");
@@ -391,6 +395,7 @@ Task<> Server::Drain(Server& server) {
 }
 
 void Server::StopWorkers() {
+  watchdog_.Stop();
   for (const auto& worker : workers_) {
     worker->Post([this, index = worker->index()] { clusters_.DropPools(index); });
     worker->Stop();

@@ -18,6 +18,7 @@
 #include "source/server/overload/overload_manager.h"
 #include "source/server/runtime_loader.h"
 #include "source/server/server_stats.h"
+#include "source/server/watchdog.h"
 #include "source/upstream/cluster_manager.h"
 #include "source/upstream/dns_cache_manager.h"
 #include "source/upstream/egress_guard.h"
@@ -73,6 +74,7 @@ class Server {
   RuntimeLoader runtime_;
   Worker main_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  Watchdog watchdog_;  // of the threads above
   AccessLogManager access_logs_;
   DnsCacheManager dns_caches_;
   ClusterManager clusters_;

@@ -190,6 +190,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
       BreakerUnit::Try(breaker(options.priority), Resource::kRequests, exchange.worker().index());
   if (!unit) {
     stats_.upstream_rq_active_overflow.Add();
+    exchange.upstream.pool_wait = Duration::zero();
     co_return MakeError(Reason::kOverflow);
   }
   auto picked = co_await Pick(options, exchange);
@@ -205,6 +206,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   }
   const Endpoint& endpoint = **picked;
   exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
+  exchange.upstream.host_metadata = endpoint.settings().all_metadata;
   HostUse* const use = endpoint.stats().use.get();
   if (use != nullptr && !use->Admits(HostResource::kRequests, exchange.worker().index())) {
     use->Count(HostCount::kRqOverflow, exchange.worker().index());
@@ -330,6 +332,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   const EndpointPtr endpoint = *std::move(picked);
   exchange.upstream.Choose(endpoint->hostname(), endpoint->address());
+  exchange.upstream.host_metadata = endpoint->settings().all_metadata;
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
   auto acquired = co_await pool->Acquire(exchange, options.priority, ConnPool::Wanted::kUnused);
   if (outlier_ != nullptr && acquired.ok()) {

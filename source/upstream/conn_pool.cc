@@ -165,6 +165,7 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::Acquire(Exchange& exchange, P
   Wish wish{wanted, TieOf(exchange)};
   if (auto session = TakeIdle(wish)) {
     KeepAhead(priority, kMostAtOnce);
+    exchange.upstream.pool_wait = Duration::zero();
     return Given(std::move(session), true, exchange);
   }
   return AcquireNew(exchange, priority, std::move(wish));
@@ -185,16 +186,22 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
       BreakerUnit::Try(cluster_.breaker(priority), Resource::kPending, worker_.index());
   if (!unit) {
     cluster_.stats().upstream_rq_pending_overflow.Add();
+    exchange.upstream.pool_wait = Duration::zero();
     co_return MakeError(Reason::kOverflow);
   }
   if (use() != nullptr && !use()->Admits(HostResource::kPending, worker_.index())) {
     use()->Count(HostCount::kRqOverflow, worker_.index());
+    exchange.upstream.pool_wait = Duration::zero();
     co_return MakeError(Reason::kOverflow);
   }
+  const TimePoint start = Now();
   const Pending pending(cluster_.stats(), *host_, worker_.index());
   auto turn = co_await WaitForTurn(exchange, priority, wish);
   if (!turn.ok()) co_return turn.status();
-  if (turn->session != nullptr) co_return Given(std::move(turn->session), true, exchange);
+  if (turn->session != nullptr) {
+    exchange.upstream.pool_wait = Now() - start;
+    co_return Given(std::move(turn->session), true, exchange);
+  }
   KeepAhead(priority, kMostAtOnce - 1);
   exchange.time.upstream_connecting = Now();
   auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning);
@@ -202,11 +209,13 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
     turn->units = {};
     GiveUp();
     if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream.status();
+    exchange.upstream.pool_wait = Now() - start;
     cluster_.stats().upstream_rq_pending_failure_eject.Add();
     exchange.upstream.transport_failure.clear();
     co_return stream.status();
   }
   exchange.time.upstream_connected = Now();
+  exchange.upstream.pool_wait = exchange.time.upstream_connected - start;
   co_return Given(std::make_shared<PooledSession>(shared_from_this(), *std::move(stream),
                                                   std::move(turn->units), NextConnectionId(worker_),
                                                   std::move(wish.tie)),

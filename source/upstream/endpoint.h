@@ -14,6 +14,9 @@
 #include "source/upstream/host_health.h"
 #include "source/upstream/host_use.h"
 
+namespace envoy::config::core::v3 {
+class Metadata;
+}
 namespace google::protobuf {
 class Struct;
 }
@@ -93,6 +96,8 @@ class Endpoint {
     bool canary = false;  // { envoy.lb: { canary: true } }
     /// What the metadata has below envoy.lb; null: nothing.
     std::shared_ptr<const google::protobuf::Struct> metadata;
+    /// All of it, for the log; null: nothing.
+    std::shared_ptr<const envoy::config::core::v3::Metadata> all_metadata;
     struct HealthCheck {
       bool disabled = false;
       uint16_t port = 0;     // zero: that of the address

@@ -73,6 +73,40 @@ class AccessLog(ProxyTest):
         self.assertEqual(entry["wire"], entry["head"])
         self.assertNotIn("c2VjcmV0", str(entry))
 
+    def test_metadata_of_cluster_and_host(self):
+        def space(**fields):
+            return {"filter_metadata": {"ns": fields}}
+        origin = self.origin()
+        up = config.cluster("up", origin.port, metadata=space(a={"b": "cluster"}))
+        up["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["metadata"] = space(rack=["r", 1, True])
+        bare = config.cluster("bare", origin.port)
+        refuse = config.typed("envoy.filters.http.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault",
+                              abort={"header_abort": {}, "percentage": {"numerator": 100}})
+        formats = {"cluster": "%CLUSTER_METADATA(ns:a:b)%", "same": "%METADATA(CLUSTER:ns:a:b)%",
+                   "host": "%UPSTREAM_METADATA(ns:rack)%", "too": "%METADATA(UPSTREAM_HOST:ns)%",
+                   "pool": "%UPSTREAM_CONNECTION_POOL_READY_DURATION%", "route": "%METADATA(ROUTE:ns:r)%",
+                   "close": "%UPSTREAM_DETECTED_CLOSE_TYPE% %UPSTREAM_LOCAL_CLOSE_REASON%",
+                   "client": "%DOWNSTREAM_DETECTED_CLOSE_TYPE% %DOWNSTREAM_LOCAL_CLOSE_REASON%"}
+        routes = [config.direct(200, prefix="/direct"), config.forward("bare", prefix="/bare"),
+                  config.forward("up", metadata=space(r="route"))]
+        self.start(config.bootstrap(config.listener(config.http(
+            routes, log=[log(self.log_path, formats)], filters=[refuse])), [up, bare]), concurrency=1)
+        for path in ("/", "/bare", "/direct"):
+            self.assertEqual(200, self.ask("GET", path, "h").status)
+        self.assertEqual(418, self.ask("GET", "/", "h", [("x-envoy-fault-abort-request", "418")]).status)
+        first, bare, direct, refused = self.entries(4)
+        self.assertEqual(int, type(first.pop("pool")))
+        self.assertEqual(int, type(bare.pop("pool")))
+        none = {"cluster": None, "same": None, "host": None, "too": None, "route": None, "client": "Normal -"}
+        rack = ["r", 1, True]
+        self.assertEqual({"cluster": "cluster", "same": "cluster", "host": rack, "too": {"rack": rack},
+                          "route": "route", "close": "Normal -", "client": "Normal -"}, first)
+        self.assertEqual({**none, "close": "Normal -"}, bare)
+        self.assertEqual({**none, "close": "- -", "pool": None}, direct)
+        # No host was chosen, but the route says which cluster it was for.
+        self.assertEqual({**none, "close": "- -", "pool": None, "cluster": "cluster", "same": "cluster",
+                          "route": "route"}, refused)
+
     def test_nothing_is_traced(self):
         kinds = {"path": "%REQ(:PATH)%"}
         both = {"or_filter": {"filters": [{"traceable_filter": {}}, {"status_code_filter": {"comparison": {

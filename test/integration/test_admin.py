@@ -117,6 +117,38 @@ class Admin(ProxyTest):
                 self.assertNotIn(line, seen, "one TYPE line a name")
                 seen.add(line)
 
+    @unittest.skipIf(IS_ENVOY, "its name for a listener on port 0 has the 0")
+    def test_requests_by_listener(self):
+        self.assertEqual(404, self.proxy.admin("/nothing").status)
+        # What was never answered is not completed.
+        silent = self.raw_origin(lambda wire: wire.rest())
+        client = self.client()
+        client.request("GET", "/", "ok.t:%d" % silent.port)
+        self.proxy.wait_stat("cluster.dfp.upstream_rq_active", 1)
+        client.reset()
+        self.proxy.wait_stat("http.ingress.downstream_rq_rx_reset", 1)
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_total"))
+        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_completed"))
+        address = "127.0.0.1_%d" % self.proxy.port()
+        rows = {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0, "completed": 1}
+        expected = {"listener.%s.http.ingress.downstream_rq_%s" % (address, name): value
+                    for name, value in rows.items()}
+        self.assertEqual(expected, self.proxy.stats("^listener.%s.http" % address))
+        self.assertEqual(1, self.proxy.stat("listener.admin.http.admin.downstream_rq_4xx"))
+        line = next(line for line in self.proxy.admin("/stats/prometheus").text.splitlines()
+                    if line.startswith("envoy_listener_http_downstream_rq_xx{")
+                    and 'code_class="2"' in line)
+        for label in ('envoy_http_conn_manager_prefix="ingress"', 'envoy_listener_address="%s"' % address):
+            self.assertIn(label, line)
+        self.assertTrue(line.endswith(" 1"))
+
+    def test_watchdogs(self):
+        scopes = ["main_thread", "workers", "server.main_thread", "server.worker_0", "server.worker_1"]
+        expected = {"%s.watchdog_%s" % (scope, kind) for scope in scopes for kind in ("miss", "mega_miss")}
+        self.assertEqual(expected, set(self.proxy.stats("watchdog")))
+        self.assertRegex(self.proxy.admin("/stats/prometheus").text,
+                         r'envoy_server_worker_watchdog_miss\{[^}]*envoy_worker_id="1"')
+
     def test_connections_by_worker(self):
         stats = self.proxy.stats("^listener.*worker_")
         totals = [value for name, value in stats.items() if name.endswith("downstream_cx_total")]

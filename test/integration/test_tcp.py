@@ -7,6 +7,7 @@ import unittest
 
 from test.support import config, names
 from test.support.client import Client
+from test.support.origin import closed_port
 from test.support.proxy import IS_ENVOY, ProxyTest
 from test.support.wait import wait_for
 
@@ -133,6 +134,52 @@ class TcpProxy(ProxyTest):
         self.assertEqual(["TcpConnectionStart", "TcpUpstreamConnected"], kinds[:2])
         self.assertEqual({"TcpPeriodic"}, set(kinds[2:-1]))
         self.assertEqual("TcpConnectionEnd", kinds[-1])
+
+    def test_how_connections_end(self):
+        def serve(wire):
+            if wire.read(1) == b"r":
+                wire.reset()
+            else:
+                wire.rest()
+        origin = self.raw_origin(serve)
+        closed, holder = closed_port()
+        self.addCleanup(holder.close)
+        log = [config.file_log(self.log_path, log_format={"text_format_source": {"inline_string": (
+            "%UPSTREAM_CLUSTER% %DOWNSTREAM_DETECTED_CLOSE_TYPE% %UPSTREAM_DETECTED_CLOSE_TYPE% "
+            "%DOWNSTREAM_LOCAL_CLOSE_REASON% %UPSTREAM_LOCAL_CLOSE_REASON% %CLUSTER_METADATA(ns:a)%\n")}})]
+
+        def proxy(cluster, **fields):
+            return config.listener(config.tcp(cluster, access_log=log, **fields), name=cluster)
+        metadata = {"filter_metadata": {"ns": {"a": "x"}}}
+        none = config.breakers(max_connections=0, max_pending_requests=0)
+        self.start(config.bootstrap(
+            [proxy("up"), proxy("idle", idle_timeout="0.1s"), proxy("old", max_downstream_connection_duration="0.1s"),
+             proxy("dead"), proxy("empty"), proxy("full")],
+            [config.cluster("up", origin.port, metadata=metadata), config.cluster("idle", origin.port),
+             config.cluster("old", origin.port), config.cluster("dead", closed), config.cluster("empty"),
+             config.cluster("full", origin.port, **none)]))
+        seen = 0
+
+        def end(listener, act):
+            nonlocal seen
+            with Client(self.proxy.port(listener)) as client:
+                act(client)
+                seen += 1
+                return self.proxy.lines(self.log_path, seen)[-1].removeprefix(listener + " ")
+
+        def reset(client):
+            self.proxy.wait_stat("cluster.up.upstream_cx_active", 1)
+            client.reset()
+        with self.subTest("resets"):
+            self.assertEqual("LocalReset RemoteReset - - x", end("up", lambda client: client.send("r")))
+            self.assertEqual("RemoteReset Normal - - x", end("up", reset))
+            self.assertEqual("Normal Normal - - x", end("up", lambda client: client.close()))
+        failed = "Normal Normal tcp_initializion_failure:%d - -"
+        for listener, line in {"idle": "Normal Normal tcp_session_idle_timeout tcp_session_idle_timeout -",
+                               "old": "Normal Normal max_connection_duration_reached max_connection_duration_reached -",
+                               "dead": failed % 0, "empty": failed % 1, "full": failed % 2}.items():
+            with self.subTest(listener):
+                self.assertEqual(line, end(listener, lambda client: client.rest()))
 
     @unittest.skipIf(IS_ENVOY, "Envoy ends at once")
     def test_drain_ends_it(self):

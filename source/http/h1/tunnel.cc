@@ -144,14 +144,19 @@ Task<absl::Status> MoveAll(Direction& direction) {
   co_return absl::OkStatus();
 }
 
+// Reading met a reset.
+bool WasReset(const Direction& direction) {
+  return !direction.result.ok() && !direction.write_failed &&
+         ReasonOf(direction.result) == Reason::kConnectionTerminated;
+}
+
 // Runs one direction; a failure cuts the other as well, since a byte stream with a hole is worth
 // nothing.
 Task<> Run(Direction& direction) {
   direction.result = co_await MoveAll(direction);
   if (!direction.result.ok()) {
     direction.from.Close();
-    direction.to.Close(!direction.write_failed &&
-                       ReasonOf(direction.result) == Reason::kConnectionTerminated);
+    direction.to.Close(WasReset(direction));
   }
   direction.ended.Set();
 }
@@ -159,9 +164,7 @@ Task<> Run(Direction& direction) {
 void NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
   if (exchange.canceller().cancelled())
     return exchange.Note(MakeError(exchange.canceller().reason()));
-  const bool client_broke = (!up.result.ok() && !up.write_failed &&
-                             ReasonOf(up.result) == Reason::kConnectionTerminated) ||
-                            (!down.result.ok() && down.write_failed);
+  const bool client_broke = WasReset(up) || (!down.result.ok() && down.write_failed);
   const bool origin_broke =
       (!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed);
   if (client_broke) return exchange.Note(MakeError(Reason::kDownstreamClosed));
@@ -172,8 +175,8 @@ void NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
 
 }  // namespace
 
-Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchange& exchange,
-                 Counter received, Counter sent) {
+Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream,
+                          Exchange& exchange, Counter received, Counter sent) {
   if (!early.empty()) {
     const std::string_view part[] = {early.view()};
     exchange.bytes.body_received += early.view().size();
@@ -182,7 +185,7 @@ Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchan
     early.Release();
     if (!written.ok()) {
       exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
-      co_return;
+      co_return TunnelEnd{};
     }
   }
   Direction up{downstream, upstream, exchange.bytes.body_received,
@@ -194,6 +197,7 @@ Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchan
   if (!down.result.ok() || !co_await up.ended.Wait()) exchange.scope().Cancel();
   co_await exchange.scope().Join();
   NoteEnd(up, down, exchange);
+  co_return TunnelEnd{WasReset(up), WasReset(down)};
 }
 
 }  // namespace sluice

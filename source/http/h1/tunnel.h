@@ -16,11 +16,16 @@ class LateEnd {
   virtual Task<absl::Status> AwaitEnd() = 0;
 };
 
+/// Which peers broke off, as the transport tells it.
+struct TunnelEnd {
+  bool client_reset = false, origin_reset = false;
+};
+
 /// Copies between `downstream` (after what `early` holds of it) and `upstream` until both
 /// directions have ended. An end of one direction is passed on as an end (half-close); an error
 /// ends both. Counts body bytes both ways in exchange.bytes, touches the idle limit, and notes on
 /// the exchange how it ended.
-Task<> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream, Exchange& exchange,
-                 Counter received, Counter sent);
+Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream,
+                          Exchange& exchange, Counter received, Counter sent);
 
 }  // namespace sluice

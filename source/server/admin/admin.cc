@@ -61,6 +61,10 @@ bool IsForm(const RequestHead& head) {
                           "application/x-www-form-urlencoded");
 }
 
+stats::Scope ScopeOf(const stats::Scope& parent) {
+  return parent.Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix);
+}
+
 std::string_view Refusal(const RequestHead& head, const Exchange& exchange) {
   return RefusalOf(head.method, head.authority, head.Get("origin"),
                    exchange.connection().local.is_loopback());
@@ -81,17 +85,24 @@ std::string_view RefusalOf(std::string_view method, std::string_view host,
 }
 
 Admin::Counters::Counters(const stats::Scope& scope)
-    : total(scope.counter("downstream_rq_total")),
-      completed(scope.counter("downstream_rq_completed")),
-      active(scope.gauge("downstream_rq_active")) {
+    : total(scope.counter("downstream_rq_total")), active(scope.gauge("downstream_rq_active")) {}
+
+Admin::Completed::Completed(const stats::Scope& scope)
+    : completed(scope.counter("downstream_rq_completed")) {
   for (int i = 1; i < 6; ++i) classes[i] = scope.counter(Cat("downstream_rq_", i, "xx"));
+}
+
+void Admin::Completed::Count(int status) const {
+  completed.Add();
+  if (status >= 100 && status < 600) classes[status / 100].Add();
 }
 
 Admin::Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs)
     : context_(std::move(context)),
       access_logs_(std::move(access_logs)),
-      counters_(
-          context_.stats.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)) {}
+      counters_(ScopeOf(context_.stats.Root())),
+      completed_(ScopeOf(context_.stats.Root())),
+      on_listener_(ScopeOf(context_.stats.Root().Sub("listener").Sub("admin"))) {}
 
 Admin::~Admin() = default;
 
@@ -134,9 +145,8 @@ Response Admin::OnBadRequest(const HeadResult& result, Exchange& exchange) const
 void Admin::OnComplete(Exchange& exchange) const {
   if (exchange.request_head() != nullptr) counters_.active.Sub();
   if (exchange.response_head() != nullptr) {
-    counters_.completed.Add();
-    const int response_class = exchange.response_head()->status / 100;
-    if (response_class >= 1 && response_class <= 5) counters_.classes[response_class].Add();
+    completed_.Count(exchange.response_head()->status);
+    on_listener_.Count(exchange.response_head()->status);
   }
   for (const auto& log : access_logs_) log->Log(LogContext{exchange});
   const FilterStateObject* after = exchange.filter_state(kAfterName);

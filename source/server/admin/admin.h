@@ -27,8 +27,8 @@ std::string_view RefusalOf(std::string_view method, std::string_view host,
 /// Hand one to the ServerSession of every admin connection.
 class Admin final : public ExchangeHandler {
  public:
-  /// Counts as http.admin.downstream_rq_* in context.stats. `access_logs` are those of
-  /// Bootstrap.admin.access_log.
+  /// Counts as http.admin.downstream_rq_* in context.stats, and below listener.admin. `access_logs`
+  /// are those of Bootstrap.admin.access_log.
   Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs);
   ~Admin() override;
 
@@ -38,15 +38,21 @@ class Admin final : public ExchangeHandler {
   void OnComplete(Exchange& exchange) const override;
 
  private:
+  struct Completed {
+    explicit Completed(const stats::Scope& scope);
+    void Count(int status) const;
+    Counter completed, classes[6];  // classes[2] is downstream_rq_2xx
+  };
   struct Counters {
     explicit Counters(const stats::Scope& scope);
-    Counter total, completed, classes[6];  // classes[2] is downstream_rq_2xx
+    Counter total;
     Gauge active;
   };
 
   const AdminContext context_;
   const std::vector<std::shared_ptr<const AccessLogger>> access_logs_;
   const Counters counters_;
+  const Completed completed_, on_listener_;
 };
 
 }  // namespace sluice::admin

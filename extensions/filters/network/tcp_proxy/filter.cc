@@ -60,6 +60,27 @@ bool IsConnectFailure(Reason reason) {
   return reason == Reason::kConnectRefused || reason == Reason::kConnectTimeout;
 }
 
+// What Envoy writes as the reason of its own end, with its number of what was wrong.
+std::string_view CloseReasonOf(Reason reason) {
+  if (IsConnectFailure(reason)) return "tcp_initializion_failure:0";
+  return reason == Reason::kOverflow ? "tcp_initializion_failure:2" : "tcp_initializion_failure:1";
+}
+
+void NoteReset(const TunnelEnd& end, Exchange& exchange) {
+  if (end.client_reset) {
+    exchange.close = DetectedClose::kRemoteReset;
+  } else if (end.origin_reset) {
+    exchange.upstream.close = DetectedClose::kRemoteReset;
+    exchange.close = DetectedClose::kLocalReset;
+  }
+}
+
+// A limit of ours has ended the connection.
+void NoteLimit(std::string_view reason, Exchange& exchange) {
+  exchange.local_close_reason = reason;
+  if (exchange.tunnel_established) exchange.upstream.local_close_reason = reason;
+}
+
 // FNV-1a of the client's address: the same in every process and on every worker.
 uint64_t HashOf(const Address& address) {
   uint64_t hash = 14695981039346656037ull;
@@ -112,6 +133,7 @@ TcpProxy::TcpProxy(TcpProxySettings settings, TcpProxyStats stats, const Cluster
 Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   stats_.downstream_cx_total.Add();
   TcpExchange exchange(connection);
+  exchange.upstream.close = DetectedClose::kNormal;
   exchange.LimitDuration(MaxDuration(connection.worker.rng()));
   const PeriodicLog periodic(*this, exchange);
   const DrainLimit drain(connection, settings_.drain_time);
@@ -124,11 +146,15 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     exchange.tunnel_established = true;
     if (settings_.log_connected) Log(exchange, "TcpUpstreamConnected");
     stats_.downstream_cx_rx_bytes_total.Add(watch.early().view().size());
-    co_await RunTunnel(*connection.stream, watch.early(), **upstream, exchange,
-                       stats_.downstream_cx_rx_bytes_total, stats_.downstream_cx_tx_bytes_total);
+    NoteReset(co_await RunTunnel(*connection.stream, watch.early(), **upstream, exchange,
+                                 stats_.downstream_cx_rx_bytes_total,
+                                 stats_.downstream_cx_tx_bytes_total),
+              exchange);
     *upstream = nullptr;  // Counted as closed before the log line is written.
   } else if (connection.canceller.cancelled()) {
-    exchange.Note(MakeError(connection.canceller.reason()));
+    const Reason reason = connection.canceller.reason();
+    exchange.Note(MakeError(reason));
+    if (reason == Reason::kDownstreamClosed) exchange.close = DetectedClose::kRemoteReset;
   }
   exchange.Settle();
   // What an attempt has left behind refers to the exchange.
@@ -136,9 +162,14 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   co_await exchange.scope().Join();
   connection.stream->Close();
   if (drain.passed()) exchange.set_details("downstream_local_disconnect(drained)");
-  if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) stats_.idle_timeout.Add();
-  if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
+  if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) {
+    stats_.idle_timeout.Add();
+    NoteLimit("tcp_session_idle_timeout", exchange);
+  }
+  if (exchange.flags().Has(ResponseFlag::kDurationTimeout)) {
     stats_.max_downstream_connection_duration.Add();
+    NoteLimit("max_connection_duration_reached", exchange);
+  }
   Log(exchange, "TcpConnectionEnd");
 }
 
@@ -167,10 +198,12 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
   const TcpProxyTarget& target = PickTarget(exchange.worker().rng());
   const Cluster* cluster = clusters_.Find(target.cluster, exchange.worker());
   exchange.upstream.cluster_name = target.cluster;
+  if (cluster != nullptr) exchange.upstream.cluster_metadata = &cluster->config().metadata();
   if (cluster == nullptr) {
     stats_.downstream_cx_no_route.Add();
     exchange.Note(ResponseFlag::kNoClusterFound);
     exchange.set_details("cluster_not_found");
+    exchange.local_close_reason = "tcp_initializion_failure:3";
     co_return MakeError(Reason::kNoHealthyUpstream);
   }
   Backoff back_off;
@@ -186,6 +219,7 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
     }
     if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream;
     exchange.Note(stream.status());
+    exchange.local_close_reason = CloseReasonOf(ReasonOf(stream.status()));
     if (failed_to_connect) {
       target.attempts_exceeded.Add();
       exchange.Note(ResponseFlag::kUpstreamRetryLimitExceeded);
