@@ -125,7 +125,7 @@ class Validate(ProxyTest):
         self.refused_among(text, "Wasm", "known Envoy type.*not support yet")
 
     def test_known_but_unsupported_field(self):
-        field = "connection_pool_per_downstream_connection"
+        field = "track_timeout_budgets"
         text = GOOD.replace("    type: STATIC", "    type: STATIC\n    %s: true" % field)
         if IS_ENVOY:
             self.skipTest("supported there")
