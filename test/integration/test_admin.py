@@ -51,6 +51,8 @@ class Admin(ProxyTest):
                                            r"\(robust_to_untrusted_downstream_and_upstream\)")
 
     def test_stats(self):
+        # The client has its answer before the request is counted.
+        wait_for(lambda: self.proxy.stats().get("http.ingress.downstream_rq_2xx") == 1)
         text = self.proxy.admin("/stats").text
         lines = [line for line in text.splitlines() if line]
         for line in lines:
