@@ -208,7 +208,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
   exchange.upstream.host_metadata = endpoint.settings().all_metadata;
   HostUse* const use = endpoint.stats().use.get();
-  if (use != nullptr && !use->Admits(HostResource::kRequests, exchange.worker().index())) {
+  if (use != nullptr && !use->Admits(HostResource::kRequests)) {
     use->Count(HostCount::kRqOverflow, exchange.worker().index());
     co_return MakeError(Reason::kOverflow);
   }

@@ -189,7 +189,7 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
     exchange.upstream.pool_wait = Duration::zero();
     co_return MakeError(Reason::kOverflow);
   }
-  if (use() != nullptr && !use()->Admits(HostResource::kPending, worker_.index())) {
+  if (use() != nullptr && !use()->Admits(HostResource::kPending)) {
     use()->Count(HostCount::kRqOverflow, worker_.index());
     exchange.upstream.pool_wait = Duration::zero();
     co_return MakeError(Reason::kOverflow);
@@ -229,7 +229,7 @@ std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool neede
   if (per_host.has_value()) units.host = HostPlace::Try(*host_, *per_host);
   const bool place =
       (units.host || !per_host.has_value()) &&
-      (use() == nullptr || use()->Admits(HostResource::kConnections, worker_.index()));
+      (use() == nullptr || use()->Admits(HostResource::kConnections));
   if (place)
     units.cluster =
         BreakerUnit::Try(cluster_.breaker(priority), Resource::kConnections, worker_.index());

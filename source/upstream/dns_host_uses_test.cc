@@ -29,19 +29,27 @@ TEST_CASE("a limit holds over all workers, and may change") {
   const auto use = f.uses.Enter("a.t");
   REQUIRE(f.uses.Enter("a.t") == use);  // another port
   for (int i = 0; i < 3; ++i) {
-    REQUIRE(use->Admits(kRequests, i % 2));
+    REQUIRE(use->Admits(kRequests));
     use->Add(kRequests, i % 2, 1);
   }
-  CHECK_FALSE(use->Admits(kRequests, 0));
-  CHECK_FALSE(use->Admits(kRequests, 1));
-  CHECK(use->Admits(HostResource::kConnections, 0));
+  CHECK_FALSE(use->Admits(kRequests));
+  CHECK(use->Admits(HostResource::kConnections));
   f.uses.SetLimits(0, 0, 4);
-  CHECK(use->Admits(kRequests, 1));
+  CHECK(use->Admits(kRequests));
   f.uses.SetLimits(0, 0, 0);
-  CHECK(use->Admits(kRequests, 1));
+  CHECK(use->Admits(kRequests));
   f.uses.SetLimits(0, 0, 3);
   use->Add(kRequests, 1, -1);
-  CHECK(use->Admits(kRequests, 0));
+  CHECK(use->Admits(kRequests));
+}
+
+// Each worker used to be sure of its even share, whatever the others had.
+TEST_CASE("regression: one worker may use all of a limit, and then no other gets anything") {
+  Fixture f(0);
+  f.uses.SetLimits(0, 0, 2);
+  const auto use = f.uses.Enter("a.t");
+  use->Add(kRequests, 0, 2);
+  CHECK_FALSE(use->Admits(kRequests));
 }
 
 TEST_CASE("what still runs counts when its name comes back") {

@@ -3,13 +3,9 @@
 
 namespace sluice {
 
-bool HostUse::Admits(HostResource resource, int worker) const {
-  const size_t index = static_cast<size_t>(resource);
-  const auto limit = static_cast<int64_t>((*limits_)[index].load(std::memory_order_relaxed));
-  if (limit == 0) return true;
-  // Below its even share a worker need not ask what the others have.
-  const int64_t own = lines_[worker].used[index].load(std::memory_order_relaxed);
-  return own < limit / static_cast<int64_t>(lines_.size()) || InUse(resource) < limit;
+bool HostUse::Admits(HostResource resource) const {
+  const uint32_t limit = (*limits_)[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
+  return limit == 0 || InUse(resource) < static_cast<int64_t>(limit);
 }
 
 int64_t HostUse::InUse(HostResource resource) const {

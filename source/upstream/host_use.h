@@ -39,7 +39,7 @@ class HostUse {
 
   /// Whether there is room for one more. With several workers the sum is read without a lock: each
   /// can overshoot by at most one.
-  bool Admits(HostResource resource, int worker) const;
+  bool Admits(HostResource resource) const;
   /// That worker: takes `n` units, limit or not, or gives them back.
   void Add(HostResource resource, int worker, int64_t n) {
     std::atomic<int64_t>& used = lines_[worker].used[static_cast<size_t>(resource)];
