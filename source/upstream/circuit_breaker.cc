@@ -23,12 +23,24 @@ int64_t CircuitBreaker::Limit(Resource resource) const {
 }
 
 bool CircuitBreaker::Try(Resource resource, int worker) {
+  const auto index = static_cast<size_t>(resource);
   const int64_t limit = Limit(resource);
-  const int64_t own =
-      lines_[worker].used[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
-  // Below its even share a worker cannot exceed the limit, whatever the others do below theirs;
-  // beyond it, ask them.
-  if (own >= limit / static_cast<int64_t>(lines_.size()) && InUse(resource) >= limit) return false;
+  const int64_t share = limit / static_cast<int64_t>(lines_.size());
+  const bool beyond = lines_[worker].used[index].load(std::memory_order_relaxed) >= share;
+  // While no worker is beyond its even share none needs to look at the others.
+  std::atomic<bool>& uneven = uneven_[index];
+  if (beyond && !uneven.load(std::memory_order_relaxed))
+    uneven.store(true, std::memory_order_relaxed);
+  if (uneven.load(std::memory_order_relaxed)) {
+    int64_t sum = 0, most = 0;
+    for (const Line& line : lines_) {
+      const int64_t used = line.used[index].load(std::memory_order_relaxed);
+      sum += used;
+      most = std::max(most, used);
+    }
+    if (sum >= limit) return false;
+    if (!beyond && most <= share) uneven.store(false, std::memory_order_relaxed);
+  }
   Add(resource, worker, 1);
   return true;
 }

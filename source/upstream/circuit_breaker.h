@@ -1,6 +1,6 @@
 // Circuit breaker: cluster-wide limits that are counted per worker, so that taking one touches only
-// the worker's own cache line until its share of the limit is used up. Try/Give on worker threads,
-// reading anywhere.
+// the worker's own cache line until some worker has used up its share of the limit. Try/Give on
+// worker threads, reading anywhere.
 #pragma once
 
 #include <atomic>
@@ -59,6 +59,8 @@ class CircuitBreaker {
 
   const Thresholds thresholds_;
   std::vector<Line> lines_;
+  // Some worker may have more than its even share. Written seldom.
+  std::atomic<bool> uneven_[4] = {};
 };
 
 /// Holds one unit until it dies.

@@ -21,6 +21,18 @@ TEST_CASE("a limit holds over all workers") {
   CHECK(breaker.Try(Resource::kConnections, 1));
 }
 
+// A worker below its even share used not to ask what the others had.
+TEST_CASE("regression: what one worker has taken beyond its share is not given to another") {
+  CircuitBreaker breaker({.max_requests = 4}, 2);
+  for (int i = 0; i < 4; ++i) REQUIRE(breaker.Try(Resource::kRequests, 0));
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 1));
+  for (int i = 0; i < 4; ++i) breaker.Give(Resource::kRequests, 0);
+  for (int i = 0; i < 2; ++i) REQUIRE(breaker.Try(Resource::kRequests, 1));
+  for (int i = 0; i < 2; ++i) REQUIRE(breaker.Try(Resource::kRequests, 0));
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 0));
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 1));
+}
+
 TEST_CASE("a retry budget grows with the requests") {
   CircuitBreaker breaker({.max_retries = 0, .retry_budget = RetryBudget{20, 1}}, 1);
   CHECK(breaker.Try(Resource::kRetries, 0));

@@ -227,9 +227,8 @@ std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool neede
   PooledSession::Units& units = turn.units;
   const auto per_host = cluster_.settings().max_connections_per_host[static_cast<size_t>(priority)];
   if (per_host.has_value()) units.host = HostPlace::Try(*host_, *per_host);
-  const bool place =
-      (units.host || !per_host.has_value()) &&
-      (use() == nullptr || use()->Admits(HostResource::kConnections));
+  const bool place = (units.host || !per_host.has_value()) &&
+                     (use() == nullptr || use()->Admits(HostResource::kConnections));
   if (place)
     units.cluster =
         BreakerUnit::Try(cluster_.breaker(priority), Resource::kConnections, worker_.index());
