@@ -120,19 +120,7 @@ bool ConnPool::Suits(const PooledSession& session, const Wish& wish) {
 }
 
 std::shared_ptr<PooledSession> ConnPool::TakeIdle(const Wish& wish) {
-  while (!idle_.empty()) {
-    // As a rule the one that was used last suits.
-    if (!Suits(*idle_.back(), wish)) return TakeSuited(wish);
-    std::shared_ptr<PooledSession> session = std::move(idle_.back());
-    idle_.pop_back();
-    session->idle_ = false;
-    session->Disarm();
-    if (MayKeep(*session)) return session;
-  }
-  return nullptr;
-}
-
-std::shared_ptr<PooledSession> ConnPool::TakeSuited(const Wish& wish) {
+  // As a rule the one that was used last suits.
   for (size_t i = idle_.size(); i-- > 0;) {
     if (!Suits(*idle_[i], wish)) continue;
     std::shared_ptr<PooledSession> session = std::move(idle_[i]);

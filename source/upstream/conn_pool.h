@@ -110,7 +110,6 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   static bool Suits(const PooledSession& session, const Wish& wish);
   bool MayKeep(const PooledSession& session) const;
   std::shared_ptr<PooledSession> TakeIdle(const Wish& wish);
-  std::shared_ptr<PooledSession> TakeSuited(const Wish& wish);
   /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
   /// connection may come instead.
   struct Turn {
