@@ -38,7 +38,7 @@ uint64_t Rng::operator()() {
 
 Worker::Worker(int index, uint64_t seed)
     : index_(index),
-      io_(1),
+      io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),  // Only Post() comes from other threads.
       work_(io_.get_executor()),
       run_queue_(io_),
       poller_(io_),
