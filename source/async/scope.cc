@@ -60,10 +60,9 @@ Scope::~Scope() {
 }
 
 // What a scope knows of a task.
-struct Scope::RootNode {
-  Canceller* canceller;
-  RootNode* next;
-  RootNode** previous;
+struct Scope::RootNode : Linked<RootNode> {
+  explicit RootNode(Canceller& canceller) : canceller(canceller) {}
+  Canceller& canceller;
 };
 
 // The frame below all others of a spawned task: it starts and ends by itself.
@@ -71,16 +70,14 @@ class Scope::Root {
  public:
   struct promise_type final : TaskPromise {
     promise_type(Task<>&, Scope& scope, Canceller* canceller)
-        : scope(scope), node{canceller == nullptr ? &own : canceller, scope.roots_, &scope.roots_} {
-      canceller_ = node.canceller;
-      if (node.next != nullptr) node.next->previous = &node.next;
-      scope.roots_ = &node;
+        : scope(scope), node(canceller == nullptr ? own : *canceller) {
+      canceller_ = &node.canceller;
+      node.LinkTo(scope.roots_);
       ++scope.running_;
       if (scope.cancelled_) canceller_->Cancel(Reason::kCancelled);
     }
     ~promise_type() {
-      *node.previous = node.next;
-      if (node.next != nullptr) node.next->previous = node.previous;
+      node.Unlink();
       scope.OnEnd();
     }
     Root get_return_object() const noexcept { return {}; }
@@ -115,7 +112,8 @@ void Scope::OnEnd() {
 void Scope::Cancel(Reason reason) {
   cancelled_ = true;
   // Tasks that are woken by it go on later: the list stays as it is.
-  for (RootNode* root = roots_; root != nullptr; root = root->next) root->canceller->Cancel(reason);
+  for (RootNode* root = roots_; root != nullptr; root = root->next())
+    root->canceller.Cancel(reason);
 }
 
 Task<> Scope::Join() {

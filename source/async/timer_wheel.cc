@@ -7,13 +7,6 @@
 
 namespace sluice {
 
-void Timer::Disarm() {
-  if (previous_ == nullptr) return;
-  *previous_ = next_;
-  if (next_ != nullptr) next_->previous_ = previous_;
-  previous_ = nullptr;
-}
-
 TimerWheel::TimerWheel(asio::io_context& io) : wakeup_(io), start_(Now()) {}
 
 TimerWheel::~TimerWheel() {
@@ -38,18 +31,11 @@ void TimerWheel::Arm(Timer& timer, Duration delay) {
   if (timer.tick_ < scheduled_) Schedule();
 }
 
-void TimerWheel::Push(Timer** head, Timer& timer) {
-  timer.next_ = *head;
-  timer.previous_ = head;
-  if (*head != nullptr) (*head)->previous_ = &timer.next_;
-  *head = &timer;
-}
-
 void TimerWheel::Link(Timer& timer) {
   const uint64_t difference = static_cast<uint64_t>(timer.tick_ ^ now_);
   const int level = difference == 0 ? 0 : (std::bit_width(difference) - 1) / kSlotBits;
   const int64_t slot = (timer.tick_ >> (level * kSlotBits)) & (kSlots - 1);
-  Push(&slots_[std::min(level, kLevels - 1)][slot], timer);
+  timer.LinkTo(slots_[std::min(level, kLevels - 1)][slot]);
 }
 
 int64_t TimerWheel::NextOccupied() const {
@@ -80,12 +66,12 @@ void TimerWheel::Schedule() {
 
 void TimerWheel::Collect(int level, int64_t slot, Timer** due) {
   Timer* list = std::exchange(slots_[level][slot], nullptr);
-  if (list != nullptr) list->previous_ = &list;
+  Timer::Rehang(list);
   while (list != nullptr) {
     Timer& timer = *list;
     timer.Disarm();
     if (timer.tick_ <= now_) {
-      Push(due, timer);
+      timer.LinkTo(*due);
     } else {
       Link(timer);
     }
@@ -104,7 +90,7 @@ void TimerWheel::Advance(int64_t to) {
     }
     // A timer's callback may disarm or destroy any other: the list of due timers stays a proper
     // list all the while.
-    if (due != nullptr) due->previous_ = &due;
+    Timer::Rehang(due);
     while (due != nullptr) {
       Timer& timer = *due;
       timer.Disarm();

@@ -10,6 +10,7 @@
 
 #include "source/async/asio.h"
 #include "source/base/clock.h"
+#include "source/base/linked.h"
 
 namespace sluice {
 
@@ -17,15 +18,12 @@ class TimerWheel;
 
 /// A timeout that is embedded in its owner. Disarms itself when destroyed. May be re-armed from
 /// inside OnTimer.
-class Timer {
+class Timer : public Linked<Timer> {
  public:
-  Timer() = default;
-  Timer(const Timer&) = delete;
-  Timer& operator=(const Timer&) = delete;
-  virtual ~Timer() { Disarm(); }
+  virtual ~Timer() = default;
 
-  void Disarm();
-  bool armed() const { return previous_ != nullptr; }
+  void Disarm() { Unlink(); }
+  bool armed() const { return linked(); }
 
  protected:
   /// Called on the wheel's thread, disarmed, not before the deadline and at most about two ticks
@@ -34,8 +32,6 @@ class Timer {
 
  private:
   friend class TimerWheel;
-  Timer* next_ = nullptr;
-  Timer** previous_ = nullptr;  // The pointer that points here: unlinking needs no list head.
   int64_t tick_ = 0;
 };
 
@@ -63,7 +59,6 @@ class TimerWheel {
   void Advance(int64_t to);
   void Collect(int level, int64_t slot, Timer** due);
   int64_t NextOccupied() const;
-  static void Push(Timer** head, Timer& timer);
 
   // State of the wheel's thread.
   asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> wakeup_;

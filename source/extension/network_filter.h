@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <vector>
 
@@ -27,7 +26,7 @@ struct ConnectionOrigin : ConnectionFacts {
 };
 
 /// An accepted connection. Lives on one worker from accept to close.
-struct Connection {
+struct Connection : Linked<Connection> {  // of the open ones of its listener and worker
   Connection(Worker& worker, StreamPtr stream) : worker(worker), stream(std::move(stream)) {}
 
   Worker& worker;
@@ -38,9 +37,6 @@ struct Connection {
   size_t buffer_limit = 1024 * 1024;
   /// True once the server or this listener drains: finish what runs, take nothing new.
   bool draining = false;
-  /// The listener's list of its open connections on this worker, and this connection's place in it.
-  std::list<Connection*>* siblings = nullptr;
-  std::list<Connection*>::iterator place;
   /// Called on the worker when draining begins; a filter that can end early sets it.
   std::function<void()> on_drain;
 };

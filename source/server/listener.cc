@@ -34,9 +34,18 @@ Listener::Stats::Stats(const stats::Scope& scope)
 struct Listener::PerWorker {
   Worker* worker = nullptr;
   std::list<ListenSocket> sockets;
-  std::list<Connection*> connections;
+  Connection* connections = nullptr;  // the newest first
   bool stopped = false;
   bool draining = false;
+
+  void DrainConnections() {
+    draining = true;
+    for (Connection* connection = connections; connection != nullptr;
+         connection = connection->next()) {
+      connection->draining = true;
+      if (connection->on_drain) connection->on_drain();
+    }
+  }
 };
 
 Listener::Listener(ListenerSettings settings, envoy::config::listener::v3::Listener config,
@@ -164,9 +173,7 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   connection->facts.remote = connection->facts.direct_remote;
   connection->buffer_limit = settings_.buffer_limit;
   connection->draining = local.draining;
-  local.connections.push_front(connection.get());
-  connection->place = local.connections.begin();
-  connection->siblings = &local.connections;
+  connection->LinkTo(local.connections);
   Canceller& canceller = connection->canceller;
   local.worker->scope().Spawn(Serve(*this, std::move(connection)), canceller);
 }
@@ -216,7 +223,7 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   on_worker.cx_active.Add();
   if (listener.listener_filters_.empty() || co_await Inspect(listener, *connection))
     co_await listener.RunChain(*connection);
-  connection->siblings->erase(connection->place);
+  connection->Unlink();
   if (!connection->scope.empty()) {
     connection->scope.Cancel();
     co_await connection->scope.Join();
@@ -238,24 +245,14 @@ void Listener::Stop(bool drain) {
       local->stopped = true;
       for (ListenSocket& socket : local->sockets) socket.Close();
       if (!drain) return;
-      local->draining = true;
-      for (Connection* connection : local->connections) {
-        connection->draining = true;
-        if (connection->on_drain) connection->on_drain();
-      }
+      local->DrainConnections();
     });
   }
 }
 
 void Listener::Drain() {
   for (auto& local : locals_) {
-    local->worker->Post([local = local.get()] {
-      local->draining = true;
-      for (Connection* connection : local->connections) {
-        connection->draining = true;
-        if (connection->on_drain) connection->on_drain();
-      }
-    });
+    local->worker->Post([local = local.get()] { local->DrainConnections(); });
   }
 }
 
