@@ -26,7 +26,7 @@ class StreamBody final : public Body {
         co_return data.empty() ? Chunk() : Chunk{std::move(buffer), data};
       }
       buffer.reset();  // While it is silent a stream holds no buffer.
-      if (absl::Status ready = co_await stream_->WaitReadable(); !ready.ok()) co_return ready;
+      if (!co_await stream_->WaitReadable()) co_return MakeError(Reason::kCancelled);
     }
   }
 
@@ -66,7 +66,7 @@ bool EndsTunnel(const Route& route, const RequestHead& head) {
 
 Task<absl::StatusOr<Response>> TerminateTunnel(Request& request, Exchange& exchange,
                                                const Route& route, const Cluster& cluster,
-                                               SendOptions options) {
+                                               const SendOptions& options) {
   auto connected = co_await cluster.Connect(exchange, options);
   if (!connected.ok()) co_return connected.status();
   if (route.connect_proxy_version != 0) {

@@ -15,6 +15,6 @@ bool EndsTunnel(const Route& route, const RequestHead& head);
 /// body goes there. Errors: those of Cluster::Connect.
 Task<absl::StatusOr<Response>> TerminateTunnel(Request& request, Exchange& exchange,
                                                const Route& route, const Cluster& cluster,
-                                               SendOptions options);
+                                               const SendOptions& options);
 
 }  // namespace sluice

@@ -15,6 +15,11 @@ Response Refuse(Exchange& exchange, int status, std::string_view body, std::stri
   return Reply(status, std::string(body));
 }
 
+bool MayRedirect(const Exchange& exchange) {
+  const auto* route = static_cast<const Route*>(exchange.route());
+  return route != nullptr && route->internal_redirects != nullptr;
+}
+
 // Handle() gives sessions the facts of a Connection, and nothing else.
 const ConnectionOrigin& OriginOf(const Exchange& exchange) {
   return static_cast<const ConnectionOrigin&>(exchange.connection());
@@ -59,13 +64,21 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
   if (settings_.log_new_request) Log(exchange, "DownstreamStart");
   if (settings_.log_interval > Duration::zero())
     exchange.scope().Spawn(LogPeriodically(*this, exchange));
-  Response response = refused.has_value() ? *std::move(refused)
-                                          : co_await Next(*chain_, exchange, 0)(std::move(request));
+  Task<Response> answer = refused.has_value() ? Task<Response>(*std::move(refused))
+                                              : Next(*chain_, exchange, 0)(std::move(request));
+  if (settings_.local_replies == nullptr && !MayRedirect(exchange)) return answer;
+  return Rework(std::move(answer), exchange);
+}
+
+// The answer, once internal redirects have been followed and local replies rewritten.
+Task<Response> HttpConnectionManager::Rework(Task<Response> answer, Exchange& exchange) const {
+  Response response = co_await std::move(answer);
+  RequestHead& head = *exchange.request_head();
   while (InternalRedirects* redirects = FindRedirects(exchange)) {
     if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
     response = Response();
     exchange.set_details("");
-    refused = FindRoute(head, exchange);
+    std::optional<Response> refused = FindRoute(head, exchange);
     BodyPtr body = redirects->body == nullptr ? nullptr : redirects->body->Play();
     response = refused.has_value()
                    ? *std::move(refused)
@@ -76,7 +89,6 @@ Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& excha
     auto body = co_await ReadAll(response.body.get(), kMaxLocalReply);
     settings_.local_replies->Rewrite(response, body.ok() ? *body : std::string(), exchange);
   }
-  Finish(response, head);
   co_return response;
 }
 
@@ -193,7 +205,8 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), port));
 }
 
-void HttpConnectionManager::Finish(Response& response, const RequestHead& head) const {
+void HttpConnectionManager::OnResponse(Response& response, const Exchange& exchange) const {
+  const RequestHead& head = *exchange.request_head();
   Headers& headers = response.head->headers;
   using ServerHeader = HcmSettings::ServerHeader;
   const bool tunnel_to_connect =

@@ -54,6 +54,7 @@ class ActiveRequest {
   ~ActiveRequest() {
     if (endpoint_ != nullptr) Count(-1);
   }
+  const Endpoint& endpoint() const { return *endpoint_; }
 
  private:
   void Count(int64_t n) {
@@ -185,44 +186,59 @@ void Cluster::Anticipate(Worker& worker, Priority priority) const {
 }
 
 Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchange,
-                                             SendOptions options) const {
+                                             const SendOptions& options) const {
   BreakerUnit unit =
       BreakerUnit::Try(breaker(options.priority), Resource::kRequests, exchange.worker().index());
   if (!unit) {
     stats_.upstream_rq_active_overflow.Add();
     exchange.upstream.pool_wait = Duration::zero();
-    co_return MakeError(Reason::kOverflow);
+    return MakeError(Reason::kOverflow);
   }
+  auto picking =
+      options.attempted == nullptr ? Pick(options, exchange) : PickAgain(options, exchange);
+  if (!picking.await_ready())
+    return SendAfter(std::move(picking), std::move(unit), request, exchange, options);
+  return SendTo(picking.await_resume(), std::move(unit), request, exchange, options);
+}
+
+// Not what the policy rejects for this attempt, if there is anything else.
+Task<absl::StatusOr<EndpointPtr>> Cluster::PickAgain(const SendOptions& options,
+                                                     Exchange& exchange) const {
+  AttemptedHosts& attempted = *options.attempted;
   auto picked = co_await Pick(options, exchange);
-  if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
-  if (options.attempted != nullptr) {
-    AttemptedHosts& attempted = *options.attempted;
-    for (uint32_t i = 0; i < attempted.avoid.selections && attempted.Rejects(**picked); ++i) {
-      auto other = co_await Pick(options, exchange);
-      if (!other.ok()) break;
-      picked = std::move(other);
-    }
-    attempted.hosts.push_back(*picked);
+  if (!picked.ok()) co_return picked;
+  for (uint32_t i = 0; i < attempted.avoid.selections && attempted.Rejects(**picked); ++i) {
+    auto other = co_await Pick(options, exchange);
+    if (!other.ok()) break;
+    picked = std::move(other);
   }
+  attempted.hosts.push_back(*picked);
+  co_return picked;
+}
+
+Task<absl::StatusOr<Response>> Cluster::SendAfter(Task<absl::StatusOr<EndpointPtr>> picking,
+                                                  BreakerUnit unit, Request& request,
+                                                  Exchange& exchange,
+                                                  const SendOptions& options) const {
+  auto picked = co_await std::move(picking);
+  co_return co_await SendTo(std::move(picked), std::move(unit), request, exchange, options);
+}
+
+Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picked, BreakerUnit unit,
+                                               Request& request, Exchange& exchange,
+                                               const SendOptions& options) const {
+  if (absl::Status refusal = Refusal(picked); !refusal.ok()) return refusal;
   const Endpoint& endpoint = **picked;
   exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
   exchange.upstream.host_metadata = endpoint.settings().all_metadata;
   HostUse* const use = endpoint.stats().use.get();
   if (use != nullptr && !use->Admits(HostResource::kRequests)) {
     use->Count(HostCount::kRqOverflow, exchange.worker().index());
-    co_return MakeError(Reason::kOverflow);
+    return MakeError(Reason::kOverflow);
   }
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
-  ActiveRequest active(stats_, *std::move(picked), exchange.worker().index());
-  const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
-  absl::StatusOr<Response> response = co_await Try(request, exchange, options, endpoint);
-  Judge(endpoint, response, exchange, start);
-  if (response.ok() && response->body != nullptr) {
-    response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active),
-                                                   std::move(unit));
-  }
-  co_return response;
+  return Try(*std::move(picked), std::move(unit), request, exchange, options.priority);
 }
 
 absl::Status Cluster::Refusal(const absl::StatusOr<EndpointPtr>& picked) const {
@@ -286,47 +302,67 @@ void Cluster::Measure(const Endpoint& endpoint, bool failed, Exchange& exchange,
 }
 
 // One request on one connection, or on a second one where the first had gone stale in the pool.
-Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange,
-                                            const SendOptions& options,
-                                            const Endpoint& endpoint) const {
-  const std::shared_ptr<ConnPool> pool = PoolFor(endpoint, exchange.worker()).shared_from_this();
+Task<absl::StatusOr<Response>> Cluster::Try(EndpointPtr endpoint, BreakerUnit unit,
+                                            Request& request, Exchange& exchange,
+                                            Priority priority) const {
+  const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
+  const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
   // A kept connection is asked first whether it still lives and is silent: bytes that came since
   // would be taken for the answer to this request. What may be repeated is sent again if the peer
   // closes just after that.
   const bool repeatable = request.body == nullptr && IsIdempotent(request.head->method) &&
                           request.head->upgrade.empty();
+  ActiveRequest active(stats_, std::move(endpoint), exchange.worker().index());
+  absl::StatusOr<Response> response;
   for (auto wanted = ConnPool::Wanted::kAny;; wanted = ConnPool::Wanted::kNew) {
-    auto acquired = co_await pool->Acquire(exchange, options.priority, wanted);
-    while (acquired.ok() && acquired->reused && acquired->lease->IsStale()) {
-      acquired = co_await pool->Acquire(exchange, options.priority, wanted);
+    auto acquired = co_await pool->Acquire(exchange, priority, wanted);
+    while (acquired.ok() && acquired->reused && acquired->lease->IsStale())
+      acquired = co_await pool->Acquire(exchange, priority, wanted);
+    if (!acquired.ok()) {
+      response = acquired.status();
+      break;
     }
-    if (!acquired.ok()) co_return acquired.status();
-    stats_.upstream_rq_total.Add();
-    endpoint.stats().rq_total.Add();
-    if (HostUse* use = endpoint.stats().use.get())
-      use->Count(HostCount::kRqTotal, exchange.worker().index());
-    if (outlier_ != nullptr) outlier_->OnConnected(endpoint.stats());
-    Stream& stream = acquired->lease->stream();
-    exchange.upstream.remote = stream.remote_address();
-    exchange.upstream.local = stream.local_address();
+    NoteConnected(active.endpoint(), acquired->lease->stream(), exchange);
     const bool may_repeat = acquired->reused && repeatable;
     // The session may be gone when RoundTrip returns an error; its word on the failure must be
     // kept.
     const std::shared_ptr<ClientSession> session = acquired->lease.shared();
-    auto response =
-        co_await ClientSession::RoundTrip(std::move(acquired->lease), request, exchange);
-    if (response.ok()) co_return response;
+    response = co_await ClientSession::RoundTrip(std::move(acquired->lease), request, exchange);
+    if (response.ok()) break;
     const Reason reason = ReasonOf(response.status());
-    if (reason == Reason::kUpstreamProtocol) stats_.upstream_cx_protocol_error.Add();
-    if (reason != Reason::kConnectionTerminated || !may_repeat || !session->untouched()) {
-      if (reason == Reason::kCancelled) stats_.upstream_rq_cancelled.Add();
-      if (reason == Reason::kConnectionTerminated) stats_.upstream_cx_destroy_with_active_rq.Add();
-      co_return response;
-    }
+    if (reason == Reason::kConnectionTerminated && may_repeat && session->untouched()) continue;
+    CountFailure(reason);
+    break;
   }
+  Judge(active.endpoint(), response, exchange, start);
+  if (response.ok() && response->body != nullptr) {
+    response->body = std::make_unique<CountedBody>(std::move(response->body), std::move(active),
+                                                   std::move(unit));
+  }
+  co_return response;
 }
 
-Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions options) const {
+// A request has its connection.
+void Cluster::NoteConnected(const Endpoint& endpoint, const Stream& stream,
+                            Exchange& exchange) const {
+  stats_.upstream_rq_total.Add();
+  endpoint.stats().rq_total.Add();
+  if (HostUse* use = endpoint.stats().use.get())
+    use->Count(HostCount::kRqTotal, exchange.worker().index());
+  if (outlier_ != nullptr) outlier_->OnConnected(endpoint.stats());
+  exchange.upstream.remote = stream.remote_address();
+  exchange.upstream.local = stream.local_address();
+}
+
+// Why a request that was sent has no response.
+void Cluster::CountFailure(Reason reason) const {
+  if (reason == Reason::kUpstreamProtocol) stats_.upstream_cx_protocol_error.Add();
+  if (reason == Reason::kCancelled) stats_.upstream_rq_cancelled.Add();
+  if (reason == Reason::kConnectionTerminated) stats_.upstream_cx_destroy_with_active_rq.Add();
+}
+
+Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange,
+                                                 const SendOptions& options) const {
   auto picked = co_await Pick(options, exchange);
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);

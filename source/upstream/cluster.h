@@ -119,13 +119,13 @@ class Cluster {
   /// request that meets a kept connection which the peer has just closed is sent again on another
   /// one, if nothing of it can have been processed. Fills exchange.upstream and time. Errors: those
   /// of Pick; kOverflow, kConnectRefused, kConnectTimeout, kConnectionTerminated,
-  /// kUpstreamProtocol, kCancelled.
+  /// kUpstreamProtocol, kCancelled. All three outlive the task.
   Task<absl::StatusOr<Response>> Send(Request& request, Exchange& exchange,
-                                      SendOptions options) const;
+                                      const SendOptions& options) const;
 
   /// Worker: a connection of its own to an endpoint, for a tunnel. Counts against connections and
-  /// pending, not requests.
-  Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange, SendOptions options) const;
+  /// pending, not requests. Both outlive the task.
+  Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange, const SendOptions& options) const;
 
   /// Main thread: every host that /clusters shows.
   struct HostView {
@@ -182,8 +182,17 @@ class Cluster {
   void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response, Exchange& exchange,
              TimePoint start) const;
   void Measure(const Endpoint& endpoint, bool failed, Exchange& exchange, TimePoint start) const;
-  Task<absl::StatusOr<Response>> Try(Request& request, Exchange& exchange,
-                                     const SendOptions& options, const Endpoint& endpoint) const;
+  Task<absl::StatusOr<EndpointPtr>> PickAgain(const SendOptions& options, Exchange& exchange) const;
+  Task<absl::StatusOr<Response>> SendAfter(Task<absl::StatusOr<EndpointPtr>> picking,
+                                           BreakerUnit unit, Request& request, Exchange& exchange,
+                                           const SendOptions& options) const;
+  Task<absl::StatusOr<Response>> SendTo(absl::StatusOr<EndpointPtr> picked, BreakerUnit unit,
+                                        Request& request, Exchange& exchange,
+                                        const SendOptions& options) const;
+  Task<absl::StatusOr<Response>> Try(EndpointPtr endpoint, BreakerUnit unit, Request& request,
+                                     Exchange& exchange, Priority priority) const;
+  void NoteConnected(const Endpoint& endpoint, const Stream& stream, Exchange& exchange) const;
+  void CountFailure(Reason reason) const;
 
   const ClusterSettings settings_;
   const envoy::config::cluster::v3::Cluster config_;
