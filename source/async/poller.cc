@@ -87,15 +87,15 @@ void Readiness::OnEvents(uint32_t events) {
   if (reader_ != nullptr && readable()) reader_->Resume();
 }
 
-Readiness::Wait Readiness::WaitReadable() {
-  if (poller_ == nullptr || readable()) return Wait(readable());
-  return Wait(reader_);
+Waiting Readiness::WaitReadable() {
+  if (poller_ == nullptr || readable()) return Waiting(readable());
+  return Waiting(reader_);
 }
 
-Readiness::Wait Readiness::WaitWritable() {
+Waiting Readiness::WaitWritable() {
   const bool writable = (ready_ & kOut) != 0;
-  if (poller_ == nullptr || writable) return Wait(writable);
-  return Wait(writer_);
+  if (poller_ == nullptr || writable) return Waiting(writable);
+  return Waiting(writer_);
 }
 
 }  // namespace sluice

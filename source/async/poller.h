@@ -65,11 +65,9 @@ class Readiness {
   void NoteNothingToRead() { ready_ &= ~(kIn | kEnded); }
   void NoteNoRoom() { ready_ &= ~kOut; }
 
-  /// What a task awaits; lives in its frame, and may outlive the Readiness.
-  class Wait;
   /// `co_await WaitReadable()`: false when cancelled or forgotten.
-  Wait WaitReadable();
-  Wait WaitWritable();
+  Waiting WaitReadable();
+  Waiting WaitWritable();
 
  private:
   friend class Poller;
@@ -82,28 +80,6 @@ class Readiness {
   Suspension* writer_ = nullptr;
   int fd_ = -1;
   uint8_t ready_ = 0;
-};
-
-class [[nodiscard]] Readiness::Wait {
- public:
-  bool await_ready() const noexcept { return place_ == nullptr; }
-  template <class Promise>
-  bool await_suspend(std::coroutine_handle<Promise> frame) {
-    suspension_.LinkTo(*place_);
-    return suspension_.await_suspend(frame);
-  }
-  bool await_resume() const noexcept {
-    return place_ == nullptr ? is_ready_ : suspension_.await_resume();
-  }
-
- private:
-  friend class Readiness;
-  explicit Wait(bool is_ready) : is_ready_(is_ready) {}
-  explicit Wait(Suspension*& place) : place_(&place) {}
-
-  Suspension suspension_;
-  Suspension** place_ = nullptr;  // null: the answer is known
-  bool is_ready_ = false;
 };
 
 }  // namespace sluice

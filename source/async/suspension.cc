@@ -8,21 +8,6 @@
 
 namespace sluice {
 
-void Suspension::LinkTo(Suspension*& head) {
-  next_ = head;
-  previous_ = &head;
-  if (next_ != nullptr) next_->previous_ = &next_;
-  head = this;
-}
-
-void Suspension::Unlink() {
-  if (previous_ == nullptr) return;
-  *previous_ = next_;
-  if (next_ != nullptr) next_->previous_ = previous_;
-  next_ = nullptr;
-  previous_ = nullptr;
-}
-
 bool Suspension::Begin(std::coroutine_handle<> frame, Canceller* canceller) {
   if (canceller != nullptr && !deaf_) {
     if (canceller->interrupted()) {
@@ -67,7 +52,7 @@ TimedSuspension::TimedSuspension(Duration patience) {
 
 void RunQueue::Push(Suspension& suspension) {
   *last_ = &suspension;
-  last_ = &suspension.next_;
+  last_ = &suspension.queued_behind_;
   if (!std::exchange(posted_, true)) asio::post(io_, [this] { Drain(); });
 }
 
@@ -77,8 +62,7 @@ void RunQueue::Drain() {
   last_ = &first_;
   while (ready != nullptr) {
     Suspension& suspension = *ready;
-    ready = suspension.next_;
-    suspension.next_ = nullptr;
+    ready = std::exchange(suspension.queued_behind_, nullptr);
     suspension.queued_ = false;
     const ClockTurn turn;
     std::exchange(suspension.frame_, nullptr).resume();

@@ -6,22 +6,16 @@
 #include <coroutine>
 
 #include "source/async/timer_wheel.h"
+#include "source/base/linked.h"
 
 namespace sluice {
 
 class Canceller;
 
-class Suspension {
+/// Who can be waited for has a list of them (LinkTo); a woken or cancelled suspension is in none.
+class Suspension : public Linked<Suspension> {
  public:
   Suspension() = default;
-  Suspension(const Suspension&) = delete;
-  Suspension& operator=(const Suspension&) = delete;
-  ~Suspension() { Unlink(); }
-
-  /// For who can be waited for: puts this at the head of a list. A woken or cancelled suspension is
-  /// in no list.
-  void LinkTo(Suspension*& head);
-  void Unlink();
 
   /// Ends the wait; the task goes on from the run queue, not inside this call.
   void Wake();
@@ -50,11 +44,35 @@ class Suspension {
 
   std::coroutine_handle<> frame_;  // set while suspended
   Canceller* canceller_ = nullptr;
-  Suspension* next_ = nullptr;
-  Suspension** previous_ = nullptr;  // the pointer that points here
+  Suspension* queued_behind_ = nullptr;  // in the run queue
   bool cancelled_ = false;
   bool queued_ = false;
   const bool deaf_ = false;
+};
+
+/// `co_await` it: an await without a frame of its own, which suspends only if it must. False when
+/// it was cancelled. Lives in the frame that waits.
+class [[nodiscard]] Waiting {
+ public:
+  /// The answer is known.
+  explicit Waiting(bool answer) : answer_(answer) {}
+  /// Waits in the list that begins at `head` until somebody wakes it there; see Suspension.
+  explicit Waiting(Suspension*& head) : head_(&head) {}
+
+  bool await_ready() const noexcept { return head_ == nullptr; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> frame) {
+    suspension_.LinkTo(*head_);
+    return suspension_.await_suspend(frame);
+  }
+  bool await_resume() const noexcept {
+    return head_ == nullptr ? answer_ : suspension_.await_resume();
+  }
+
+ private:
+  Suspension suspension_;
+  Suspension** head_ = nullptr;
+  bool answer_ = false;
 };
 
 /// A wait that cannot be cut short: for the last step of an unwinding.
@@ -66,6 +84,7 @@ class DeafSuspension final : public Suspension {
 /// A wait with an end in time.
 class TimedSuspension final : public Suspension, private Timer {
  public:
+  using Suspension::LinkTo;
   explicit TimedSuspension(Duration patience);
   bool timed_out() const { return timed_out_; }
 

@@ -41,7 +41,7 @@ class ListenSocket {
   ~ListenSocket() { Close(); }
 
   /// False once the socket is closed or the wait cancelled.
-  Readiness::Wait WaitReadable() { return readiness_.WaitReadable(); }
+  Waiting WaitReadable() { return readiness_.WaitReadable(); }
   /// The next waiting connection; null when none waits. Errors: what the system says when it cannot
   /// give one (no descriptors).
   absl::StatusOr<StreamPtr> Accept();

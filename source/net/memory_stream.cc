@@ -15,14 +15,18 @@ constexpr uint64_t kRandomChunk = 16;
 struct Pipe {
   explicit Pipe(size_t capacity) : capacity(capacity) {}
 
-  bool HasNews() const { return !bytes.empty() || ended || reset || reader_closed; }
+  bool HasNews() const { return !bytes.empty() || ended || reset; }
+  void WakeReader() {
+    while (reader != nullptr) reader->Wake();
+  }
 
   const size_t capacity;
   std::string bytes;
   bool ended = false;  // the writer has said all
   bool reset = false;  // the writer is gone and did not say so
   bool reader_closed = false;
-  Event readable, writable;
+  Suspension* reader = nullptr;
+  Event writable;
 };
 
 struct Pair {
@@ -50,7 +54,7 @@ class MemoryStream final : public Stream {
 
   Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override {
     while (true) {
-      if (absl::Status status = co_await WaitReadable(); !status.ok()) co_return status;
+      if (!co_await WaitReadable()) co_return CancelledError();
       auto count = TryRead(buffer);
       if (!count.ok()) co_return count.status();
       if (count->has_value()) co_return **count;
@@ -70,14 +74,9 @@ class MemoryStream final : public Stream {
     return count;
   }
 
-  Task<absl::Status> WaitReadable() override {
-    const std::shared_ptr<Pair> keep = pair_;
-    if (co_await kIsCancelled) co_return CancelledError();
-    while (!in_.HasNews()) {
-      in_.readable.Clear();
-      if (!co_await in_.readable.Wait()) co_return CancelledError();
-    }
-    co_return closed_ ? CancelledError() : absl::OkStatus();
+  Waiting WaitReadable() override {
+    if (closed_ || in_.HasNews()) return Waiting(!closed_);
+    return Waiting(in_.reader);
   }
 
   absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) override {
@@ -90,7 +89,7 @@ class MemoryStream final : public Stream {
       out_.bytes.append(part.substr(0, fits));
       count += fits;
     }
-    if (count > 0) out_.readable.Set();
+    if (count > 0) out_.WakeReader();
     return count;
   }
 
@@ -111,7 +110,7 @@ class MemoryStream final : public Stream {
 
   void ShutdownWrite() override {
     out_.ended = true;
-    out_.readable.Set();
+    out_.WakeReader();
   }
 
   void Close(bool reset) override {
@@ -119,10 +118,9 @@ class MemoryStream final : public Stream {
     (reset || !in_.bytes.empty() ? out_.reset : out_.ended) = true;
     in_.reader_closed = true;
     // Those who wait at either end find out what has happened.
-    for (Pipe* pipe : {&in_, &out_}) {
-      pipe->readable.Set();
-      pipe->writable.Set();
-    }
+    while (in_.reader != nullptr) in_.reader->Abort();
+    out_.WakeReader();
+    for (Pipe* pipe : {&in_, &out_}) pipe->writable.Set();
   }
 
   Address local_address() const override {

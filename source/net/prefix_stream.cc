@@ -28,9 +28,8 @@ absl::StatusOr<std::optional<size_t>> PrefixStream::TryRead(absl::Span<char> buf
   return stream_->TryRead(buffer);
 }
 
-Task<absl::Status> PrefixStream::WaitReadable() {
-  if (taken_ < prefix_.size()) co_return absl::OkStatus();
-  co_return co_await stream_->WaitReadable();
+Waiting PrefixStream::WaitReadable() {
+  return taken_ < prefix_.size() ? Waiting(true) : stream_->WaitReadable();
 }
 
 }  // namespace sluice

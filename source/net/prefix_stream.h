@@ -15,7 +15,7 @@ class PrefixStream final : public Stream {
 
   Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override;
   absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) override;
-  Task<absl::Status> WaitReadable() override;
+  Waiting WaitReadable() override;
   absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) override {
     return stream_->TryWrite(parts);
   }

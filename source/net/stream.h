@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "source/async/suspension.h"
 #include "source/async/task.h"
 #include "source/net/address.h"
 
@@ -25,9 +26,9 @@ class Stream {
   /// Reads what is there without waiting; nullopt when nothing is. 0 is the end, as above.
   virtual absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) = 0;
 
-  /// Returns when a read would not wait: bytes, the end or an error are there. No buffer is held
-  /// meanwhile. kCancelled.
-  virtual Task<absl::Status> WaitReadable() = 0;
+  /// `co_await` it: until a read would not wait: bytes, the end or an error are there, as far as
+  /// can be told without reading. No buffer is held meanwhile. False: cancelled, or closed by us.
+  virtual Waiting WaitReadable() = 0;
 
   /// Writes what goes without waiting; the number of bytes that went. At most 16 parts. Errors as
   /// for ReadSome.

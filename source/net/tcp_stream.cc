@@ -66,9 +66,8 @@ Task<absl::StatusOr<size_t>> TcpStream::ReadLater(TcpStream& self, absl::Span<ch
   }
 }
 
-Task<absl::Status> TcpStream::WaitReadable() {
-  if (SeesSomething()) return absl::OkStatus();
-  return WaitLater(*this);
+Waiting TcpStream::WaitReadable() {
+  return SeesSomething() ? Waiting(true) : readiness_.WaitReadable();
 }
 
 // A read that was given all that it had room for says nothing about what is left: look.
@@ -79,11 +78,6 @@ bool TcpStream::SeesSomething() {
   if (::poll(&state, 1, 0) != 0) return true;
   readiness_.NoteNothingToRead();
   return false;
-}
-
-Task<absl::Status> TcpStream::WaitLater(TcpStream& self) {
-  if (!co_await self.readiness_.WaitReadable()) co_return MakeError(Reason::kCancelled);
-  co_return absl::OkStatus();
 }
 
 absl::StatusOr<size_t> TcpStream::TryWrite(absl::Span<const std::string_view> parts) {

@@ -17,7 +17,7 @@ class TcpStream final : public Stream, public PlainSocket {
 
   Task<absl::StatusOr<size_t>> ReadSome(absl::Span<char> buffer) override;
   absl::StatusOr<std::optional<size_t>> TryRead(absl::Span<char> buffer) override;
-  Task<absl::Status> WaitReadable() override;
+  Waiting WaitReadable() override;
   absl::StatusOr<size_t> TryWrite(absl::Span<const std::string_view> parts) override;
   Task<absl::Status> Write(absl::Span<const std::string_view> parts) override;
   void ShutdownWrite() override;
@@ -35,7 +35,6 @@ class TcpStream final : public Stream, public PlainSocket {
  private:
   static Task<absl::StatusOr<size_t>> ReadLater(TcpStream& self, absl::Span<char> buffer);
   bool SeesSomething();
-  static Task<absl::Status> WaitLater(TcpStream& self);
   static Task<absl::Status> DrainLater(TcpStream& self, Pipe& pipe);
   struct Parts;
   static Task<absl::Status> WriteLater(TcpStream& self, Parts parts);

@@ -112,13 +112,15 @@ Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
   for (int interims = 0; interims <= kMaxInterims; ++interims) {
     auto head = std::make_unique<ResponseHead>();
     Framing framing;
-    session.parser_.Reset(request.is_head(), request.is_connect(), request.upgrade);
-    HeadResult result = session.ParseHead(head.get(), &framing);
+    ResponseHeadParser parser;
+    parser.Reset(request.is_head(), request.is_connect(), request.upgrade);
+    HeadResult result = session.ParseHead(parser, head.get(), &framing);
     while (result.state == HeadResult::kNeedMore) {
-      const auto count = co_await session.stream_->ReadSome(session.buffer_.Room());
-      if (absl::Status filled = session.Filled(count, exchange); !filled.ok())
+      if (!co_await session.stream_->WaitReadable())
+        co_return session.FailedHead(MakeError(Reason::kCancelled));
+      if (absl::Status filled = session.Fill(exchange); !filled.ok())
         co_return session.FailedHead(std::move(filled));
-      result = session.ParseHead(head.get(), &framing);
+      result = session.ParseHead(parser, head.get(), &framing);
     }
     if (result.state == HeadResult::kError)
       co_return session.FailedHead(MakeError(Reason::kUpstreamProtocol, result.details));
@@ -137,12 +139,13 @@ Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
   co_return session.FailedHead(MakeError(Reason::kUpstreamProtocol, "too many interim responses"));
 }
 
-HeadResult ClientSession::ParseHead(ResponseHead* head, Framing* framing) {
+HeadResult ClientSession::ParseHead(ResponseHeadParser& parser, ResponseHead* head,
+                                    Framing* framing) {
   if (buffer_.empty()) return {};
   HeadLimits limits;
   limits.max_bytes = limits_.max_head_bytes;
   limits.max_headers = limits_.max_headers;
-  return parser_.Parse(buffer_.unread(), limits, head, framing);
+  return parser.Parse(buffer_.unread(), limits, head, framing);
 }
 
 Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
@@ -272,13 +275,15 @@ Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body
   session.EndRequest(exchange);
 }
 
-// What a read for the head has brought.
-absl::Status ClientSession::Filled(const absl::StatusOr<size_t>& count, Exchange& exchange) {
+// Takes what is there of the head; that may be nothing.
+absl::Status ClientSession::Fill(Exchange& exchange) {
+  const auto count = stream_->TryRead(buffer_.Room());
   if (!count.ok()) return count.status();
-  peer_closed_ = *count == 0;
+  if (!count->has_value()) return absl::OkStatus();
+  peer_closed_ = **count == 0;
   if (peer_closed_) return MakeError(Reason::kConnectionTerminated);
-  buffer_.Added(*count);
-  Received(*count, exchange);
+  buffer_.Added(**count);
+  Received(**count, exchange);
   response_started_ = true;
   return absl::OkStatus();
 }

@@ -71,7 +71,7 @@ class ClientSession {
   /// True when the failure came before a byte of the response.
   bool untouched() const { return !response_started_; }
   bool peer_closed() const { return peer_closed_; }
-  Task<absl::Status> WaitReadable() { return stream_->WaitReadable(); }
+  Waiting WaitReadable() { return stream_->WaitReadable(); }
 
   /// While idle a session holds no buffer.
   void Shelve() { buffer_.Release(); }
@@ -101,7 +101,7 @@ class ClientSession {
                                                      Exchange& exchange);
   static Task<absl::StatusOr<Response>> Receive(SessionLease lease, const RequestHead& request,
                                                 Exchange& exchange);
-  HeadResult ParseHead(ResponseHead* head, Framing* framing);
+  HeadResult ParseHead(ResponseHeadParser& parser, ResponseHead* head, Framing* framing);
   static Response ResponseFrom(SessionLease lease, ResponseHeadPtr head, const Framing& framing,
                                Exchange& exchange);
   absl::Status FailedHead(absl::Status status);
@@ -109,7 +109,7 @@ class ClientSession {
   static Task<absl::Status> SendRest(ClientSession& self, Chunk chunk, std::string_view tail,
                                      size_t gone, Exchange& exchange);
   void Sent(size_t size, Exchange& exchange);
-  absl::Status Filled(const absl::StatusOr<size_t>& count, Exchange& exchange);
+  absl::Status Fill(Exchange& exchange);
   void Received(size_t bytes, Exchange& exchange);
   absl::Status Failed(absl::Status status);
   void EndRequest(Exchange& exchange);
@@ -121,7 +121,6 @@ class ClientSession {
   const Limits limits_;
   const Meters meters_;
   ReadBuffer buffer_;
-  ResponseHeadParser parser_;
   State state_ = State::kIdle;
   absl::Status pump_error_;  // Why the request's body ended early.
   bool request_done_ = true;

@@ -56,11 +56,7 @@ void H1Exchange::Watch::OnTimer() {
 
 Task<> H1Exchange::WatchPeer(H1Exchange& exchange) {
   Stream& stream = exchange.session_.stream_;
-  if (absl::Status readable = co_await stream.WaitReadable(); !readable.ok()) {
-    if (ReasonOf(readable) != Reason::kCancelled)
-      exchange.canceller().Cancel(Reason::kDownstreamClosed);
-    co_return;
-  }
+  if (!co_await stream.WaitReadable()) co_return;
   // Bytes are the next request, which waits its turn; the end of the stream is a client that has
   // left.
   ReadBuffer& buffer = exchange.session_.buffer_;

@@ -27,6 +27,7 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   ServerSession& session() { return session_; }
   Scope& own_scope() { return own_scope_; }
 
+  RequestHeadParser parser;
   Framing framing;  // of the request
   bool head_complete = false;
   bool request_done = false;      // its body was read to the clean end

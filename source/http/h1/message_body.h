@@ -62,8 +62,8 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
       if (auto ready = self.TryRead()) co_return *std::move(ready);
       self.turn_ = 0;
       // No buffer is held while nothing comes.
-      if (absl::Status status = co_await self.source_.stream().WaitReadable(); !status.ok())
-        co_return self.source_.Failed(std::move(status));
+      if (!co_await self.source_.stream().WaitReadable())
+        co_return self.source_.Failed(MakeError(Reason::kCancelled));
     }
   }
 

@@ -78,10 +78,10 @@ Task<> ServerSession::Run() {
       buffer_.Release();
       Deadline deadline(worker_.wheel(), canceller_, Patience());
       idle_ = true;
-      const absl::Status status = co_await stream_.WaitReadable();
+      const bool readable = co_await stream_.WaitReadable();
       idle_ = false;
-      NoteIdleEnd(status, deadline.fired());
-      if (!status.ok() || ShedsNew()) break;
+      if (deadline.fired()) CountExpiry();
+      if (!readable || ShedsNew()) break;
     }
     after = co_await ServeOne();
     exchange_.reset();
@@ -114,9 +114,8 @@ bool ServerSession::ShedsNew() const {
   return true;
 }
 
-void ServerSession::NoteIdleEnd(const absl::Status& status, bool expired) {
-  closed_by_peer_ = !status.ok() && ReasonOf(status) != Reason::kCancelled;
-  if (!expired) return;
+// Nothing came for as long as the session waits.
+void ServerSession::CountExpiry() {
   const Duration life = settings_.max_connection_duration;
   const bool too_old = life > Duration::zero() && Now() - opened_ >= life;
   (too_old ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
@@ -124,14 +123,14 @@ void ServerSession::NoteIdleEnd(const absl::Status& status, bool expired) {
 
 Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
                                          Framing* framing) {
-  parser_.Reset();
-  // The first bytes are there already: AwaitRequest() saw them. Nearly always they are all.
+  // The first bytes are there already: Run() saw them. Nearly always they are all.
   if (buffer_.empty()) {
     const auto ready = stream_.TryRead(buffer_.Room());
     if (ready.ok() && ready->has_value()) Received(exchange, **ready);
   }
   HeadResult result;
-  if (!buffer_.empty()) result = parser_.Parse(buffer_.unread(), settings_.limits, &head, framing);
+  if (!buffer_.empty())
+    result = exchange.parser.Parse(buffer_.unread(), settings_.limits, &head, framing);
   if (result.state != HeadResult::kNeedMore) return result;
   return ReadMoreOfHead(*this, exchange, head, framing);
 }
@@ -158,7 +157,7 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
       break;
     }
     self.Received(exchange, *count);
-    result = self.parser_.Parse(self.buffer_.unread(), self.settings_.limits, &head, framing);
+    result = exchange.parser.Parse(self.buffer_.unread(), self.settings_.limits, &head, framing);
   }
   co_return result;
 }
@@ -184,7 +183,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   const bool bad = result.state == HeadResult::kError;
   if (bad && result.status == 0) {
     // The client left before its request was whole: only what it began is worth a log line.
-    if (!parser_.started()) co_return After::kClose;
+    if (!exchange.parser.started()) co_return After::kClose;
     exchange.Note(ResponseFlag::kDownstreamConnectionTermination);
     exchange.set_details(result.details);
     handler_.OnComplete(exchange);
@@ -198,6 +197,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
         bad ? Task<Response>(handler_.OnBadRequest(result, exchange))
             : handler_.OnRequest(Accept(exchange, std::move(head), result.consumed), exchange);
     Response response = co_await std::move(answer);
+    if (!bad) handler_.OnResponse(response, exchange);
     ResponseFraming framing;
     if (BeginAnswer(exchange, response, &framing)) {
       const bool whole = co_await WriteBody(exchange, response, framing);

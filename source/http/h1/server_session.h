@@ -26,6 +26,8 @@ class ExchangeHandler {
   /// The whole way of a request through filters and router. `request.head` is
   /// exchange.request_head().
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
+  /// The answer to OnRequest is about to be written: the last word on its head.
+  virtual void OnResponse(Response& response, const Exchange& exchange) const {}
   /// The answer to bytes that are no acceptable request; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
   /// The tunnel of this exchange is open: its head has been written.
@@ -89,7 +91,7 @@ class ServerSession {
   bool MayAwaitRequest() const;
   Duration Patience() const;
   bool ShedsNew() const;
-  void NoteIdleEnd(const absl::Status& status, bool expired);
+  void CountExpiry();
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
@@ -119,7 +121,6 @@ class ServerSession {
   const size_t max_read_;
   const TimePoint opened_ = Now();
   ReadBuffer buffer_;
-  RequestHeadParser parser_;
   std::unique_ptr<H1Exchange> exchange_;  // the one that runs
   uint32_t requests_ = 0;
   bool idle_ = false;

@@ -27,9 +27,8 @@ absl::StatusOr<std::optional<size_t>> SessionStream::TryRead(absl::Span<char> bu
   return count;
 }
 
-Task<absl::Status> SessionStream::WaitReadable() {
-  if (!lease_->buffer_.empty()) co_return absl::OkStatus();
-  co_return co_await stream().WaitReadable();
+Waiting SessionStream::WaitReadable() {
+  return lease_->buffer_.empty() ? stream().WaitReadable() : Waiting(true);
 }
 
 absl::StatusOr<size_t> SessionStream::TryWrite(absl::Span<const std::string_view> parts) {

@@ -64,8 +64,7 @@ Task<absl::StatusOr<Came>> Copy(Direction& direction) {
     if (!ready->has_value()) {
       buffer.reset();
       turn = 0;
-      if (absl::Status status = co_await direction.from.WaitReadable(); !status.ok())
-        co_return status;
+      if (!co_await direction.from.WaitReadable()) co_return MakeError(Reason::kCancelled);
       continue;
     }
     const size_t count = **ready;
@@ -103,8 +102,7 @@ Task<absl::StatusOr<Came>> Splice(Direction& direction, PlainSocket& from, Plain
     if (!ready->has_value()) {
       pipe = Pipe();
       turn = 0;
-      if (absl::Status status = co_await direction.from.WaitReadable(); !status.ok())
-        co_return status;
+      if (!co_await direction.from.WaitReadable()) co_return MakeError(Reason::kCancelled);
       continue;
     }
     const size_t count = **ready;

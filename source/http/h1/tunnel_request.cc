@@ -57,9 +57,10 @@ class OutboxBody final : public Body {
 class BodyStream final : public Stream, public LateEnd {
  public:
   BodyStream(std::shared_ptr<ClientSession> session, std::shared_ptr<Outbox> outbox, BodyPtr body,
-             std::function<void(Headers&)> on_trailers)
+             std::function<void(Headers&)> on_trailers, Scope& scope)
       : session_(std::move(session)),
         outbox_(std::move(outbox)),
+        scope_(scope),
         body_(std::move(body)),
         on_trailers_(std::move(on_trailers)),
         ended_(body_ == nullptr) {}
@@ -70,7 +71,7 @@ class BodyStream final : public Stream, public LateEnd {
       const auto count = TryRead(buffer);
       if (!count.ok()) co_return count.status();
       if (count->has_value()) co_return **count;
-      if (absl::Status ready = co_await WaitReadable(); !ready.ok()) co_return ready;
+      if (!co_await WaitReadable()) co_return MakeError(Reason::kCancelled);
     }
   }
 
@@ -85,19 +86,9 @@ class BodyStream final : public Stream, public LateEnd {
     return count;
   }
 
-  Task<absl::Status> WaitReadable() override {
-    if (!left_.empty() || ended_ || !error_.ok()) co_return absl::OkStatus();
-    auto chunk = co_await body_->Read();
-    if (!chunk.ok()) {
-      if (ReasonOf(chunk.status()) == Reason::kCancelled) co_return chunk.status();
-      // However a body breaks off: for bytes that is a reset.
-      error_ = MakeError(Reason::kConnectionTerminated, Std(chunk.status().message()));
-    } else {
-      left_ = *std::move(chunk);
-      ended_ = left_.empty();
-    }
-    if (ended_ && on_trailers_ && body_->trailers() != nullptr) on_trailers_(*body_->trailers());
-    co_return absl::OkStatus();
+  Waiting WaitReadable() override {
+    if (!HasNews() && !std::exchange(reading_, true)) scope_.Spawn(ReadOn(*this));
+    return HasNews() ? Waiting(true) : Waiting(reader_);
   }
 
   // Nothing goes without the pump.
@@ -140,13 +131,37 @@ class BodyStream final : public Stream, public LateEnd {
   Address remote_address() const override { return session_->stream().remote_address(); }
 
  private:
+  bool HasNews() const { return !left_.empty() || ended_ || !error_.ok(); }
+
+  // The next piece of the body; who waits for it may give up meanwhile, and ask again.
+  static Task<> ReadOn(BodyStream& self) {
+    auto chunk = co_await self.body_->Read();
+    self.reading_ = false;
+    if (chunk.ok()) {
+      self.left_ = *std::move(chunk);
+      self.ended_ = self.left_.empty();
+    } else {
+      // However a body breaks off: for bytes that is a reset.
+      self.error_ =
+          MakeError(ReasonOf(chunk.status()) == Reason::kCancelled ? Reason::kCancelled
+                                                                   : Reason::kConnectionTerminated,
+                    Std(chunk.status().message()));
+    }
+    if (self.ended_ && self.on_trailers_ && self.body_->trailers() != nullptr)
+      self.on_trailers_(*self.body_->trailers());
+    while (self.reader_ != nullptr) self.reader_->Wake();
+  }
+
   const std::shared_ptr<ClientSession> session_;
   const std::shared_ptr<Outbox> outbox_;
+  Scope& scope_;
   const BodyPtr body_;
   const std::function<void(Headers&)> on_trailers_;
   Chunk left_;  // of what was read
+  bool reading_ = false;
   bool ended_;
   absl::Status error_;
+  Suspension* reader_ = nullptr;
 };
 
 }  // namespace
@@ -171,7 +186,7 @@ Task<absl::StatusOr<TunnelAnswer>> AskForTunnel(StreamPtr stream, RequestHeadPtr
   TunnelAnswer answer{std::move(response->head), std::move(response->tunnel)};
   if (outbox != nullptr) {
     answer.stream = std::make_unique<BodyStream>(session, outbox, std::move(response->body),
-                                                 std::move(on_trailers));
+                                                 std::move(on_trailers), exchange.scope());
   }
   co_return answer;
 }

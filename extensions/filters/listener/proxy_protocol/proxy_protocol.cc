@@ -14,7 +14,7 @@ constexpr size_t kFirstRead = 256;
 // Reads until it is clear what the connection begins with.
 Task<absl::Status> ReadHeader(Stream& stream, std::string& bytes, ProxyHeader& header) {
   while (header.state == State::kNeedMore) {
-    if (absl::Status readable = co_await stream.WaitReadable(); !readable.ok()) co_return readable;
+    if (!co_await stream.WaitReadable()) co_return MakeError(Reason::kCancelled);
     char buffer[kFirstRead];
     const auto count = stream.TryRead(absl::MakeSpan(buffer));
     if (!count.ok()) co_return count.status();

@@ -15,7 +15,7 @@ using State = ClientHello::State;
 // Reads until it is clear what the connection begins with, or there is more than `most`.
 Task<absl::Status> ReadHello(Stream& stream, size_t most, std::string& bytes, ClientHello& hello) {
   while (hello.state == State::kNeedMore && bytes.size() <= most) {
-    if (absl::Status readable = co_await stream.WaitReadable(); !readable.ok()) co_return readable;
+    if (!co_await stream.WaitReadable()) co_return MakeError(Reason::kCancelled);
     char buffer[2048];
     const auto count = stream.TryRead(absl::MakeSpan(buffer));
     if (!count.ok()) co_return count.status();

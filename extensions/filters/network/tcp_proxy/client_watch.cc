@@ -26,10 +26,9 @@ Task<> ClientWatch::End() {
 Task<> ClientWatch::Watch(ClientWatch& watch) {
   Stream& stream = *watch.connection_.stream;
   while (watch.early_.view().size() < kMaxEarly) {
-    const absl::Status readable = co_await stream.WaitReadable();
-    if (!readable.ok() && ReasonOf(readable) == Reason::kCancelled) co_return;
+    if (!co_await stream.WaitReadable()) co_return;
     const auto count = stream.TryRead(watch.early_.Room());
-    if (!readable.ok() || !count.ok()) {
+    if (!count.ok()) {
       watch.connection_.canceller.Cancel(Reason::kDownstreamClosed);
       co_return;
     }
