@@ -68,23 +68,25 @@ constexpr std::array<uint8_t, kSlots> MakeTable() {
 
 inline constexpr std::array<uint8_t, kSlots> kTable = MakeTable();
 
-// Equality of two texts of `size` bytes without a call.
-inline bool IsSame(const char* a, const char* b, size_t size) {
-  uint64_t left, right;
-  if (size < 8) {
-    for (size_t i = 0; i < size; ++i) {
-      if (a[i] != b[i]) return false;
-    }
-    return true;
-  }
-  for (size_t i = 0; i + 8 < size; i += 8) {
-    std::memcpy(&left, a + i, 8);
-    std::memcpy(&right, b + i, 8);
+// Equality of `size` bytes, in pieces of the size of Word that may overlap.
+template <class Word>
+inline bool IsSameBy(const char* a, const char* b, size_t size) {
+  Word left, right;
+  for (size_t i = 0; i + sizeof(Word) < size; i += sizeof(Word)) {
+    std::memcpy(&left, a + i, sizeof(Word));
+    std::memcpy(&right, b + i, sizeof(Word));
     if (left != right) return false;
   }
-  std::memcpy(&left, a + size - 8, 8);
-  std::memcpy(&right, b + size - 8, 8);
+  std::memcpy(&left, a + size - sizeof(Word), sizeof(Word));
+  std::memcpy(&right, b + size - sizeof(Word), sizeof(Word));
   return left == right;
+}
+
+// Equality of two texts of `size` > 0 bytes without a call.
+inline bool IsSame(const char* a, const char* b, size_t size) {
+  if (size >= 8) return IsSameBy<uint64_t>(a, b, size);
+  if (size >= 4) return IsSameBy<uint32_t>(a, b, size);
+  return IsSameBy<uint8_t>(a, b, size);
 }
 
 inline HeaderId Find(std::string_view name) {
