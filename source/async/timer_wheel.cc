@@ -38,6 +38,33 @@ void TimerWheel::Arm(Timer& timer, Duration delay) {
   if (timer.tick_ < scheduled_) Schedule();
 }
 
+void TimerWheel::Move(Timer& timer, Duration from, Duration to) {
+  timer.Disarm();
+  timer.tick_ += Milliseconds(to) / kTickMs - Milliseconds(from) / kTickMs;
+  timer.tick_ = std::max(timer.tick_, now_ + 1);
+  Link(timer);
+  if (timer.tick_ < scheduled_) Schedule();
+}
+
+void TimerWheel::Review() {
+  Timer* all = nullptr;
+  for (auto& level : slots_) {
+    for (Timer*& head : level) {
+      while (head != nullptr) {
+        Timer& timer = *head;
+        timer.Disarm();
+        Push(&all, timer);
+      }
+    }
+  }
+  while (all != nullptr) {
+    Timer& timer = *all;
+    timer.Disarm();
+    Link(timer);
+    timer.OnReview();
+  }
+}
+
 void TimerWheel::Push(Timer** head, Timer& timer) {
   timer.next_ = *head;
   timer.previous_ = head;

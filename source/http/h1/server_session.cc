@@ -1,6 +1,7 @@
 // The loop of a downstream HTTP/1.1 connection. Worker thread only.
 #include "source/http/h1/server_session.h"
 
+#include "source/async/scaled_timer.h"
 #include "source/base/reason.h"
 #include "source/http/h1/date.h"
 #include "source/http/h1/h1_exchange.h"
@@ -76,11 +77,19 @@ Task<> ServerSession::Run() {
   while (after == After::kNext && MayAwaitRequest()) {
     if (buffer_.empty()) {
       buffer_.Release();
-      Deadline deadline(worker_.wheel(), canceller_, Patience());
+      ScaledDeadline idle(worker_.wheel(), *settings_.overload, OverloadState::kConnectionIdle,
+                          canceller_);
+      ScaledDeadline life(worker_.wheel(), *settings_.overload, OverloadState::kConnectionMax,
+                          canceller_);
+      idle.Start(settings_.idle_timeout);
+      if (settings_.max_connection_duration > Duration::zero())
+        life.Start(settings_.max_connection_duration, Now() - opened_);
       idle_ = true;
       const absl::Status status = co_await stream_.WaitReadable();
       idle_ = false;
-      NoteIdleEnd(status, deadline.fired());
+      closed_by_peer_ = !status.ok() && ReasonOf(status) != Reason::kCancelled;
+      if (life.fired()) settings_.duration_timeouts.Add();
+      if (idle.fired() && !life.fired()) settings_.idle_timeouts.Add();
       if (!status.ok() || ShedsNew()) break;
     }
     after = co_await ServeOne();
@@ -97,13 +106,10 @@ bool ServerSession::MayAwaitRequest() const {
   return !buffer_.empty() || !draining_ || requests_ == 0;
 }
 
-// How long to wait for the first byte of a request; zero: for ever.
-Duration ServerSession::Patience() const {
-  const Duration idle = settings_.idle_timeout;
+bool ServerSession::IsTooOld() const {
   const Duration life = settings_.max_connection_duration;
-  if (life <= Duration::zero()) return idle;
-  const Duration left = std::max<Duration>(life - (Now() - opened_), std::chrono::milliseconds(1));
-  return idle > Duration::zero() ? std::min(idle, left) : left;
+  return life > Duration::zero() &&
+         Now() - opened_ >= settings_.overload->Scaled(OverloadState::kConnectionMax, life);
 }
 
 // Whether a new connection is given up before its first byte is read; counted.
@@ -112,14 +118,6 @@ bool ServerSession::ShedsNew() const {
     return false;
   settings_.shed_connections.Add();
   return true;
-}
-
-void ServerSession::NoteIdleEnd(const absl::Status& status, bool expired) {
-  closed_by_peer_ = !status.ok() && ReasonOf(status) != Reason::kCancelled;
-  if (!expired) return;
-  const Duration life = settings_.max_connection_duration;
-  const bool too_old = life > Duration::zero() && Now() - opened_ >= life;
-  (too_old ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
 }
 
 Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
@@ -261,11 +259,8 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
   if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped)
     return false;
-  if (settings_.max_connection_duration > Duration::zero() &&
-      Now() - opened_ >= settings_.max_connection_duration)
-    return false;
-  return settings_.max_requests_per_connection == 0 ||
-         requests_ + 1 < settings_.max_requests_per_connection;
+  return !IsTooOld() && (settings_.max_requests_per_connection == 0 ||
+                         requests_ + 1 < settings_.max_requests_per_connection);
 }
 
 ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,

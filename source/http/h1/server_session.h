@@ -87,9 +87,8 @@ class ServerSession {
   enum class After : uint8_t { kNext, kClose, kLinger };
 
   bool MayAwaitRequest() const;
-  Duration Patience() const;
+  bool IsTooOld() const;
   bool ShedsNew() const;
-  void NoteIdleEnd(const absl::Status& status, bool expired);
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
