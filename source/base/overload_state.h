@@ -22,6 +22,7 @@ class OverloadState {
     kShedCodec,
     kShedDispatch,
     kShedDecode,
+    kShedRouter,
     kActions,
   };
 
@@ -103,11 +104,11 @@ class OverloadState {
 
   static constexpr unsigned kBits = 16;
   static constexpr unsigned kPerWord = 64 / kBits;
-  static_assert(kActions % kPerWord == 0);
+  static constexpr unsigned kWords = (kActions + kPerWord - 1) / kPerWord;
   static constexpr uint64_t kFull = (1u << kBits) - 1;
   static constexpr unsigned Shift(Action action) { return action % kPerWord * kBits; }
 
-  alignas(64) std::atomic<uint64_t> words_[kActions / kPerWord] = {};
+  alignas(64) std::atomic<uint64_t> words_[kWords] = {};
   std::atomic<uint32_t> reduction_{0};
   Floor floors_[kTimeouts];
   // Written under overload only, so not on the line that everybody reads.

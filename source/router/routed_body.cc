@@ -92,7 +92,6 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
 
 void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {
   const ClusterStats& stats = cluster.stats();
-  stats.upstream_rq_completed.Add();
   stats.codes.Count(status);
   const RequestHead* head = exchange.request_head();
   const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";

@@ -130,6 +130,8 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   if (cluster == nullptr) return Immediately(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
   exchange.upstream.cluster_metadata = &cluster->config().metadata();
+  if (settings_.overload->Applies(OverloadState::kShedRouter, exchange.worker().rng()))
+    return Immediately(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
     return Immediately(UnreadableHeader(name, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
@@ -187,6 +189,14 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
   Response response = Reply(route.cluster_not_found_status);
   EditResponse(route, response, exchange);
   return response;
+}
+
+Response Router::Shed(Exchange& exchange) const {
+  constexpr std::string_view kText = "envoy overloaded";
+  stats_.rq_overload_local_reply.Add();
+  exchange.set_details("overload");
+  exchange.set_local_reply_body(kText);
+  return Reply(503, std::string(kText));
 }
 
 Response Router::UnreadableHeader(std::string_view name, const Route& route,
@@ -269,8 +279,9 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
   body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   std::shared_ptr<RequestRecording> recording;
   if (request.body != nullptr)
-    recording = std::make_shared<RequestRecording>(std::move(request.body),
-                                                   BodyLimit(forwarding.route, forwarding.cluster));
+    recording = std::make_shared<RequestRecording>(
+        std::move(request.body), BodyLimit(forwarding.route, forwarding.cluster),
+        forwarding.cluster.stats().retry_or_shadow_abandoned);
   AttemptedHosts attempted{.avoid = policy.hosts, .hosts = {}};
   if (policy.hosts.heeds_anything()) forwarding.options.attempted = &attempted;
   BreakerUnit unit;

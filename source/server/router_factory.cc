@@ -17,6 +17,7 @@ void RegisterRouter(Registry& registry) {
                                                                       const Worker& worker) {
           return clusters.Find(name, worker);
         };
+        settings.overload = context.server.overload;
         settings.suppress_envoy_headers = config.suppress_envoy_headers();
         settings.respect_expected_rq_timeout = config.respect_expected_rq_timeout();
         settings.strict_check_headers.assign(config.strict_check_headers().begin(),

@@ -216,6 +216,7 @@ Task<absl::StatusOr<Response>> Cluster::Send(Request& request, Exchange& exchang
   if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
   ActiveRequest active(stats_, *std::move(picked), exchange.worker().index());
   const TimePoint start = measuring_ == nullptr ? TimePoint() : Now();
+  CountFlowOf(exchange);
   absl::StatusOr<Response> response = co_await Try(request, exchange, options, endpoint);
   Judge(endpoint, response, exchange, start);
   if (response.ok() && response->body != nullptr) {
@@ -320,13 +321,20 @@ Task<absl::StatusOr<Response>> Cluster::Try(Request& request, Exchange& exchange
     if (reason == Reason::kUpstreamProtocol) stats_.upstream_cx_protocol_error.Add();
     if (reason != Reason::kConnectionTerminated || !may_repeat || !session->untouched()) {
       if (reason == Reason::kCancelled) stats_.upstream_rq_cancelled.Add();
-      if (reason == Reason::kConnectionTerminated) stats_.upstream_cx_destroy_with_active_rq.Add();
       co_return response;
     }
   }
 }
 
+void Cluster::CountFlowOf(Exchange& exchange) const {
+  exchange.flow.upstream_paused = stats_.upstream_flow_control_paused_reading_total;
+  exchange.flow.upstream_resumed = stats_.upstream_flow_control_resumed_reading_total;
+  exchange.flow.backed_up = stats_.upstream_flow_control_backed_up_total;
+  exchange.flow.drained = stats_.upstream_flow_control_drained_total;
+}
+
 Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange, SendOptions options) const {
+  CountFlowOf(exchange);
   auto picked = co_await Pick(options, exchange);
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
@@ -359,7 +367,7 @@ void Cluster::RefreshGauges() const {
     SetTo(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
     if (!breaker.thresholds().track_remaining) continue;
     // Pools are not limited.
-    gauges.remaining_cx_pools.Set(std::numeric_limits<int64_t>::max());
+    gauges.remaining_cx_pools.Set(stats::kNoLimit);
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
     gauges.remaining_pending.Set(breaker.Remaining(Resource::kPending));
     gauges.remaining_rq.Set(breaker.Remaining(Resource::kRequests));
@@ -367,17 +375,19 @@ void Cluster::RefreshGauges() const {
   }
   if (checker_ != nullptr) checker_->RefreshGauges();
   const std::vector<HostView> hosts = Hosts();
-  int64_t healthy = 0, degraded = 0, excluded = 0;
+  int64_t healthy = 0, degraded = 0, excluded = 0, weight = 0;
   for (const HostView& host : hosts) {
     const HostHealth& health = host.stats->health;
     healthy += health.health() == Health::kHealthy ? 1 : 0;
     degraded += health.health() == Health::kDegraded ? 1 : 0;
     excluded += health.excluded() ? 1 : 0;
+    weight = std::max<int64_t>(weight, host.settings.weight);
   }
   stats_.membership_total.Set(static_cast<int64_t>(hosts.size()));
   stats_.membership_healthy.Set(healthy);
   stats_.membership_degraded.Set(degraded);
   stats_.membership_excluded.Set(excluded);
+  stats_.max_host_weight.Set(weight);
 }
 
 }  // namespace sluice

@@ -251,6 +251,19 @@ class Overload(ProxyTest):
         self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
         self.has_shed("http_connection_manager_decode_headers", 2)
 
+    def test_shed_at_router(self):
+        # Of requests that are to be forwarded.
+        self.serve(listeners=config.listener(config.http([config.direct(200, prefix="/d"), config.forward("c")], log=self.log_path)),
+                   clusters=[config.cluster("c", self.origin().port)], points=[point("http_downstream_filter_check")])
+        self.press(1)
+        self.proxy.wait_stat("overload.envoy.load_shed_points.http_downstream_filter_check.scale_percent", 100)
+        self.assertEqual(200, self.ask("GET", "/d", "h").status)
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((503, b"envoy overloaded"), (answer.status, answer.body))
+        self.assertEqual(1, self.proxy.stat("http.ingress.rq_overload_local_reply"))
+        self.assertEqual(("overload", 0), (self.log(count=2)["details"], self.proxy.stat("cluster.c.upstream_rq_total")))
+        self.has_shed("http_downstream_filter_check", 1)
+
     def test_scaled(self):
         self.serve({"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [
             {"name": INJECTED, "scaled": {"scaling_threshold": 0.5, "saturation_threshold": 0.9}}]})

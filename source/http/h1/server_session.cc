@@ -96,6 +96,8 @@ Task<> ServerSession::Run() {
     exchange_.reset();
     ++requests_;
   }
+  if (canceller_.cancelled() && canceller_.reason() == Reason::kDownstreamClosed)
+    closed_by_peer_ = true;
   if (after == After::kLinger) co_await Linger();
   stream_.Close();
 }
@@ -364,8 +366,11 @@ Task<absl::Status> ServerSession::SendRest(ServerSession& self, H1Exchange& exch
                                            size_t gone) {
   const std::string& scratch = self.worker_.scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
+  exchange.flow.ClientIsFull();
   absl::Status status = co_await WriteRest(self.stream_, scratch, data, tail, gone);
-  if (status.ok()) self.Sent(exchange, size, data.size());
+  if (!status.ok()) co_return status;
+  exchange.flow.ClientTakesMore();
+  self.Sent(exchange, size, data.size());
   co_return status;
 }
 
@@ -410,8 +415,8 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     const absl::Status sent =
         co_await Send(exchange, chunk.data, chunked && !chunk.empty() ? "\r\n" : "");
     if (!sent.ok()) {
-      exchange.Note(
-          MakeError(canceller_.cancelled() ? canceller_.reason() : Reason::kDownstreamClosed));
+      closed_by_peer_ = !canceller_.cancelled();
+      exchange.Note(MakeError(closed_by_peer_ ? Reason::kDownstreamClosed : canceller_.reason()));
       co_return false;
     }
   }
@@ -438,8 +443,9 @@ Task<> ServerSession::Linger() {
   BufferRef waste = BufferRef::Take(BufferRef::kSmall);
   while (true) {
     auto count = co_await stream_.ReadSome({waste.data(), waste.size()});
-    if (!count.ok() || *count == 0) co_return;
+    if (!count.ok() || *count == 0) break;
   }
+  if (deadline.fired()) settings_.delayed_closes.Add();
 }
 
 }  // namespace sluice

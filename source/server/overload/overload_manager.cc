@@ -37,6 +37,7 @@ constexpr std::pair<std::string_view, int> kPoints[] = {
     {"envoy.load_shed_points.hcm_ondata_creating_codec", OverloadState::kShedCodec},
     {"envoy.load_shed_points.http1_server_abort_dispatch", OverloadState::kShedDispatch},
     {"envoy.load_shed_points.http_connection_manager_decode_headers", OverloadState::kShedDecode},
+    {"envoy.load_shed_points.http_downstream_filter_check", OverloadState::kShedRouter},
 };
 
 using ScaleTimer = v3::ScaleTimersOverloadActionConfig::ScaleTimer;
