@@ -32,6 +32,7 @@ class UpstreamSource {
   ReadBuffer& buffer() const { return lease_->buffer_; }
   Stream& stream() const { return *lease_->stream_; }
   void Received(size_t bytes) { lease_->Received(bytes, *exchange_); }
+  void Delivered(size_t) {}  // The session counts what it writes.
   void Ended() { lease_->EndResponse(*exchange_); }
   absl::Status Failed(absl::Status error) { return lease_->Failed(std::move(error)); }
   absl::Status Truncated() {

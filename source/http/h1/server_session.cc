@@ -31,6 +31,7 @@ class DownstreamSource {
     exchange_->session().settings_.received.Add(bytes);
     exchange_->Touch();
   }
+  void Delivered(size_t bytes) { exchange_->bytes.body_received += bytes; }
   void Ended() {
     exchange_->request_done = true;
     exchange_->time.request_received = Now();
