@@ -246,11 +246,13 @@ Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
   auto body = std::make_unique<RoutedBody>(exchange, forwarding.cluster, stats_, forwarding.start);
   body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   exchange.upstream.attempts = 1;
+  if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
   auto outcome = co_await SendOnce(request, forwarding);
   if (body->timer().fired()) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
   }
+  body->LogOutcome(outcome);
   co_return Finish(std::move(outcome), std::move(body), forwarding);
 }
 
@@ -289,7 +291,9 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
   while (true) {
     attempted.retrying = ++exchange.upstream.attempts > 1;
     if (recording != nullptr) request.body = recording->Play();
+    if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
     absl::StatusOr<Response> outcome = co_await Attempt(request, forwarding, policy, *body);
+    body->LogOutcome(outcome);
     const auto wait = WillRetry(policy, outcome, recording.get(), forwarding, &unit);
     if (!wait.has_value()) {
       if (outcome.ok() && forwarding.route.internal_redirects != nullptr &&
@@ -301,6 +305,7 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
     // Lets the answer that is not wanted, and its connection, go.
     outcome = absl::UnknownError("");
     body->DropLimits();
+    body->EndLog();
     const bool waited = co_await Sleep(*wait);
     if (!waited || body->timer().fired()) {
       outcome = MakeError(Reason::kCancelled);
@@ -425,7 +430,10 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
   for (const std::string& cookie : forwarding.set_cookies) headers.AddCopy("set-cookie", cookie);
   EditResponse(route, response, exchange);
-  if (response.tunnel != nullptr) return response;
+  if (response.tunnel != nullptr) {
+    body->KeepLog();
+    return response;
+  }
   if (response.body == nullptr) {
     RecordTime(exchange, forwarding.cluster, forwarding.counters, forwarding.start);
     return response;

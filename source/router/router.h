@@ -26,6 +26,7 @@ struct RouterSettings {
   bool suppress_envoy_headers = false;
   bool respect_expected_rq_timeout = false;
   std::vector<std::string> strict_check_headers;
+  AttemptLog::Loggers upstream_logs;
   const OverloadState* overload = &OverloadState::Calm();
 };
 
