@@ -31,6 +31,33 @@ void TimerWheel::Arm(Timer& timer, Duration delay) {
   if (timer.tick_ < scheduled_) Schedule();
 }
 
+void TimerWheel::Move(Timer& timer, Duration from, Duration to) {
+  timer.Disarm();
+  timer.tick_ += Milliseconds(to) / kTickMs - Milliseconds(from) / kTickMs;
+  timer.tick_ = std::max(timer.tick_, now_ + 1);
+  Link(timer);
+  if (timer.tick_ < scheduled_) Schedule();
+}
+
+void TimerWheel::Review() {
+  Timer* all = nullptr;
+  for (auto& level : slots_) {
+    for (Timer*& head : level) {
+      while (head != nullptr) {
+        Timer& timer = *head;
+        timer.Disarm();
+        timer.LinkTo(all);
+      }
+    }
+  }
+  while (all != nullptr) {
+    Timer& timer = *all;
+    timer.Disarm();
+    Link(timer);
+    timer.OnReview();
+  }
+}
+
 void TimerWheel::Link(Timer& timer) {
   const uint64_t difference = static_cast<uint64_t>(timer.tick_ ^ now_);
   const int level = difference == 0 ? 0 : (std::bit_width(difference) - 1) / kSlotBits;

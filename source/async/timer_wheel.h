@@ -30,6 +30,10 @@ class Timer : public Linked<Timer> {
   /// after it.
   virtual void OnTimer() = 0;
 
+  /// Called on the wheel's thread, armed, by TimerWheel::Review(). May re-arm and Move() this
+  /// timer, and touches no other.
+  virtual void OnReview() {}
+
  private:
   friend class TimerWheel;
   int64_t tick_ = 0;
@@ -44,6 +48,13 @@ class TimerWheel {
 
   /// Arms (or re-arms) `timer` to fire after `delay`; a negative delay counts as zero. O(1).
   void Arm(Timer& timer, Duration delay);
+
+  /// Has `timer`, which was armed for `from`, fire as if it had been armed for `to` then. In whole
+  /// ticks, so that it may be moved there and back as often as need be.
+  void Move(Timer& timer, Duration from, Duration to);
+
+  /// Asks every armed timer whether its time has changed. O(timers).
+  void Review();
 
   /// Stops waking up; armed timers stay linked and never fire.
   void Stop();

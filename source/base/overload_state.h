@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "source/base/clock.h"
+
 namespace sluice {
 
 class OverloadState {
@@ -20,8 +22,12 @@ class OverloadState {
     kShedCodec,
     kShedDispatch,
     kShedDecode,
+    kShedRouter,
     kActions,
   };
+
+  /// Timeouts that the overload action reduce_timeouts makes shorter.
+  enum Timeout : uint8_t { kConnectionIdle, kConnectionMax, kStreamIdle, kTimeouts };
 
   OverloadState() = default;
   OverloadState(const OverloadState&) = delete;
@@ -60,19 +66,51 @@ class OverloadState {
            kFull;
   }
 
+  /// Main thread, before the workers run: how short reduce_timeouts makes a timeout at most: so
+  /// long (never longer than it was), or so large a share of it.
+  void SetFloor(Timeout timeout, Duration least) { floors_[timeout] = {0, least}; }
+  void SetFloor(Timeout timeout, double share) { floors_[timeout] = {share, Duration::zero()}; }
+
+  /// Main thread: from now on timeouts lie this far, 0 to 1, on their way to their floors.
+  void ReduceTimeouts(double share) {
+    reduction_.store(static_cast<uint32_t>(std::clamp(share, 0.0, 1.0) * kFull),
+                     std::memory_order_relaxed);
+  }
+
+  /// Any thread: what is now left of a timeout that is configured as `full`. A limit stays one: not
+  /// less than a millisecond. No limit (zero) stays none.
+  Duration Scaled(Timeout timeout, Duration full) const {
+    const uint32_t reduction = reduction_.load(std::memory_order_relaxed);
+    if (__builtin_expect(reduction == 0, 1) || full <= Duration::zero()) return full;
+    const Floor& floor = floors_[timeout];
+    const auto whole = static_cast<double>(full.count());
+    const double least =
+        std::clamp(static_cast<double>(floor.least.count()), floor.share * whole, whole);
+    const double left = least + (whole - least) * (1 - reduction / double{kFull});
+    return std::max<Duration>(Duration(static_cast<Duration::rep>(left)),
+                              std::min<Duration>(full, std::chrono::milliseconds(1)));
+  }
+
   /// Main thread: how much a load shed point has turned away since the last call.
   uint64_t TakeShed(Action point) {
     return shed_[point - kShedAccept].exchange(0, std::memory_order_relaxed);
   }
 
  private:
+  struct Floor {
+    double share = 1;  // nothing is taken from it
+    Duration least{};
+  };
+
   static constexpr unsigned kBits = 16;
   static constexpr unsigned kPerWord = 64 / kBits;
-  static_assert(kActions % kPerWord == 0);
+  static constexpr unsigned kWords = (kActions + kPerWord - 1) / kPerWord;
   static constexpr uint64_t kFull = (1u << kBits) - 1;
   static constexpr unsigned Shift(Action action) { return action % kPerWord * kBits; }
 
-  alignas(64) std::atomic<uint64_t> words_[kActions / kPerWord] = {};
+  alignas(64) std::atomic<uint64_t> words_[kWords] = {};
+  std::atomic<uint32_t> reduction_{0};
+  Floor floors_[kTimeouts];
   // Written under overload only, so not on the line that everybody reads.
   alignas(64) mutable std::atomic<uint64_t> shed_[kActions - kShedAccept] = {};
 };

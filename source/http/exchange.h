@@ -15,6 +15,7 @@
 #include "source/async/scope.h"
 #include "source/async/worker.h"
 #include "source/base/clock.h"
+#include "source/base/metric.h"
 #include "source/base/response_flag.h"
 #include "source/base/strings.h"
 #include "source/http/connection_state.h"
@@ -147,6 +148,25 @@ struct ByteMeter {
   uint64_t upstream_head_sent = 0;
 };
 
+/// Counts, under Envoy's names, how often one side does not take what the other has sent, and
+/// reading there pauses. Who knows a side fills in its counters.
+struct FlowMeter {
+  void UpstreamIsFull() const {
+    backed_up.Add();
+    client_paused.Add();
+  }
+  void UpstreamTakesMore() const {
+    drained.Add();
+    client_resumed.Add();
+  }
+  void ClientIsFull() const { upstream_paused.Add(); }
+  void ClientTakesMore() const { upstream_resumed.Add(); }
+
+  Counter client_paused, client_resumed;      // downstream_flow_control_*_reading_total
+  Counter upstream_paused, upstream_resumed;  // upstream_flow_control_*_reading_total
+  Counter backed_up, drained;                 // upstream_flow_control_*_total
+};
+
 class Exchange {
  public:
   Exchange(Worker& worker, Scope& scope, Canceller& canceller, const ConnectionFacts& connection);
@@ -220,6 +240,7 @@ class Exchange {
   UpstreamFacts upstream;
   TimeMeter time;
   ByteMeter bytes;
+  FlowMeter flow;
   uint64_t stream_id = 0;
   std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "source/async/cancel.h"
+#include "source/async/scaled_timer.h"
 #include "source/async/timer_wheel.h"
 #include "source/http/exchange.h"
 
@@ -22,9 +23,10 @@ class CancelTimer final : public Timer {
 /// What Exchange::LimitIdle, LimitDuration and Touch do, for the exchanges of every protocol.
 class TimeLimits {
  public:
-  explicit TimeLimits(Exchange& exchange)
+  /// `overload` makes the longest silence shorter.
+  explicit TimeLimits(Exchange& exchange, const OverloadState& overload = OverloadState::Calm())
       : exchange_(exchange),
-        idle_(exchange.canceller(), Reason::kStreamIdleTimeout),
+        idle_(exchange, overload),
         duration_(exchange.canceller(), Reason::kMaxStreamDuration) {}
 
   void LimitIdle(Duration limit) {
@@ -37,13 +39,7 @@ class TimeLimits {
     if (limit > Duration::zero())
       exchange_.worker().wheel().Arm(duration_, limit - (Now() - exchange_.time.start));
   }
-  void Touch() {
-    if (idle_limit_ > Duration::zero()) {
-      exchange_.worker().wheel().Arm(idle_, idle_limit_);
-    } else {
-      idle_.Disarm();
-    }
-  }
+  void Touch() { idle_.Start(idle_limit_); }
   /// The exchange is over. A later Touch() would arm the idle limit again.
   void Disarm() {
     idle_.Disarm();
@@ -51,9 +47,21 @@ class TimeLimits {
   }
 
  private:
+  class Silence final : public ScaledTimer {
+   public:
+    Silence(Exchange& exchange, const OverloadState& overload)
+        : ScaledTimer(exchange.worker().wheel(), overload, OverloadState::kStreamIdle),
+          canceller_(exchange.canceller()) {}
+
+   private:
+    void OnTimer() override { canceller_.Cancel(Reason::kStreamIdleTimeout); }
+    Canceller& canceller_;
+  };
+
   Exchange& exchange_;
   Duration idle_limit_{};
-  CancelTimer idle_, duration_;
+  Silence idle_;
+  CancelTimer duration_;
 };
 
 }  // namespace sluice

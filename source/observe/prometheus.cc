@@ -12,6 +12,10 @@
 namespace sluice::stats {
 namespace {
 
+// Stands for kNoLimit: 2^64, of which the serialiser writes one digit too few to be read as that.
+constexpr double kHighest = 18446744073709551616.0;
+constexpr std::string_view kHighestText = " 1.844674407370955e+19\n";
+
 bool IsNameByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -69,6 +73,7 @@ prometheus::ClientMetric Series(const Metric& metric, bool summary) {
       break;
     case Type::kGauge:
       series.gauge.value = static_cast<double>(Read(metric.gauge));
+      if (Read(metric.gauge) == kNoLimit) series.gauge.value = kHighest;
       break;
     case Type::kHistogram:
       if (summary) {
@@ -132,7 +137,10 @@ absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) cons
   }
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, list);
-  return out.str();
+  std::string page = out.str();
+  for (size_t at = 0; (at = page.find(kHighestText, at)) != std::string::npos;)
+    page.replace(at, kHighestText.size(), Cat(" ", UINT64_MAX, "\n"));
+  return page;
 }
 
 }  // namespace sluice::stats

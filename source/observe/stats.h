@@ -40,6 +40,10 @@ inline constexpr std::string_view kSslCipher = "envoy.ssl_cipher";
 inline constexpr std::string_view kSslVersion = "envoy.ssl_version";
 }  // namespace tag
 
+/// A gauge of this value says that there is no limit. It prints as Envoy's greatest value, 2^64
+/// - 1.
+inline constexpr int64_t kNoLimit = INT64_MAX;
+
 enum class Type { kCounter, kGauge, kHistogram, kTextReadout };
 
 using Tags =

@@ -142,7 +142,9 @@ void AppendHistogramJson(const Metric& metric, HistogramForm form, std::string* 
 }
 
 std::string ScalarValue(const Metric& metric) {
-  return metric.type == Type::kCounter ? Cat(Read(metric.counter)) : Cat(Read(metric.gauge));
+  if (metric.type == Type::kCounter) return Cat(Read(metric.counter));
+  const int64_t value = Read(metric.gauge);
+  return value == kNoLimit ? Cat(UINT64_MAX) : Cat(value);
 }
 
 // {"supported_quantiles":[...],"computed_quantiles":[...]} or, for buckets, a plain list.

@@ -55,6 +55,7 @@ void RequestRecording::Record(std::string_view data) {
     return;
   }
   too_long_ = true;
+  abandoned_.Add();
   recorded_ = std::string();  // Nobody can ask for it any more.
 }
 

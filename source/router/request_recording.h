@@ -5,14 +5,19 @@
 #include <memory>
 #include <string>
 
+#include "source/base/metric.h"
 #include "source/http/body.h"
 
 namespace sluice {
 
 class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
  public:
-  RequestRecording(BodyPtr source, size_t limit)
-      : source_(std::move(source)), limit_(limit), length_(source_->Length()) {}
+  /// `abandoned` counts that the limit was passed.
+  RequestRecording(BodyPtr source, size_t limit, Counter abandoned = {})
+      : source_(std::move(source)),
+        limit_(limit),
+        length_(source_->Length()),
+        abandoned_(abandoned) {}
 
   /// The body from its first byte: what is recorded, then the source, which is recorded on the way.
   /// A body that was played before gives kCancelled from now on.
@@ -34,6 +39,7 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
   const BodyPtr source_;
   const size_t limit_;
   const std::optional<uint64_t> length_;
+  const Counter abandoned_;
   std::string recorded_;
   int generation_ = 0;
   bool too_long_ = false;

@@ -34,7 +34,6 @@ const VirtualCluster& FindVirtualCluster(const VirtualClusters& clusters, const 
 }
 
 void RequestCounters::CountAnswer(int status) const {
-  Count(&RequestStats::upstream_rq_completed);
   if (virtual_cluster != nullptr) virtual_cluster->codes.Count(status);
   if (route != nullptr) route->codes.Count(status);
 }

@@ -14,7 +14,6 @@ namespace sluice {
 
 // X(kind, name)
 #define SLUICE_REQUEST_STATS(X)                \
-  X(Counter, upstream_rq_completed)            \
   X(Counter, upstream_rq_retry)                \
   X(Counter, upstream_rq_retry_limit_exceeded) \
   X(Counter, upstream_rq_retry_overflow)       \

@@ -52,6 +52,25 @@ Reason RoutedBody::ran_out() const {
   return limits_ == nullptr ? Reason::kUnknown : limits_->ran_out();
 }
 
+namespace {
+
+// Writes the line of a tunnel when its exchange ends.
+class KeptLog final : public FilterStateObject {
+ public:
+  explicit KeptLog(std::unique_ptr<AttemptLog> log) : log_(std::move(log)) {}
+  std::string ToString() const override { return {}; }
+
+ private:
+  const std::unique_ptr<AttemptLog> log_;
+};
+
+}  // namespace
+
+void RoutedBody::KeepLog() {
+  if (log_ != nullptr)
+    exchange_.set_filter_state("sluice.upstream_log", std::make_shared<KeptLog>(std::move(log_)));
+}
+
 RoutedBody::~RoutedBody() {
   if (body_ != nullptr) RecordTime(exchange_, cluster_, counters_, start_);
 }
@@ -92,7 +111,6 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
 
 void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {
   const ClusterStats& stats = cluster.stats();
-  stats.upstream_rq_completed.Add();
   stats.codes.Count(status);
   const RequestHead* head = exchange.request_head();
   const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";

@@ -7,6 +7,7 @@
 #include "source/base/reason.h"
 #include "source/http/exchange.h"
 #include "source/router/request_stats.h"
+#include "source/router/upstream_log.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice {
@@ -119,6 +120,18 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
     SetInterrupts(false);
     if (limits_ != nullptr) limits_->head.Disarm();
   }
+  /// An attempt begins that is to be logged; `body` is that of the request.
+  void BeginLog(const AttemptLog::Loggers& loggers, BodyPtr* body) {
+    log_ = std::make_unique<AttemptLog>(loggers, exchange_);
+    *body = log_->CountRequest(std::move(*body));
+  }
+  void LogOutcome(absl::StatusOr<Response>& outcome) {
+    if (log_ != nullptr) log_->OnOutcome(outcome);
+  }
+  /// The attempt is over.
+  void EndLog() { log_ = nullptr; }
+  /// The attempt, a tunnel, lasts as long as the exchange.
+  void KeepLog();
   /// Which limit has run out; kUnknown: none.
   Reason ran_out() const;
 
@@ -143,6 +156,7 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
   const TimePoint start_;
   RequestCounters counters_;
   BodyPtr body_;
+  std::unique_ptr<AttemptLog> log_;  // null: not logged
 };
 
 /// Records upstream_rq_time of an answer that was received whole.

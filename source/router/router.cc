@@ -130,6 +130,8 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   if (cluster == nullptr) return Immediately(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
   exchange.upstream.cluster_metadata = &cluster->config().metadata();
+  if (settings_.overload->Applies(OverloadState::kShedRouter, exchange.worker().rng()))
+    return Immediately(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
     return Immediately(UnreadableHeader(name, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
@@ -189,6 +191,14 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
   return response;
 }
 
+Response Router::Shed(Exchange& exchange) const {
+  constexpr std::string_view kText = "envoy overloaded";
+  stats_.rq_overload_local_reply.Add();
+  exchange.set_details("overload");
+  exchange.set_local_reply_body(kText);
+  return Reply(503, std::string(kText));
+}
+
 Response Router::UnreadableHeader(std::string_view name, const Route& route,
                                   const RequestHead& head, Exchange& exchange) const {
   exchange.Note(ResponseFlag::kInvalidEnvoyRequestHeaders);
@@ -236,11 +246,13 @@ Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
   auto body = std::make_unique<RoutedBody>(exchange, forwarding.cluster, stats_, forwarding.start);
   body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   exchange.upstream.attempts = 1;
+  if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
   auto outcome = co_await SendOnce(request, forwarding);
   if (body->timer().fired()) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
   }
+  body->LogOutcome(outcome);
   co_return Finish(std::move(outcome), std::move(body), forwarding);
 }
 
@@ -269,8 +281,9 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
   body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   std::shared_ptr<RequestRecording> recording;
   if (request.body != nullptr)
-    recording = std::make_shared<RequestRecording>(std::move(request.body),
-                                                   BodyLimit(forwarding.route, forwarding.cluster));
+    recording = std::make_shared<RequestRecording>(
+        std::move(request.body), BodyLimit(forwarding.route, forwarding.cluster),
+        forwarding.cluster.stats().retry_or_shadow_abandoned);
   AttemptedHosts attempted{.avoid = policy.hosts, .hosts = {}};
   if (policy.hosts.heeds_anything()) forwarding.options.attempted = &attempted;
   BreakerUnit unit;
@@ -278,7 +291,9 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
   while (true) {
     attempted.retrying = ++exchange.upstream.attempts > 1;
     if (recording != nullptr) request.body = recording->Play();
+    if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
     absl::StatusOr<Response> outcome = co_await Attempt(request, forwarding, policy, *body);
+    body->LogOutcome(outcome);
     const auto wait = WillRetry(policy, outcome, recording.get(), forwarding, &unit);
     if (!wait.has_value()) {
       if (outcome.ok() && forwarding.route.internal_redirects != nullptr &&
@@ -290,6 +305,7 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
     // Lets the answer that is not wanted, and its connection, go.
     outcome = absl::UnknownError("");
     body->DropLimits();
+    body->EndLog();
     const bool waited = co_await Sleep(*wait);
     if (!waited || body->timer().fired()) {
       outcome = MakeError(Reason::kCancelled);
@@ -414,7 +430,10 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
   for (const std::string& cookie : forwarding.set_cookies) headers.AddCopy("set-cookie", cookie);
   EditResponse(route, response, exchange);
-  if (response.tunnel != nullptr) return response;
+  if (response.tunnel != nullptr) {
+    body->KeepLog();
+    return response;
+  }
   if (response.body == nullptr) {
     RecordTime(exchange, forwarding.cluster, forwarding.counters, forwarding.start);
     return response;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "source/base/overload_state.h"
 #include "source/http/filter.h"
 #include "source/observe/stats.h"
 #include "source/router/request_recording.h"
@@ -25,6 +26,8 @@ struct RouterSettings {
   bool suppress_envoy_headers = false;
   bool respect_expected_rq_timeout = false;
   std::vector<std::string> strict_check_headers;
+  AttemptLog::Loggers upstream_logs;
+  const OverloadState* overload = &OverloadState::Calm();
 };
 
 // X(kind, name)
@@ -35,6 +38,7 @@ struct RouterSettings {
   X(Counter, passthrough_internal_redirect_too_many_redirects) \
   X(Counter, passthrough_internal_redirect_unsafe_scheme)      \
   X(Counter, rq_direct_response)                               \
+  X(Counter, rq_overload_local_reply)                          \
   X(Counter, rq_redirect)                                      \
   X(Counter, rq_reset_after_downstream_response_started)       \
   X(Counter, rq_retry_skipped_request_not_complete)            \
@@ -81,6 +85,7 @@ class Router final : public Filter {
 
   Response AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const;
   Response NoCluster(const Route& route, Exchange& exchange) const;
+  Response Shed(Exchange& exchange) const;
   Response UnreadableHeader(std::string_view name, const Route& route, const RequestHead& head,
                             Exchange& exchange) const;
   RequestTimeouts TimeoutsOf(const Route& route, const RequestWishes& wishes,

@@ -12,6 +12,9 @@ class AdminFilter final : public NetworkFilter {
       : handler_(std::move(handler)), stats_(scope) {
     settings_.received = stats_.downstream_cx_rx_bytes_total;
     settings_.sent = stats_.downstream_cx_tx_bytes_total;
+    settings_.delayed_closes = stats_.downstream_cx_delayed_close_timeout;
+    settings_.reading_paused = stats_.downstream_flow_control_paused_reading_total;
+    settings_.reading_resumed = stats_.downstream_flow_control_resumed_reading_total;
     settings_.idle_timeouts = stats_.downstream_cx_idle_timeout;
     settings_.limits.accept_http_10 = true;
     settings_.idle_timeout = std::chrono::minutes(5);

@@ -207,16 +207,21 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   session.idle_timeouts = stats.downstream_cx_idle_timeout;
   session.duration_timeouts = stats.downstream_cx_max_duration_reached;
   session.request_limits = stats.downstream_cx_max_requests_reached;
+  session.delayed_closes = stats.downstream_cx_delayed_close_timeout;
+  session.reading_paused = stats.downstream_flow_control_paused_reading_total;
+  session.reading_resumed = stats.downstream_flow_control_resumed_reading_total;
   session.shed_connections = stats.downstream_rq_overload_close;
   session.overload_closes = stats.downstream_cx_overload_disable_keepalive;
   return session;
 }
 
-// Of the process, as in Envoy. The other two of its codec's counters cannot count here: a session
-// has one response at a time, and HTTP/1.1 has no metadata.
+// Of the process, as in Envoy. Two stand at zero: a session has one response at a time, and
+// HTTP/1.1 has no metadata.
 void CountCodec(stats::Store& stats, HcmSettings& settings) {
   const stats::Scope codec = stats.Root().Sub("http1");
   settings.session.limits.dropped = codec.counter("dropped_headers_with_underscores");
+  codec.counter("metadata_not_supported_error");
+  codec.counter("response_flood");
   settings.underscore_rejects = codec.counter("requests_rejected_with_underscores_in_headers");
 }
 

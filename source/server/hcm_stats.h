@@ -7,11 +7,15 @@
 
 namespace sluice {
 
-// X(kind, name)
+// X(kind, name). Those of HTTP/2 and TLS stand at zero, and so do
+// downstream_rq_rejected_via_ip_detection (no detection refuses a request) and rs_too_large (nobody
+// gathers a whole response).
 #define SLUICE_HCM_STATS(X)                                 \
+  X(Counter, downstream_cx_delayed_close_timeout)           \
   X(Counter, downstream_cx_destroy)                         \
   X(Counter, downstream_cx_destroy_active_rq)               \
   X(Counter, downstream_cx_destroy_local)                   \
+  X(Counter, downstream_cx_destroy_local_active_rq)         \
   X(Counter, downstream_cx_destroy_remote)                  \
   X(Counter, downstream_cx_destroy_remote_active_rq)        \
   X(Counter, downstream_cx_drain_close)                     \
@@ -27,6 +31,8 @@ namespace sluice {
   X(Counter, downstream_cx_total)                           \
   X(Counter, downstream_cx_tx_bytes_total)                  \
   X(Counter, downstream_cx_upgrades_total)                  \
+  X(Counter, downstream_flow_control_paused_reading_total)  \
+  X(Counter, downstream_flow_control_resumed_reading_total) \
   X(Counter, downstream_rq_completed)                       \
   X(Counter, downstream_rq_failed_path_normalization)       \
   X(Counter, downstream_rq_header_timeout)                  \
@@ -36,6 +42,7 @@ namespace sluice {
   X(Counter, downstream_rq_non_relative_path)               \
   X(Counter, downstream_rq_overload_close)                  \
   X(Counter, downstream_rq_redirected_with_normalized_path) \
+  X(Counter, downstream_rq_rejected_via_ip_detection)       \
   X(Counter, downstream_rq_response_before_rq_complete)     \
   X(Counter, downstream_rq_rx_reset)                        \
   X(Counter, downstream_rq_timeout)                         \
@@ -49,6 +56,7 @@ namespace sluice {
   X(Counter, downstream_rq_4xx)                             \
   X(Counter, downstream_rq_5xx)                             \
   X(Counter, passthrough_internal_redirect_no_route)        \
+  X(Counter, rs_too_large)                                  \
   X(Gauge, downstream_cx_active)                            \
   X(Gauge, downstream_cx_http1_active)                      \
   X(Gauge, downstream_cx_upgrades_active)                   \

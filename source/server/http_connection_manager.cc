@@ -268,7 +268,12 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) {
     stats_.downstream_rq_rx_reset.Add();
     stats_.downstream_cx_destroy_active_rq.Add();
-    stats_.downstream_cx_destroy_remote_active_rq.Add();
+    // The worker ends, or the client has left.
+    const Canceller& canceller = exchange.canceller();
+    const bool ours = canceller.cancelled() && canceller.reason() == Reason::kCancelled;
+    (ours ? stats_.downstream_cx_destroy_local_active_rq
+          : stats_.downstream_cx_destroy_remote_active_rq)
+        .Add();
   }
   if (exchange.request_head() != nullptr && exchange.time.response_last_sent != TimePoint{} &&
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {

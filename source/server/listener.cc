@@ -27,9 +27,12 @@ Listener::Stats::Stats(const stats::Scope& scope)
       no_filter_chain_match(scope.counter("no_filter_chain_match")),
       pre_cx_timeout(scope.counter("downstream_pre_cx_timeout")),
       listener_filter_error(scope.counter("downstream_listener_filter_error")),
+      cx_overflow(scope.counter("downstream_cx_overflow")),
+      listener_filter_remote_close(scope.counter("downstream_listener_filter_remote_close")),
       cx_active(scope.gauge("downstream_cx_active")),
       pre_cx_active(scope.gauge("downstream_pre_cx_active")),
-      cx_length_ms(scope.histogram("downstream_cx_length_ms")) {}
+      cx_length_ms(scope.histogram("downstream_cx_length_ms")),
+      accepted_per_event(scope.histogram("connections_accepted_per_socket_event")) {}
 
 struct Listener::PerWorker {
   Worker* worker = nullptr;
@@ -129,6 +132,7 @@ Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& sock
       if (!co_await Sleep(kAcceptPause)) co_return;
       continue;
     }
+    uint64_t accepted = 0;
     for (uint32_t i = 0; i < listener.settings_.accepts_per_event && !local.stopped; ++i) {
       auto stream = socket.Accept();
       if (!stream.ok()) {
@@ -139,8 +143,10 @@ Task<> Listener::Accept(Listener& listener, PerWorker& local, ListenSocket& sock
         break;
       }
       if (*stream == nullptr) break;
+      ++accepted;
       listener.Welcome(local, *std::move(stream));
     }
+    if (accepted > 0) listener.stats_->accepted_per_event.Record(accepted);
     co_await Yield();  // Connections that are open want their turn, too.
   }
 }
@@ -153,7 +159,13 @@ bool Listener::MayServe(Worker& worker) {
     stats_->overload_reject.Add();
     return false;
   }
+  if (open_.fetch_add(1, std::memory_order_relaxed) >= settings_.max_connections.Get()) {
+    open_.fetch_sub(1, std::memory_order_relaxed);
+    stats_->cx_overflow.Add();
+    return false;
+  }
   if (settings_.counts_globally && !budget_.Take()) {
+    open_.fetch_sub(1, std::memory_order_relaxed);
     stats_->global_cx_overflow.Add();
     return false;
   }
@@ -196,7 +208,10 @@ Task<bool> Listener::Inspect(Listener& listener, Connection& connection) {
     listener.stats_->pre_cx_timeout.Add();
     co_return settings.continue_on_listener_filters_timeout && !connection.canceller.cancelled();
   }
-  if (ReasonOf(status) == Reason::kDownstreamProtocol) {
+  const Reason reason = ReasonOf(status);
+  if (reason == Reason::kDownstreamClosed || reason == Reason::kConnectionTerminated)
+    listener.stats_->listener_filter_remote_close.Add();
+  if (reason == Reason::kDownstreamProtocol) {
     listener.stats_->listener_filter_error.Add();
     SLUICE_LOG(kDebug, kConnection, listener.name(), ": ",
                connection.facts.direct_remote.ToString(), ": ", Std(status.message()));
@@ -233,6 +248,7 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   on_worker.cx_active.Sub();
   listener.stats_->cx_destroy.Add();
   listener.stats_->cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
+  listener.open_.fetch_sub(1, std::memory_order_relaxed);
   if (listener.settings_.counts_globally) listener.budget_.Give();
   // The canceller lives in the connection, and the scope lets go of it when this coroutine has
   // ended: hand the connection to the worker, to be freed after that.

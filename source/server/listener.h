@@ -9,6 +9,7 @@
 
 #include "api/envoy/config/listener/v3/listener.pb.h"
 #include "source/base/overload_state.h"
+#include "source/config/runtime.h"
 #include "source/extension/listener_filter.h"
 #include "source/extension/network_filter.h"
 #include "source/net/address.h"
@@ -29,6 +30,7 @@ struct ListenerSettings {
   size_t buffer_limit = 1024 * 1024;
   bool counts_globally = true;  // against the ConnectionBudget
   const OverloadState* overload = &OverloadState::Calm();
+  config::RuntimeUInt32 max_connections{nullptr, "", UINT32_MAX};
 };
 
 /// Limits the connections of the whole process, so that descriptors for upstream connections and
@@ -84,8 +86,9 @@ class Listener {
     explicit Stats(const stats::Scope& scope);
     Counter cx_total, cx_destroy, global_cx_overflow, overload_reject, accept_failures;
     Counter no_filter_chain_match, pre_cx_timeout, listener_filter_error;
+    Counter cx_overflow, listener_filter_remote_close;
     Gauge cx_active, pre_cx_active;
-    Histogram cx_length_ms;
+    Histogram cx_length_ms, accepted_per_event;
   };
   // listener.<address>.worker_<index>: how evenly the system shares connections out.
   struct OnWorker {
@@ -111,6 +114,7 @@ class Listener {
   const FilterChainTable chains_;
   stats::Store& store_;
   ConnectionBudget& budget_;
+  std::atomic<int64_t> open_{0};  // against settings_.max_connections
   std::unique_ptr<const Stats> stats_;
   std::vector<OnWorker> on_workers_;                // by worker; from Start() on
   std::vector<std::vector<int>> sockets_;           // by worker; until Start()

@@ -146,6 +146,9 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   if (config.has_max_connections_to_accept_per_socket_event()) {
     settings.accepts_per_event = config.max_connections_to_accept_per_socket_event().value();
   }
+  settings.max_connections = config::RuntimeUInt32(
+      server.runtime, Cat("envoy.resource_limits.listener.", config.name(), ".connection_limit"),
+      UINT32_MAX);
   settings.counts_globally = !config.ignore_global_conn_limit();
   if (!config.bypass_overload_manager()) settings.overload = server.overload;
   ReadSocketOptions(config, path, server, settings.options);

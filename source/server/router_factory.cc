@@ -2,6 +2,7 @@
 #include "source/server/router_factory.h"
 
 #include "api/envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "source/extension/access_logs.h"
 #include "source/router/router.h"
 #include "source/upstream/cluster_manager.h"
 
@@ -17,6 +18,8 @@ void RegisterRouter(Registry& registry) {
                                                                       const Worker& worker) {
           return clusters.Find(name, worker);
         };
+        settings.upstream_logs = BuildAccessLogs(config.upstream_log(), context, "upstream_log");
+        settings.overload = context.server.overload;
         settings.suppress_envoy_headers = config.suppress_envoy_headers();
         settings.respect_expected_rq_timeout = config.respect_expected_rq_timeout();
         settings.strict_check_headers.assign(config.strict_check_headers().begin(),

@@ -123,6 +123,10 @@ void Server::BuildOverloadManager() {
     }
     budget_.SetLimit(std::min(limit, budget_.limit()));
   };
+  overload_.OnTimeoutsChanged([this] {
+    for (const auto& worker : workers_)
+      worker->Post([worker = worker.get()] { worker->wheel().Review(); });
+  });
   overload_.Configure(bootstrap_.overload_manager(), "overload_manager", monitor, diagnostics_);
 }
 

@@ -238,6 +238,7 @@ Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picke
   }
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   if (options.auto_host_rewrite) RewriteHost(*request.head, endpoint, options);
+  CountFlowOf(exchange);
   return Try(*std::move(picked), std::move(unit), request, exchange, options.priority);
 }
 
@@ -358,11 +359,18 @@ void Cluster::NoteConnected(const Endpoint& endpoint, const Stream& stream,
 void Cluster::CountFailure(Reason reason) const {
   if (reason == Reason::kUpstreamProtocol) stats_.upstream_cx_protocol_error.Add();
   if (reason == Reason::kCancelled) stats_.upstream_rq_cancelled.Add();
-  if (reason == Reason::kConnectionTerminated) stats_.upstream_cx_destroy_with_active_rq.Add();
+}
+
+void Cluster::CountFlowOf(Exchange& exchange) const {
+  exchange.flow.upstream_paused = stats_.upstream_flow_control_paused_reading_total;
+  exchange.flow.upstream_resumed = stats_.upstream_flow_control_resumed_reading_total;
+  exchange.flow.backed_up = stats_.upstream_flow_control_backed_up_total;
+  exchange.flow.drained = stats_.upstream_flow_control_drained_total;
 }
 
 Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange,
                                                  const SendOptions& options) const {
+  CountFlowOf(exchange);
   auto picked = co_await Pick(options, exchange);
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
@@ -395,7 +403,7 @@ void Cluster::RefreshGauges() const {
     SetTo(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
     if (!breaker.thresholds().track_remaining) continue;
     // Pools are not limited.
-    gauges.remaining_cx_pools.Set(std::numeric_limits<int64_t>::max());
+    gauges.remaining_cx_pools.Set(stats::kNoLimit);
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
     gauges.remaining_pending.Set(breaker.Remaining(Resource::kPending));
     gauges.remaining_rq.Set(breaker.Remaining(Resource::kRequests));
@@ -403,17 +411,19 @@ void Cluster::RefreshGauges() const {
   }
   if (checker_ != nullptr) checker_->RefreshGauges();
   const std::vector<HostView> hosts = Hosts();
-  int64_t healthy = 0, degraded = 0, excluded = 0;
+  int64_t healthy = 0, degraded = 0, excluded = 0, weight = 0;
   for (const HostView& host : hosts) {
     const HostHealth& health = host.stats->health;
     healthy += health.health() == Health::kHealthy ? 1 : 0;
     degraded += health.health() == Health::kDegraded ? 1 : 0;
     excluded += health.excluded() ? 1 : 0;
+    weight = std::max<int64_t>(weight, host.settings.weight);
   }
   stats_.membership_total.Set(static_cast<int64_t>(hosts.size()));
   stats_.membership_healthy.Set(healthy);
   stats_.membership_degraded.Set(degraded);
   stats_.membership_excluded.Set(excluded);
+  stats_.max_host_weight.Set(weight);
 }
 
 }  // namespace sluice

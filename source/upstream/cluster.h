@@ -181,6 +181,8 @@ class Cluster {
   /// What an attempt that began at `start` says about its host.
   void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response, Exchange& exchange,
              TimePoint start) const;
+  /// From now on the exchange's pauses are this cluster's, too.
+  void CountFlowOf(Exchange& exchange) const;
   void Measure(const Endpoint& endpoint, bool failed, Exchange& exchange, TimePoint start) const;
   Task<absl::StatusOr<EndpointPtr>> PickAgain(const SendOptions& options, Exchange& exchange) const;
   Task<absl::StatusOr<Response>> SendAfter(Task<absl::StatusOr<EndpointPtr>> picking,

@@ -20,12 +20,13 @@ Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) {
 }  // namespace
 
 CodeCounters::CodeCounters(const stats::Scope& scope, std::string_view prefix)
-    : scope_(scope), prefix_(prefix) {
+    : scope_(scope), prefix_(prefix), completed_(scope.counter(Cat(prefix, "completed"))) {
   for (int i = 1; i <= 5; ++i) classes_[i] = scope.counter(Cat(prefix, i, "xx"));
 }
 
 void CodeCounters::Count(int status) const {
   if (status < 100 || status > 599) return;
+  completed_.Add();
   classes_[status / 100].Add();
   std::atomic<uint32_t>& index = codes_[status];
   if (index.load(std::memory_order_acquire) == 0) {
@@ -44,6 +45,12 @@ ClusterStats::ClusterStats(const stats::Scope& s)
       internal_codes(s.Sub("internal"), "upstream_rq_"),
       external_codes(s.Sub("external"), "upstream_rq_"),
       scope(s) {
+  // Of the codec. They stand at zero: the headers of responses are left as they are, and the rest
+  // is HTTP/2's.
+  for (const std::string_view name :
+       {"dropped_headers_with_underscores", "metadata_not_supported_error",
+        "requests_rejected_with_underscores_in_headers", "response_flood"})
+    s.Sub("http1").counter(name);
 }
 
 ClusterStats::Breaker::Breaker(const stats::Scope& s, bool track_remaining)

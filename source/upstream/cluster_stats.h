@@ -8,71 +8,88 @@
 
 namespace sluice {
 
-// X(kind, name)
-#define SLUICE_CLUSTER_STATS(X)                          \
-  X(Counter, assignment_stale)                           \
-  X(Counter, bind_errors)                                \
-  X(Counter, lb_healthy_panic)                           \
-  X(Counter, membership_change)                          \
-  X(Counter, update_attempt)                             \
-  X(Counter, update_empty)                               \
-  X(Counter, update_failure)                             \
-  X(Counter, update_no_rebuild)                          \
-  X(Counter, update_success)                             \
-  X(Counter, upstream_cx_close_notify)                   \
-  X(Counter, upstream_cx_connect_fail)                   \
-  X(Counter, upstream_cx_connect_timeout)                \
-  X(Counter, upstream_cx_destroy)                        \
-  X(Counter, upstream_cx_destroy_local)                  \
-  X(Counter, upstream_cx_destroy_remote)                 \
-  X(Counter, upstream_cx_destroy_with_active_rq)         \
-  X(Counter, upstream_cx_http1_total)                    \
-  X(Counter, upstream_cx_idle_timeout)                   \
-  X(Counter, upstream_cx_max_duration_reached)           \
-  X(Counter, upstream_cx_max_requests)                   \
-  X(Counter, upstream_cx_none_healthy)                   \
-  X(Counter, upstream_cx_overflow)                       \
-  X(Counter, upstream_cx_protocol_error)                 \
-  X(Counter, upstream_cx_rx_bytes_total)                 \
-  X(Counter, upstream_cx_total)                          \
-  X(Counter, upstream_cx_tx_bytes_total)                 \
-  X(Counter, upstream_internal_redirect_failed_total)    \
-  X(Counter, upstream_internal_redirect_succeeded_total) \
-  X(Counter, upstream_rq_active_overflow)                \
-  X(Counter, upstream_rq_cancelled)                      \
-  X(Counter, upstream_rq_completed)                      \
-  X(Counter, upstream_rq_maintenance_mode)               \
-  X(Counter, upstream_rq_max_duration_reached)           \
-  X(Counter, upstream_rq_pending_failure_eject)          \
-  X(Counter, upstream_rq_pending_overflow)               \
-  X(Counter, upstream_rq_pending_total)                  \
-  X(Counter, upstream_rq_per_try_idle_timeout)           \
-  X(Counter, upstream_rq_per_try_timeout)                \
-  X(Counter, upstream_rq_retry)                          \
-  X(Counter, upstream_rq_retry_backoff_exponential)      \
-  X(Counter, upstream_rq_retry_backoff_ratelimited)      \
-  X(Counter, upstream_rq_retry_limit_exceeded)           \
-  X(Counter, upstream_rq_retry_overflow)                 \
-  X(Counter, upstream_rq_retry_success)                  \
-  X(Counter, upstream_rq_rx_reset)                       \
-  X(Counter, upstream_rq_timeout)                        \
-  X(Counter, upstream_rq_total)                          \
-  X(Counter, upstream_rq_tx_reset)                       \
-  X(Gauge, membership_degraded)                          \
-  X(Gauge, membership_excluded)                          \
-  X(Gauge, membership_healthy)                           \
-  X(Gauge, membership_total)                             \
-  X(Gauge, upstream_cx_active)                           \
-  X(Gauge, upstream_rq_active)                           \
-  X(Gauge, upstream_rq_pending_active)                   \
-  X(Histogram, upstream_cx_connect_ms)                   \
-  X(Histogram, upstream_cx_length_ms)                    \
-  X(Histogram, upstream_rq_per_cx)                       \
+// X(kind, name). At zero stand: upstream_cx_pool_overflow (pools are not limited), version (there
+// is no xDS) and lb_subsets_fallback_panic.
+#define SLUICE_CLUSTER_STATS(X)                           \
+  X(Counter, assignment_stale)                            \
+  X(Counter, bind_errors)                                 \
+  X(Counter, lb_healthy_panic)                            \
+  X(Counter, lb_subsets_created)                          \
+  X(Counter, lb_subsets_fallback)                         \
+  X(Counter, lb_subsets_fallback_panic)                   \
+  X(Counter, lb_subsets_removed)                          \
+  X(Counter, lb_subsets_selected)                         \
+  X(Counter, membership_change)                           \
+  X(Counter, retry_or_shadow_abandoned)                   \
+  X(Counter, update_attempt)                              \
+  X(Counter, update_empty)                                \
+  X(Counter, update_failure)                              \
+  X(Counter, update_no_rebuild)                           \
+  X(Counter, update_success)                              \
+  X(Counter, upstream_cx_close_notify)                    \
+  X(Counter, upstream_cx_connect_attempts_exceeded)       \
+  X(Counter, upstream_cx_connect_fail)                    \
+  X(Counter, upstream_cx_connect_timeout)                 \
+  X(Counter, upstream_cx_destroy)                         \
+  X(Counter, upstream_cx_destroy_local)                   \
+  X(Counter, upstream_cx_destroy_local_with_active_rq)    \
+  X(Counter, upstream_cx_destroy_remote)                  \
+  X(Counter, upstream_cx_destroy_remote_with_active_rq)   \
+  X(Counter, upstream_cx_destroy_with_active_rq)          \
+  X(Counter, upstream_cx_http1_total)                     \
+  X(Counter, upstream_cx_idle_timeout)                    \
+  X(Counter, upstream_cx_max_duration_reached)            \
+  X(Counter, upstream_cx_max_requests)                    \
+  X(Counter, upstream_cx_none_healthy)                    \
+  X(Counter, upstream_cx_overflow)                        \
+  X(Counter, upstream_cx_pool_overflow)                   \
+  X(Counter, upstream_cx_protocol_error)                  \
+  X(Counter, upstream_cx_rx_bytes_total)                  \
+  X(Counter, upstream_cx_total)                           \
+  X(Counter, upstream_cx_tx_bytes_total)                  \
+  X(Counter, upstream_flow_control_backed_up_total)       \
+  X(Counter, upstream_flow_control_drained_total)         \
+  X(Counter, upstream_flow_control_paused_reading_total)  \
+  X(Counter, upstream_flow_control_resumed_reading_total) \
+  X(Counter, upstream_internal_redirect_failed_total)     \
+  X(Counter, upstream_internal_redirect_succeeded_total)  \
+  X(Counter, upstream_rq_active_overflow)                 \
+  X(Counter, upstream_rq_cancelled)                       \
+  X(Counter, upstream_rq_maintenance_mode)                \
+  X(Counter, upstream_rq_max_duration_reached)            \
+  X(Counter, upstream_rq_pending_failure_eject)           \
+  X(Counter, upstream_rq_pending_overflow)                \
+  X(Counter, upstream_rq_pending_total)                   \
+  X(Counter, upstream_rq_per_try_idle_timeout)            \
+  X(Counter, upstream_rq_per_try_timeout)                 \
+  X(Counter, upstream_rq_retry)                           \
+  X(Counter, upstream_rq_retry_backoff_exponential)       \
+  X(Counter, upstream_rq_retry_backoff_ratelimited)       \
+  X(Counter, upstream_rq_retry_limit_exceeded)            \
+  X(Counter, upstream_rq_retry_overflow)                  \
+  X(Counter, upstream_rq_retry_success)                   \
+  X(Counter, upstream_rq_rx_reset)                        \
+  X(Counter, upstream_rq_timeout)                         \
+  X(Counter, upstream_rq_total)                           \
+  X(Counter, upstream_rq_tx_reset)                        \
+  X(Gauge, lb_subsets_active)                             \
+  X(Gauge, max_host_weight)                               \
+  X(Gauge, membership_degraded)                           \
+  X(Gauge, membership_excluded)                           \
+  X(Gauge, membership_healthy)                            \
+  X(Gauge, membership_total)                              \
+  X(Gauge, upstream_cx_active)                            \
+  X(Gauge, upstream_rq_active)                            \
+  X(Gauge, upstream_rq_pending_active)                    \
+  X(Gauge, version)                                       \
+  X(Histogram, upstream_cx_connect_ms)                    \
+  X(Histogram, upstream_cx_length_ms)                     \
+  X(Histogram, upstream_rq_per_cx)                        \
   X(Histogram, upstream_rq_time)
 
-/// Counters per status code and per class below one prefix: `<scope>.upstream_rq_503`,
-/// `<scope>.upstream_rq_5xx`. A code's counter is made when the code is first seen, under the
-/// store's mutex.
+/// Counters of all answers, per class and per status code below one prefix:
+/// `<scope>.upstream_rq_completed`, `<scope>.upstream_rq_5xx`, `<scope>.upstream_rq_503`. A code's
+/// counter is made when the code is first seen, under the store's mutex.
 class CodeCounters {
  public:
   CodeCounters(const stats::Scope& scope, std::string_view prefix);
@@ -81,6 +98,7 @@ class CodeCounters {
  private:
   stats::Scope scope_;
   std::string prefix_;
+  Counter completed_;
   std::array<Counter, 6> classes_;                          // [1] to [5]
   mutable std::array<std::atomic<uint32_t>, 600> codes_{};  // metric index; 0: not made yet
 };

@@ -64,6 +64,12 @@ PooledSession::~PooledSession() {
   stats.upstream_cx_active.Sub();
   stats.upstream_cx_destroy.Add();
   (peer_closed() ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).Add();
+  if (busy()) {
+    stats.upstream_cx_destroy_with_active_rq.Add();
+    (peer_closed() ? stats.upstream_cx_destroy_remote_with_active_rq
+                   : stats.upstream_cx_destroy_local_with_active_rq)
+        .Add();
+  }
   stats.upstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - created_)));
   stats.upstream_rq_per_cx.Record(requests);
   pool_->host().cx_active.Sub();

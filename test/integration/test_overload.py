@@ -26,6 +26,16 @@ def action(name, resource=INJECTED, value=0.9):
     return {"name": "envoy.overload_actions." + name, "triggers": [{"name": resource, "threshold": {"value": value}}]}
 
 
+TIMERS = config.TYPES + "envoy.config.overload.v3.ScaleTimersOverloadActionConfig"
+
+
+def reduce_timeouts(*timers, resource=INJECTED, **trigger):
+    """The action that makes timeouts shorter; `timers` are (name, how short) pairs."""
+    return {"name": "envoy.overload_actions.reduce_timeouts",
+            "triggers": [{"name": resource, **(trigger or {"threshold": {"value": 0.9}})}],
+            "typed_config": {"@type": TIMERS, "timer_scale_factors": [{"timer": name, **least} for name, least in timers]}}
+
+
 def point(name, value=0.9):
     """A load shed point."""
     return {"name": "envoy.load_shed_points." + name, "triggers": [{"name": INJECTED, "threshold": {"value": value}}]}
@@ -43,12 +53,12 @@ def turned_away(port):
 class Overload(ProxyTest):
     """Every action, by a pressure that the test chooses."""
 
-    def serve(self, *actions, monitors=(), listeners=None, points=(), **keywords):
+    def serve(self, *actions, monitors=(), listeners=None, points=(), clusters=(), **keywords):
         self.pressure = os.path.join(self.files, "pressure")
         self.press(0)
         injected = monitor(INJECTED, MONITORS + "injected_resource.v3.InjectedResourceConfig", filename=self.pressure)
         content = config.bootstrap(listeners or config.listener(config.http([config.direct(200, "ok")], log=self.log_path), stat_prefix="main"),
-                                   overload_manager={"refresh_interval": "0.02s", "resource_monitors": [injected, *monitors],
+                                   clusters, overload_manager={"refresh_interval": "0.02s", "resource_monitors": [injected, *monitors],
                                                      "actions": list(actions), "loadshed_points": list(points)})
         return self.start(content, **keywords)
 
@@ -135,6 +145,59 @@ class Overload(ProxyTest):
         self.proxy.wait_stat("overload.envoy.overload_actions.shrink_heap.shrink_count", 1, 15)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
 
+    def serve_reduced(self, timer, least, origin=None, trigger=None, **manager):
+        """A manager of which `timer` becomes as short as `least` under pressure."""
+        route = config.direct(200, "ok") if origin is None else config.forward("c")
+        http = config.http([route], log=self.log_path, **manager)
+        clusters = [] if origin is None else [config.cluster("c", origin.port)]
+        self.serve(reduce_timeouts((timer, least), **(trigger or {})), listeners=config.listener(http), clusters=clusters)
+
+    def test_reduce_idle_timeout(self):
+        # The trigger scales, so half the pressure leaves half an hour.
+        self.serve_reduced("HTTP_DOWNSTREAM_CONNECTION_IDLE", {"min_timeout": "0.1s"},
+                           trigger={"scaled": {"scaling_threshold": 0.1, "saturation_threshold": 0.9}})
+        clients = [self.client() for _ in range(3)]
+        for client in clients:
+            self.assertEqual(200, client.ask("GET", "/", "h").status)
+        self.press(0.5)
+        self.proxy.wait_stat("overload.envoy.overload_actions.reduce_timeouts.scale_percent", 50)
+        self.assertEqual(0, self.proxy.stat("overload.envoy.overload_actions.reduce_timeouts.active"))
+        for client in clients:
+            self.assertEqual(200, client.ask("GET", "/", "h").status)
+        self.assertEqual(0, self.proxy.stat("http.ingress.downstream_cx_idle_timeout"))
+        self.press(1)
+        # What is idle already, and what becomes idle only then.
+        for client in clients:
+            self.assertTrue(client.at_eof())
+        late = self.client()
+        self.active("reduce_timeouts")
+        self.assertEqual(200, late.ask("GET", "/", "h").status)
+        self.assertTrue(late.at_eof())
+        self.proxy.wait_stat("http.ingress.downstream_cx_idle_timeout", 4)
+        self.press(0)
+        self.active("reduce_timeouts", 0)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+
+    def test_reduce_stream_idle_timeout(self):
+        origin = self.raw_origin(lambda wire: wire.rest())
+        self.serve_reduced("HTTP_DOWNSTREAM_STREAM_IDLE", {"min_scale": {"value": 0}}, origin=origin)
+        client = self.client()
+        client.request("GET", "/", "h")
+        self.proxy.wait_stat("cluster.c.upstream_rq_total", 1)
+        self.press(1)
+        self.assertEqual(504, client.response().status)
+        self.proxy.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
+        self.assertEqual("SI", self.log()["flags"])
+
+    def test_reduce_connection_duration(self):
+        self.serve_reduced("HTTP_DOWNSTREAM_CONNECTION_MAX", {"min_timeout": "0.1s"},
+                           common_http_protocol_options={"max_connection_duration": "300s"})
+        client = self.client()
+        self.assertEqual(200, client.ask("GET", "/", "h").status)
+        self.press(1)
+        self.assertTrue(client.at_eof())
+        self.proxy.wait_stat("http.ingress.downstream_cx_max_duration_reached", 1)
+
     def shed(self, name):
         """Opens a connection, has the pressure rise, and waits until the point sheds."""
         self.serve(points=[point(name)])
@@ -187,6 +250,19 @@ class Overload(ProxyTest):
             self.assertEqual((503, b"envoy overloaded"), (answer.status, answer.body))
         self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
         self.has_shed("http_connection_manager_decode_headers", 2)
+
+    def test_shed_at_router(self):
+        # Of requests that are to be forwarded.
+        self.serve(listeners=config.listener(config.http([config.direct(200, prefix="/d"), config.forward("c")], log=self.log_path)),
+                   clusters=[config.cluster("c", self.origin().port)], points=[point("http_downstream_filter_check")])
+        self.press(1)
+        self.proxy.wait_stat("overload.envoy.load_shed_points.http_downstream_filter_check.scale_percent", 100)
+        self.assertEqual(200, self.ask("GET", "/d", "h").status)
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((503, b"envoy overloaded"), (answer.status, answer.body))
+        self.assertEqual(1, self.proxy.stat("http.ingress.rq_overload_local_reply"))
+        self.assertEqual(("overload", 0), (self.log(count=2)["details"], self.proxy.stat("cluster.c.upstream_rq_total")))
+        self.has_shed("http_downstream_filter_check", 1)
 
     def test_scaled(self):
         self.serve({"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [
@@ -289,12 +365,26 @@ class Refused(ProxyTest):
         self.refuse("Unknown trigger resource", actions=[action("shrink_heap", "x")])
         self.refuse("Duplicate resource monitor", resource_monitors=[connections(3), connections(3)])
 
+    def test_timers(self):
+        idle = ("HTTP_DOWNSTREAM_CONNECTION_IDLE", {"min_timeout": "1s"})
+        reduce = reduce_timeouts(idle, resource=CONNECTIONS)
+        self.refuse('Overload action "envoy.overload_actions.reduce_timeouts" requires typed_config',
+                    actions=[action("reduce_timeouts", CONNECTIONS)])
+        self.refuse("Found duplicate entry for timer type HTTP_DOWNSTREAM_CONNECTION_IDLE",
+                    actions=[reduce_timeouts(idle, idle, resource=CONNECTIONS)])
+        self.refuse('"envoy.overload_actions.shrink_heap" conflicts with its typed config',
+                    actions=[{**action("shrink_heap", CONNECTIONS), "typed_config": reduce["typed_config"]}])
+        self.refuse("overload_adjust|one of min_timeout, min_scale must be set", actions=[reduce_timeouts((idle[0], {}), resource=CONNECTIONS)])
+        self.refuse("(?i)timer_?scale_?factors", actions=[reduce_timeouts(resource=CONNECTIONS)])
+
     @unittest.skipIf(IS_ENVOY, "supported there")
     def test_unsupported(self):
         self.refuse("Unknown load shed point envoy.load_shed_points.http2_server_go_away_on_dispatch",
                     loadshed_points=[point("http2_server_go_away_on_dispatch")])
         self.refuse("Unknown Overload Manager Action", actions=[action("reset_high_memory_stream", CONNECTIONS)])
-        self.refuse("Unknown Overload Manager Action", actions=[action("reduce_timeouts", CONNECTIONS)])
+        for timer in ("TRANSPORT_SOCKET_CONNECT", "HTTP_DOWNSTREAM_STREAM_FLUSH"):
+            self.refuse(r"actions\[0\].typed_config.timer_scale_factors\[0\].timer: %s is not supported" % timer,
+                        actions=[reduce_timeouts((timer, {"min_timeout": "1s"}), resource=CONNECTIONS)])
 
 
 if __name__ == "__main__":

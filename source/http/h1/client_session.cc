@@ -32,6 +32,7 @@ class UpstreamSource {
   ReadBuffer& buffer() const { return lease_->buffer_; }
   Stream& stream() const { return *lease_->stream_; }
   void Received(size_t bytes) { lease_->Received(bytes, *exchange_); }
+  void Delivered(size_t) {}  // The session counts what it writes.
   void Ended() { lease_->EndResponse(*exchange_); }
   absl::Status Failed(absl::Status error) { return lease_->Failed(std::move(error)); }
   absl::Status Truncated() {
@@ -242,8 +243,11 @@ Task<absl::Status> ClientSession::SendRest(ClientSession& self, Chunk chunk, std
                                            size_t gone, Exchange& exchange) {
   const std::string& scratch = self.worker_.scratch();
   const size_t size = scratch.size() + chunk.data.size() + tail.size();
+  exchange.flow.UpstreamIsFull();
   absl::Status status = co_await WriteRest(*self.stream_, scratch, chunk.data, tail, gone);
-  if (status.ok()) self.Sent(size, exchange);
+  if (!status.ok()) co_return status;
+  exchange.flow.UpstreamTakesMore();
+  self.Sent(size, exchange);
   co_return status;
 }
 
@@ -319,6 +323,7 @@ void ClientSession::BecomeIdle() {
 
 StreamPtr ClientSession::IntoTunnel(SessionLease lease) {
   lease->state_ = State::kBroken;  // Whatever becomes of the tunnel: HTTP is over here.
+  lease->response_done_ = false;
   return std::make_unique<SessionStream>(std::move(lease));
 }
 

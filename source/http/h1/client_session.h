@@ -71,6 +71,8 @@ class ClientSession {
   /// True when the failure came before a byte of the response.
   bool untouched() const { return !response_started_; }
   bool peer_closed() const { return peer_closed_; }
+  /// A request, its response or a tunnel has not come to its end.
+  bool busy() const { return !request_done_ || !response_done_; }
   Waiting WaitReadable() { return stream_->WaitReadable(); }
 
   /// While idle a session holds no buffer.

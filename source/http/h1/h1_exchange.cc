@@ -14,8 +14,10 @@ constexpr Duration kWatchAfter = std::chrono::milliseconds(50);
 }  // namespace
 
 H1Exchange::H1Exchange(ServerSession& session)
-    : Exchange(session.worker_, own_scope_, session.canceller_, session.facts_),
-      session_(session) {}
+    : Exchange(session.worker_, own_scope_, session.canceller_, session.facts_), session_(session) {
+  flow.client_paused = session.settings_.reading_paused;
+  flow.client_resumed = session.settings_.reading_resumed;
+}
 
 H1Exchange::~H1Exchange() = default;
 

@@ -51,7 +51,7 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   ServerSession& session_;
   Scope own_scope_;
   Scope watch_scope_;
-  TimeLimits limits_{*this};
+  TimeLimits limits_{*this, *session_.settings_.overload};
   CancelTimer request_{canceller(), Reason::kRequestTimeout};
   Watch watch_{*this};
   friend class ServerSession;

@@ -20,6 +20,7 @@ namespace sluice {
 /// `Source` is the connection as its body sees it, a movable value:
 ///   ReadBuffer& buffer(); Stream& stream();
 ///   void Received(size_t bytes);                 // read from the stream
+///   void Delivered(size_t bytes);                // of the body, without framing
 ///   void Ended();                                // the body came to its clean end
 ///   absl::Status Failed(absl::Status error);     // the stream failed; the error to report
 ///   absl::Status Truncated();                    // the peer ended the stream inside the body
@@ -133,6 +134,7 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
   }
 
   void Took(size_t count) {
+    source_.Delivered(count);
     if (!left_.has_value()) return;
     *left_ -= count;
     if (*left_ == 0) source_.Ended();
@@ -184,6 +186,7 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
     Chunk chunk{source_.buffer().buffer(), step_.data};
     Advance();
     JoinTiny(&chunk);
+    source_.Delivered(chunk.data.size());
     co_return chunk;
   }
 

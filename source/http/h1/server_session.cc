@@ -1,6 +1,7 @@
 // The loop of a downstream HTTP/1.1 connection. Worker thread only.
 #include "source/http/h1/server_session.h"
 
+#include "source/async/scaled_timer.h"
 #include "source/base/reason.h"
 #include "source/http/h1/date.h"
 #include "source/http/h1/h1_exchange.h"
@@ -30,6 +31,7 @@ class DownstreamSource {
     exchange_->session().settings_.received.Add(bytes);
     exchange_->Touch();
   }
+  void Delivered(size_t bytes) { exchange_->bytes.body_received += bytes; }
   void Ended() {
     exchange_->request_done = true;
     exchange_->time.request_received = Now();
@@ -76,17 +78,26 @@ Task<> ServerSession::Run() {
   while (after == After::kNext && MayAwaitRequest()) {
     if (buffer_.empty()) {
       buffer_.Release();
-      Deadline deadline(worker_.wheel(), canceller_, Patience());
+      ScaledDeadline idle(worker_.wheel(), *settings_.overload, OverloadState::kConnectionIdle,
+                          canceller_);
+      ScaledDeadline life(worker_.wheel(), *settings_.overload, OverloadState::kConnectionMax,
+                          canceller_);
+      idle.Start(settings_.idle_timeout);
+      if (settings_.max_connection_duration > Duration::zero())
+        life.Start(settings_.max_connection_duration, Now() - opened_);
       idle_ = true;
       const bool readable = co_await stream_.WaitReadable();
       idle_ = false;
-      if (deadline.fired()) CountExpiry();
+      if (life.fired()) settings_.duration_timeouts.Add();
+      if (idle.fired() && !life.fired()) settings_.idle_timeouts.Add();
       if (!readable || ShedsNew()) break;
     }
     after = co_await ServeOne();
     exchange_.reset();
     ++requests_;
   }
+  if (canceller_.cancelled() && canceller_.reason() == Reason::kDownstreamClosed)
+    closed_by_peer_ = true;
   if (after == After::kLinger) co_await Linger();
   stream_.Close();
 }
@@ -97,13 +108,10 @@ bool ServerSession::MayAwaitRequest() const {
   return !buffer_.empty() || !draining_ || requests_ == 0;
 }
 
-// How long to wait for the first byte of a request; zero: for ever.
-Duration ServerSession::Patience() const {
-  const Duration idle = settings_.idle_timeout;
+bool ServerSession::IsTooOld() const {
   const Duration life = settings_.max_connection_duration;
-  if (life <= Duration::zero()) return idle;
-  const Duration left = std::max<Duration>(life - (Now() - opened_), std::chrono::milliseconds(1));
-  return idle > Duration::zero() ? std::min(idle, left) : left;
+  return life > Duration::zero() &&
+         Now() - opened_ >= settings_.overload->Scaled(OverloadState::kConnectionMax, life);
 }
 
 // Whether a new connection is given up before its first byte is read; counted.
@@ -112,13 +120,6 @@ bool ServerSession::ShedsNew() const {
     return false;
   settings_.shed_connections.Add();
   return true;
-}
-
-// Nothing came for as long as the session waits.
-void ServerSession::CountExpiry() {
-  const Duration life = settings_.max_connection_duration;
-  const bool too_old = life > Duration::zero() && Now() - opened_ >= life;
-  (too_old ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
 }
 
 Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
@@ -261,11 +262,8 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
   if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped)
     return false;
-  if (settings_.max_connection_duration > Duration::zero() &&
-      Now() - opened_ >= settings_.max_connection_duration)
-    return false;
-  return settings_.max_requests_per_connection == 0 ||
-         requests_ + 1 < settings_.max_requests_per_connection;
+  return !IsTooOld() && (settings_.max_requests_per_connection == 0 ||
+                         requests_ + 1 < settings_.max_requests_per_connection);
 }
 
 ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
@@ -369,8 +367,11 @@ Task<absl::Status> ServerSession::SendRest(ServerSession& self, H1Exchange& exch
                                            size_t gone) {
   const std::string& scratch = self.worker_.scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
+  exchange.flow.ClientIsFull();
   absl::Status status = co_await WriteRest(self.stream_, scratch, data, tail, gone);
-  if (status.ok()) self.Sent(exchange, size, data.size());
+  if (!status.ok()) co_return status;
+  exchange.flow.ClientTakesMore();
+  self.Sent(exchange, size, data.size());
   co_return status;
 }
 
@@ -415,8 +416,8 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     const absl::Status sent =
         co_await Send(exchange, chunk.data, chunked && !chunk.empty() ? "\r\n" : "");
     if (!sent.ok()) {
-      exchange.Note(
-          MakeError(canceller_.cancelled() ? canceller_.reason() : Reason::kDownstreamClosed));
+      closed_by_peer_ = !canceller_.cancelled();
+      exchange.Note(MakeError(closed_by_peer_ ? Reason::kDownstreamClosed : canceller_.reason()));
       co_return false;
     }
   }
@@ -443,8 +444,9 @@ Task<> ServerSession::Linger() {
   BufferRef waste = BufferRef::Take(BufferRef::kSmall);
   while (true) {
     auto count = co_await stream_.ReadSome({waste.data(), waste.size()});
-    if (!count.ok() || *count == 0) co_return;
+    if (!count.ok() || *count == 0) break;
   }
+  if (deadline.fired()) settings_.delayed_closes.Add();
 }
 
 }  // namespace sluice

@@ -55,6 +55,9 @@ struct ServerSessionSettings {
   /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached,
   /// downstream_cx_max_requests_reached, downstream_cx_overload_disable_keepalive
   Counter idle_timeouts, duration_timeouts, request_limits, overload_closes;
+  /// downstream_cx_delayed_close_timeout, downstream_flow_control_paused_reading_total,
+  /// downstream_flow_control_resumed_reading_total
+  Counter delayed_closes, reading_paused, reading_resumed;
   /// downstream_rq_overload_close, of connections that end before their first request.
   Counter shed_connections;
 };
@@ -89,9 +92,8 @@ class ServerSession {
   enum class After : uint8_t { kNext, kClose, kLinger };
 
   bool MayAwaitRequest() const;
-  Duration Patience() const;
+  bool IsTooOld() const;
   bool ShedsNew() const;
-  void CountExpiry();
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
   static Task<HeadResult> ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,

@@ -22,6 +22,7 @@ struct Direction {
   uint64_t& bytes;
   Counter counter;
   Exchange& exchange;
+  const bool is_up;     // from the client
   absl::Status result;  // of reading `from`, unless write_failed
   bool write_failed = false;
   Event ended{};
@@ -34,6 +35,10 @@ struct Direction {
   absl::Status Failed(absl::Status status) {
     write_failed = true;
     return status;
+  }
+  void IsFull() const { is_up ? exchange.flow.UpstreamIsFull() : exchange.flow.ClientIsFull(); }
+  void TakesMore() const {
+    is_up ? exchange.flow.UpstreamTakesMore() : exchange.flow.ClientTakesMore();
   }
 };
 
@@ -73,9 +78,11 @@ Task<absl::StatusOr<Came>> Copy(Direction& direction) {
     const auto sent = direction.to.TryWrite(part);
     if (!sent.ok()) co_return direction.Failed(sent.status());
     if (*sent < count) {
+      direction.IsFull();
       absl::Status status =
           co_await WriteLater(direction.to, std::move(buffer), part[0].substr(*sent));
       if (!status.ok()) co_return direction.Failed(std::move(status));
+      direction.TakesMore();
       turn = 0;
     }
     direction.Moved(count);
@@ -110,8 +117,10 @@ Task<absl::StatusOr<Came>> Splice(Direction& direction, PlainSocket& from, Plain
     const auto sent = to.TryDrain(pipe);
     if (!sent.ok()) co_return direction.Failed(sent.status());
     if (pipe.held() > 0) {
+      direction.IsFull();
       if (absl::Status status = co_await to.Drain(pipe); !status.ok())
         co_return direction.Failed(std::move(status));
+      direction.TakesMore();
       turn = 0;
     }
     direction.Moved(count);
@@ -186,9 +195,10 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
       co_return TunnelEnd{};
     }
   }
-  Direction up{downstream, upstream, exchange.bytes.body_received,
-               received,   exchange, absl::OkStatus()};
-  Direction down{upstream, downstream, exchange.bytes.body_sent, sent, exchange, absl::OkStatus()};
+  Direction up{downstream, upstream,        exchange.bytes.body_received, received, exchange,
+               true,       absl::OkStatus()};
+  Direction down{upstream, downstream, exchange.bytes.body_sent, sent,
+                 exchange, false,      absl::OkStatus()};
   exchange.scope().Spawn(Run(up));
   co_await Run(down);
   // Limits interrupt what runs here, and nothing else: joining a scope does not hear them.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "source/async/scope.h"
 #include "source/base/log.h"
@@ -18,7 +19,9 @@ namespace v3 = envoy::config::overload::v3;
 
 // Giving memory back walks the whole heap under its locks: not more often than this.
 constexpr Duration kShrinkInterval = std::chrono::seconds(10);
+// What is taken otherwise than as a share of all cases.
 constexpr int kShrinkHeap = -1;
+constexpr int kReduceTimeouts = -2;
 
 constexpr std::pair<std::string_view, int> kActions[] = {
     {"envoy.overload_actions.stop_accepting_requests", OverloadState::kStopAcceptingRequests},
@@ -26,6 +29,7 @@ constexpr std::pair<std::string_view, int> kActions[] = {
     {"envoy.overload_actions.stop_accepting_connections", OverloadState::kStopAcceptingConnections},
     {"envoy.overload_actions.reject_incoming_connections", OverloadState::kRejectConnections},
     {"envoy.overload_actions.shrink_heap", kShrinkHeap},
+    {"envoy.overload_actions.reduce_timeouts", kReduceTimeouts},
 };
 
 constexpr std::pair<std::string_view, int> kPoints[] = {
@@ -33,7 +37,28 @@ constexpr std::pair<std::string_view, int> kPoints[] = {
     {"envoy.load_shed_points.hcm_ondata_creating_codec", OverloadState::kShedCodec},
     {"envoy.load_shed_points.http1_server_abort_dispatch", OverloadState::kShedDispatch},
     {"envoy.load_shed_points.http_connection_manager_decode_headers", OverloadState::kShedDecode},
+    {"envoy.load_shed_points.http_downstream_filter_check", OverloadState::kShedRouter},
 };
+
+using ScaleTimer = v3::ScaleTimersOverloadActionConfig::ScaleTimer;
+
+const std::string& NameOf(const ScaleTimer& timer) {
+  return v3::ScaleTimersOverloadActionConfig::TimerType_Name(timer.timer());
+}
+
+// Nothing for timeouts that do not exist here.
+std::optional<OverloadState::Timeout> TimeoutOf(const ScaleTimer& timer) {
+  switch (timer.timer()) {
+    case v3::ScaleTimersOverloadActionConfig::HTTP_DOWNSTREAM_CONNECTION_IDLE:
+      return OverloadState::kConnectionIdle;
+    case v3::ScaleTimersOverloadActionConfig::HTTP_DOWNSTREAM_CONNECTION_MAX:
+      return OverloadState::kConnectionMax;
+    case v3::ScaleTimersOverloadActionConfig::HTTP_DOWNSTREAM_STREAM_IDLE:
+      return OverloadState::kStreamIdle;
+    default:
+      return std::nullopt;
+  }
+}
 
 int64_t Percent(double share) {
   // An absurd pressure (a limit of one byte) must not overflow.
@@ -94,6 +119,7 @@ void OverloadManager::AddAction(const v3::OverloadAction& config, const std::str
     for (const auto& [name, action] : kActions) text += Cat(" ", name);
     return diagnostics.Error(path, text);
   }
+  if (!TakeActionConfig(config, path, diagnostics)) return;
   const stats::Scope scope = stats_.Root().Sub("overload").Sub(config.name());
   Action& action = actions_.emplace_back();
   action.name = config.name();
@@ -104,6 +130,44 @@ void OverloadManager::AddAction(const v3::OverloadAction& config, const std::str
   if (known->second == kShrinkHeap) action.shrinks = scope.counter("shrink_count");
   for (int i = 0; i < config.triggers_size(); ++i)
     AddTrigger(config.triggers(i), Cat(path, ".triggers[", i, "]"), action, diagnostics);
+}
+
+// The typed_config of an action, which that of timeouts alone has.
+bool OverloadManager::TakeActionConfig(const v3::OverloadAction& config, const std::string& path,
+                                       config::Diagnostics& diagnostics) {
+  const bool wants_config = config.name() == "envoy.overload_actions.reduce_timeouts";
+  if (!wants_config && !config.has_typed_config()) return true;
+  v3::ScaleTimersOverloadActionConfig timers;
+  std::string error;
+  if (!wants_config) {
+    error = Cat("Overload action name \"", config.name(), "\" conflicts with its typed config");
+  } else if (!config.has_typed_config()) {
+    error = Cat("Overload action \"", config.name(), "\" requires typed_config");
+  } else if (!config.typed_config().UnpackTo(&timers)) {
+    error = Cat("does not hold a ", timers.GetDescriptor()->full_name());
+  }
+  if (!error.empty()) {
+    diagnostics.Error(path + ".typed_config", error);
+    return false;
+  }
+  std::vector<int> seen;
+  for (int i = 0; i < timers.timer_scale_factors_size(); ++i) {
+    const ScaleTimer& timer = timers.timer_scale_factors(i);
+    const std::string place = Cat(path, ".typed_config.timer_scale_factors[", i, "]");
+    if (std::find(seen.begin(), seen.end(), timer.timer()) != seen.end())
+      diagnostics.Error(place, Cat("Found duplicate entry for timer type ", NameOf(timer)));
+    seen.push_back(timer.timer());
+    const auto timeout = TimeoutOf(timer);
+    if (!timeout.has_value()) {
+      diagnostics.Error(place + ".timer", Cat(NameOf(timer), " is not supported: there is no such ",
+                                              "timeout here (no TLS, no HTTP/2)"));
+    } else if (timer.has_min_timeout()) {
+      state_.SetFloor(*timeout, config::ToDuration(timer.min_timeout()));
+    } else {
+      state_.SetFloor(*timeout, timer.min_scale().value() / 100);
+    }
+  }
+  return true;
 }
 
 void OverloadManager::AddPoint(const v3::LoadShedPoint& config, const std::string& path,
@@ -194,8 +258,16 @@ void OverloadManager::Update(Action& action) {
   action.share = share;
   if (!action.is_point) action.active.Set(share >= 1 ? 1 : 0);
   action.scale_percent.Set(Percent(share));
-  if (action.state_action != kShrinkHeap)
-    state_.Set(static_cast<OverloadState::Action>(action.state_action), share);
+  Take(action);
+}
+
+// Has the workers know that the share of an action has changed.
+void OverloadManager::Take(const Action& action) {
+  if (action.state_action == kShrinkHeap) return;
+  if (action.state_action != kReduceTimeouts)
+    return state_.Set(static_cast<OverloadState::Action>(action.state_action), action.share);
+  state_.ReduceTimeouts(action.share);
+  if (timeouts_changed_) timeouts_changed_();
 }
 
 void OverloadManager::ShrinkHeap(const Action& action) {

@@ -3,6 +3,7 @@
 // state().
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,12 @@ class OverloadManager {
   void Configure(const envoy::config::overload::v3::OverloadManager& config,
                  const std::string& path, const MonitorContext& context,
                  config::Diagnostics& diagnostics);
+
+  /// Before Configure(): called, on the main thread, when running timers are to look at state()
+  /// anew.
+  void OnTimeoutsChanged(std::function<void()> callback) {
+    timeouts_changed_ = std::move(callback);
+  }
 
   bool configured() const { return !monitors_.empty(); }
 
@@ -57,7 +64,7 @@ class OverloadManager {
   };
   struct Action {
     std::string name;
-    int state_action;  // OverloadState::Action, or -1: shrink_heap, which nobody but us takes
+    int state_action;  // OverloadState::Action, or one of the negative ones of overload_manager.cc
     bool is_point;     // a load shed point
     std::vector<Trigger> triggers;
     double share = 0;
@@ -72,16 +79,20 @@ class OverloadManager {
                   config::Diagnostics& diagnostics);
   void AddAction(const envoy::config::overload::v3::OverloadAction& config, const std::string& path,
                  config::Diagnostics& diagnostics);
+  bool TakeActionConfig(const envoy::config::overload::v3::OverloadAction& config,
+                        const std::string& path, config::Diagnostics& diagnostics);
   void AddPoint(const envoy::config::overload::v3::LoadShedPoint& config, const std::string& path,
                 config::Diagnostics& diagnostics);
   void AddTrigger(const envoy::config::overload::v3::Trigger& config, const std::string& path,
                   Action& action, config::Diagnostics& diagnostics);
   void Update(Monitor& monitor);
   void Update(Action& action);
+  void Take(const Action& action);
   void ShrinkHeap(const Action& action);
 
   stats::Store& stats_;
   OverloadState state_;
+  std::function<void()> timeouts_changed_;
   Duration interval_ = std::chrono::seconds(1);
   std::vector<Monitor> monitors_;
   std::vector<Action> actions_;

@@ -20,7 +20,7 @@ Task<absl::Status> ReadHello(Stream& stream, size_t most, std::string& bytes, Cl
     const auto count = stream.TryRead(absl::MakeSpan(buffer));
     if (!count.ok()) co_return count.status();
     if (!count->has_value()) continue;
-    if (**count == 0) break;  // It is not for us to judge what ends here.
+    if (**count == 0) co_return MakeError(Reason::kDownstreamClosed);
     bytes.append(buffer, **count);
     hello = ParseClientHello(bytes);
   }

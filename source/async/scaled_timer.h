@@ -1,0 +1,56 @@
+// ScaledTimer: a timeout that the overload action reduce_timeouts makes shorter, also while it
+// runs. Belongs to one worker.
+#pragma once
+
+#include "source/async/cancel.h"
+#include "source/async/timer_wheel.h"
+#include "source/base/overload_state.h"
+
+namespace sluice {
+
+class ScaledTimer : public Timer {
+ public:
+  ScaledTimer(TimerWheel& wheel, const OverloadState& overload, OverloadState::Timeout timeout)
+      : wheel_(wheel), overload_(overload), timeout_(timeout) {}
+
+  /// (Re-)arms for the timeout that is configured as `full`, of which `passed` is over. Zero or
+  /// negative `full`: never.
+  void Start(Duration full, Duration passed = Duration::zero()) {
+    if (full <= Duration::zero()) return Disarm();
+    full_ = full;
+    delay_ = overload_.Scaled(timeout_, full);
+    wheel_.Arm(*this, delay_ - passed);
+  }
+
+ private:
+  void OnReview() override {
+    const Duration delay = overload_.Scaled(timeout_, full_);
+    wheel_.Move(*this, std::exchange(delay_, delay), delay);
+  }
+
+  TimerWheel& wheel_;
+  const OverloadState& overload_;
+  const OverloadState::Timeout timeout_;
+  Duration full_{}, delay_{};
+};
+
+/// A Deadline over a wait whose owner ends when it comes: nothing recovers from it.
+class ScaledDeadline final : public ScaledTimer {
+ public:
+  ScaledDeadline(TimerWheel& wheel, const OverloadState& overload, OverloadState::Timeout timeout,
+                 Canceller& canceller)
+      : ScaledTimer(wheel, overload, timeout), canceller_(canceller) {}
+
+  bool fired() const { return fired_; }
+
+ private:
+  void OnTimer() override {
+    fired_ = true;
+    canceller_.Interrupt();
+  }
+
+  Canceller& canceller_;
+  bool fired_ = false;
+};
+
+}  // namespace sluice

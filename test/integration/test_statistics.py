@@ -1,0 +1,212 @@
+"""Statistics under Envoy's names: that what happens is counted, and what Envoy prints is there."""
+import json
+import re
+import threading
+import unittest
+
+from test.support import config
+from test.support.origin import ok
+from test.support.proxy import ProxyTest
+from test.support.wait import wait_for
+
+LARGE = 20 * 1024 * 1024  # more than all buffers on the way hold
+HTTP = "http.ingress."
+CLUSTER = "cluster.c."
+TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+
+
+class Statistics(ProxyTest):
+    """A gateway in front of one origin."""
+
+    def serve(self, port=1, action=None, route=None, cluster=None, listener=None, manager=None, **fields):
+        http = config.http([config.forward("c", action=action, **(route or {}))], log=self.log_path, **(manager or {}))
+        return self.start(config.bootstrap(config.listener(http, stat_prefix="main", **(listener or {})),
+                                           [config.cluster("c", port, **(cluster or {}))], **fields))
+
+    def counts(self, **values):
+        """Waits for counters of the cluster or of the manager; a name begins with `c_` or `h_`."""
+        for name, value in values.items():
+            self.proxy.wait_stat({"c": CLUSTER, "h": HTTP}[name[0]] + name[2:], value)
+
+    def wait_above(self, name, least):
+        return wait_for(lambda: (self.proxy.stat(name) or 0) > least and self.proxy.stat(name), 10, name)
+
+    def become_equal(self, *names):
+        wait_for(lambda: len({self.proxy.stat(name) for name in names}) == 1, 10, " = ".join(names))
+
+    def test_client_that_reads_slowly(self):
+        origin = self.origin(ok(b"x" * LARGE))
+        self.serve(origin.port)
+        client = self.client()
+        client.request("GET", "/", "h")
+        self.wait_above(CLUSTER + "upstream_flow_control_paused_reading_total", 0)
+        self.assertEqual(LARGE, len(client.response().body))
+        self.become_equal(CLUSTER + "upstream_flow_control_paused_reading_total", CLUSTER + "upstream_flow_control_resumed_reading_total")
+        stats = self.proxy.stats("flow_control")
+        self.assertEqual(0, stats[HTTP + "downstream_flow_control_paused_reading_total"])
+        self.assertEqual(0, stats[CLUSTER + "upstream_flow_control_backed_up_total"])
+
+    def upload(self, answer):
+        """An origin that reads a body only when told to; the event that tells it."""
+        go_on = threading.Event()
+
+        def serve(wire):
+            wire.head()
+            answer(wire)
+            go_on.wait(20)
+            wire.read(LARGE)
+            wire.send(ok(b"read") if answer is str else b"!")
+        return self.raw_origin(serve), go_on
+
+    def test_origin_that_reads_slowly(self):
+        origin, go_on = self.upload(str)
+        self.serve(origin.port)
+        client = self.client()
+        sender = threading.Thread(target=client.request, args=("POST", "/", "h"), kwargs={"body": b"x" * LARGE})
+        sender.start()
+        self.addCleanup(sender.join)
+        self.addCleanup(go_on.set)
+        self.wait_above(CLUSTER + "upstream_flow_control_backed_up_total", 0)
+        self.wait_above(HTTP + "downstream_flow_control_paused_reading_total", 0)
+        go_on.set()
+        self.assertEqual(b"read", client.response().body)
+        self.become_equal(CLUSTER + "upstream_flow_control_backed_up_total", CLUSTER + "upstream_flow_control_drained_total")
+        self.become_equal(HTTP + "downstream_flow_control_paused_reading_total", HTTP + "downstream_flow_control_resumed_reading_total")
+        self.assertEqual(0, self.proxy.stat(CLUSTER + "upstream_flow_control_paused_reading_total"))
+
+    def test_tunnel_that_is_not_read(self):
+        def begin(wire):
+            wire.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
+        origin, go_on = self.upload(begin)
+        self.serve(origin.port, manager={"upgrade_configs": [{"upgrade_type": "x"}]})
+        client = self.client()
+        client.request("GET", "/", "h", headers=[("connection", "upgrade"), ("upgrade", "x")])
+        self.assertEqual(101, client.head().status)
+        sender = threading.Thread(target=client.send, args=(b"x" * LARGE,))
+        sender.start()
+        self.addCleanup(sender.join)
+        self.addCleanup(go_on.set)
+        self.wait_above(CLUSTER + "upstream_flow_control_backed_up_total", 0)
+        go_on.set()
+        self.assertEqual(b"!", client.read(1))
+        self.become_equal(CLUSTER + "upstream_flow_control_backed_up_total", CLUSTER + "upstream_flow_control_drained_total")
+
+    def test_origin_that_leaves(self):
+        origin = self.raw_origin(lambda wire: (wire.head(), wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")))
+        self.serve(origin.port)
+        client = self.client()
+        client.request("GET", "/", "h")
+        client.rest()
+        self.counts(c_upstream_cx_destroy_remote_with_active_rq=1, c_upstream_cx_destroy_with_active_rq=1,
+                    c_upstream_cx_destroy_local_with_active_rq=0, c_upstream_cx_destroy_remote=1)
+
+    def test_client_that_leaves(self):
+        origin = self.raw_origin(lambda wire: wire.rest())
+        self.serve(origin.port)
+        client = self.client()
+        client.request("GET", "/", "h")
+        self.counts(c_upstream_rq_total=1)
+        client.close()
+        self.counts(c_upstream_cx_destroy_local_with_active_rq=1, c_upstream_cx_destroy_with_active_rq=1,
+                    c_upstream_cx_destroy_remote_with_active_rq=0,
+                    h_downstream_cx_destroy_remote=1, h_downstream_cx_destroy_remote_active_rq=1,
+                    h_downstream_cx_destroy_local=0, h_downstream_cx_destroy_local_active_rq=0)
+
+    def test_whole_exchange(self):
+        answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx"
+        origin = self.raw_origin(lambda wire: (wire.message(), wire.send(answer)))
+        self.serve(origin.port)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.counts(c_upstream_cx_destroy=1, c_upstream_cx_destroy_with_active_rq=0,
+                    c_upstream_rq_completed=1)
+        stats = self.proxy.stats("upstream_rq_completed")
+        self.assertEqual(1, stats["cluster.c.external.upstream_rq_completed"])
+        self.assertEqual(0, stats.get("cluster.c.internal.upstream_rq_completed", 0))
+
+    def test_retries(self):
+        answers = [b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", ok()]
+        origin = self.origin(lambda request: answers.pop(0))
+        self.serve(origin.port, action={"retry_policy": {"retry_on": "5xx"}})
+        self.assertEqual(200, self.ask("GET", "/", "h", headers=[("x-forwarded-for", "10.0.0.1")]).status)
+        stats = self.proxy.stats("upstream_rq_completed")
+        self.assertEqual((1, 1), (stats["cluster.c.retry.upstream_rq_completed"], stats["cluster.c.upstream_rq_completed"]))
+
+    def test_body_too_large_to_be_sent_again(self):
+        origin = self.origin(ok())
+        self.serve(origin.port, action={"retry_policy": {"retry_on": "5xx"}}, route={"per_request_buffer_limit_bytes": 10})
+        self.assertEqual(200, self.ask("POST", "/", "h", body=b"x" * 10).status)
+        self.counts(c_retry_or_shadow_abandoned=0)
+        self.assertEqual(200, self.ask("POST", "/", "h", body=b"x" * 11).status)
+        self.counts(c_retry_or_shadow_abandoned=1)
+
+    def test_client_that_does_not_close(self):
+        self.serve(self.origin(ok()).port, manager={"delayed_close_timeout": "0.1s"})
+        client = self.client()
+        client.send(b"GET / HTTP/1.1\r\nhost: h\r\n\r\nBAD\r\n\r\n")
+        self.counts(h_downstream_cx_delayed_close_timeout=1, h_downstream_cx_destroy_local=1)
+
+    def test_limit_of_a_listener(self):
+        self.serve(self.origin(ok()).port, layered_runtime={"layers": [{"name": "s", "static_layer": {
+            "envoy.resource_limits.listener.main.connection_limit": 1}}]})
+        first = self.client()
+        self.assertEqual(200, first.ask("GET", "/", "h").status)
+        second = self.client()
+        self.assertTrue(second.at_eof())
+        self.assertEqual(200, first.ask("GET", "/", "h").status)
+        self.assertEqual(1, self.proxy.stat("listener.main.downstream_cx_overflow"))
+        first.close()
+        self.proxy.wait_stat("listener.main.downstream_cx_active", 0)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+
+    def test_connections_per_event(self):
+        self.serve(self.origin(ok()).port, stats_flush_interval="0.1s")  # Envoy shows histograms as of the last flush
+        for _ in range(3):
+            self.assertEqual(200, self.ask("GET", "/", "h").status)
+        pattern = r"envoy_listener_connections_accepted_per_socket_event_%s\{[^}]*main[^}]*\} (\d+)"
+
+        def value(part):
+            return int(re.search(pattern % part, self.proxy.admin("/stats/prometheus").text).group(1))
+        wait_for(lambda: value("count") == 3)
+        self.assertGreaterEqual(value("sum"), 3)
+
+    def test_client_that_leaves_before_it_speaks(self):
+        self.serve(listener={"listener_filters": [config.typed("tls", TLS_INSPECTOR)]})
+        for beginning in (b"", b"\x16\x03\x01"):
+            client = self.client()
+            client.send(beginning)
+            client.close()
+        self.proxy.wait_stat("listener.main.downstream_listener_filter_remote_close", 2)
+        self.counts(h_downstream_cx_total=0)
+
+    def test_weight(self):
+        cluster = config.cluster("c", 1, 2, kind="STRICT_DNS")
+        cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][1]["load_balancing_weight"] = 7
+        self.start(config.bootstrap(config.listener(config.http([config.forward("c")])), [cluster]))
+        self.proxy.wait_stat("cluster.c.max_host_weight", 7)
+
+    def test_no_limit_of_pools(self):
+        self.serve(cluster=config.breakers(track_remaining=True))
+        name = "cluster.c.circuit_breakers.default.remaining_cx_pools"
+        self.assertEqual(2**64 - 1, self.proxy.stat(name))
+        page = json.loads(self.proxy.admin("/stats?format=json&filter=remaining_cx_pools").text)
+        self.assertIn({"name": name, "value": 2**64 - 1}, page["stats"])
+        page = self.proxy.admin("/stats/prometheus?filter=remaining_cx_pools").text
+        value = re.search(r"^envoy_cluster_circuit_breakers_default_remaining_cx_pools\{.*\} (\S+)", page, re.MULTILINE)
+        self.assertEqual(str(2**64 - 1), value.group(1))
+
+    def test_names(self):
+        """What cannot happen here is there all the same, for dashboards."""
+        self.serve(self.origin(ok()).port)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)  # Envoy makes some of them with the first connection.
+        stats = self.proxy.stats()
+        self.assertEqual({}, {name: stats.get(name) for name in (
+            *(HTTP + name for name in ("downstream_rq_rejected_via_ip_detection", "rs_too_large", "rq_overload_local_reply")),
+            *(CLUSTER + name for name in (
+                "http1.dropped_headers_with_underscores", "http1.metadata_not_supported_error", "http1.response_flood",
+                "http1.requests_rejected_with_underscores_in_headers", "upstream_cx_pool_overflow", "version",
+                "upstream_cx_connect_attempts_exceeded", "lb_subsets_active", "lb_subsets_created", "lb_subsets_fallback",
+                "lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected"))) if stats.get(name) != 0})
+
+
+if __name__ == "__main__":
+    unittest.main()
