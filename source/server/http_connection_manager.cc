@@ -9,12 +9,6 @@ namespace {
 
 constexpr size_t kMaxLocalReply = 16 * 1024 * 1024;
 
-Response Refuse(Exchange& exchange, int status, std::string_view body, std::string_view details) {
-  exchange.set_details(details);
-  exchange.set_local_reply_body(body);
-  return Reply(status, std::string(body));
-}
-
 // Handle() gives sessions the facts of a Connection, and nothing else.
 const ConnectionOrigin& OriginOf(const Exchange& exchange) {
   return static_cast<const ConnectionOrigin&>(exchange.connection());
@@ -89,7 +83,7 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
       overload.Applies(OverloadState::kStopAcceptingRequests, exchange.worker().rng())) {
     stats_.downstream_rq_overload_close.Add();
     exchange.Note(ResponseFlag::kOverloadManager);
-    return Refuse(exchange, 503, "envoy overloaded", "overload");
+    return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
   }
   if (auto refused = CheckTarget(head, exchange)) return refused;
   if (head.version == HttpVersion::kHttp10 && head.authority.empty())
@@ -125,7 +119,7 @@ std::optional<Response> HttpConnectionManager::FindRoute(RequestHead& head,
   exchange.set_route(route);
   if (!UpgradeAllowed(route, settings_.upgrades, head)) {
     stats_.downstream_rq_ws_on_non_ws_route.Add();
-    return Refuse(exchange, 403, "", "upgrade_failed");
+    return Refusal(exchange, 403, "", "upgrade_failed");
   }
   if (route == nullptr) return std::nullopt;
   if (route->idle_timeout.has_value()) exchange.LimitIdle(*route->idle_timeout);
@@ -138,12 +132,12 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
   if (head.scheme == "https" && !exchange.connection().is_tls) {
     // What was to travel encrypted is never sent in clear.
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
-    return Refuse(exchange, 403, "Forbidden", "http1.https_url_on_plaintext_connection");
+    return Refusal(exchange, 403, "Forbidden", "http1.https_url_on_plaintext_connection");
   }
   if (head.is_connect()) return std::nullopt;
   if (!head.path.starts_with('/')) {
     stats_.downstream_rq_non_relative_path.Add();
-    return Refuse(exchange, 404, "", "absolute_path_rejected");
+    return Refusal(exchange, 404, "", "absolute_path_rejected");
   }
   PathVerdict verdict = CheckPath(head.path, settings_.path);
   if (verdict.action == PathVerdict::Action::kAccept) {
@@ -152,10 +146,10 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
   }
   if (verdict.action == PathVerdict::Action::kReject) {
     stats_.downstream_rq_failed_path_normalization.Add();
-    return Refuse(exchange, 400, "", "path_normalization_failed");
+    return Refusal(exchange, 400, "", "path_normalization_failed");
   }
   stats_.downstream_rq_redirected_with_normalized_path.Add();
-  Response redirect = Refuse(exchange, 307, "", "path_normalization_failed");
+  Response redirect = Refusal(exchange, 307, "", "path_normalization_failed");
   redirect.head->headers.AddCopy(HeaderId::kLocation, verdict.path);
   return redirect;
 }
@@ -225,7 +219,7 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   }
   if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
   if (result.status == 431) stats_.downstream_rq_too_large.Add();
-  Response response = Refuse(exchange, result.status, result.body, result.details);
+  Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
   response.head->headers.Add(HeaderId::kServer, settings_.server_name);
