@@ -3,7 +3,6 @@
 
 #include "source/base/reason.h"
 #include "source/base/strings.h"
-#include "source/router/domain_table.h"
 #include "source/router/routed_body.h"
 
 namespace sluice {

@@ -2,6 +2,7 @@
 #include "source/server/http_connection_manager.h"
 
 #include "source/base/reason.h"
+#include "source/base/strings.h"
 #include "source/http/reply.h"
 
 namespace sluice {
@@ -165,14 +166,11 @@ void HttpConnectionManager::TakeInternalHeaders(RequestHead& head) const {
 std::string_view HttpConnectionManager::StripPort(std::string_view authority,
                                                   uint16_t listener_port) const {
   if (!settings_.strip_any_host_port && !settings_.strip_matching_host_port) return authority;
-  const size_t colon = authority.rfind(':');
-  const bool has_port =
-      colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
-  if (has_port && (settings_.strip_any_host_port ||
-                   ParseDecimal<uint16_t>(authority.substr(colon + 1)) == listener_port)) {
-    return authority.substr(0, colon);
-  }
-  return authority;
+  const std::string_view port = PortOf(authority);
+  if (port.empty()) return authority;
+  const bool drop =
+      settings_.strip_any_host_port || ParseDecimal<uint16_t>(port.substr(1)) == listener_port;
+  return drop ? HostOf(authority) : authority;
 }
 
 // What of a request's host is dropped for matching and for the origin.
@@ -180,11 +178,9 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   if (head.is_connect()) return;
   head.authority = StripPort(head.authority, listener_port);
   if (!settings_.strip_trailing_host_dot) return;
-  const size_t colon = head.authority.rfind(':');
-  const std::string_view host = head.authority.substr(0, colon);
+  const std::string_view host = HostOf(head.authority);
   if (!host.ends_with('.')) return;
-  const std::string_view port = colon == std::string_view::npos ? "" : head.authority.substr(colon);
-  head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), port));
+  head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), PortOf(head.authority)));
 }
 
 void HttpConnectionManager::Finish(Response& response, const RequestHead& head) const {
