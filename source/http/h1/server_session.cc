@@ -125,7 +125,7 @@ void ServerSession::NoteIdleEnd(const absl::Status& status, bool expired) {
 Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head,
                                          Framing* framing) {
   parser_.Reset();
-  // The first bytes are there already: AwaitRequest() saw them. Nearly always they are all.
+  // The first bytes are there already: Run() saw them. Nearly always they are all.
   if (buffer_.empty()) {
     const auto ready = stream_.TryRead(buffer_.Room());
     if (ready.ok() && ready->has_value()) Received(exchange, **ready);
