@@ -1,4 +1,4 @@
-// The extensions that come with Sluice.
+// The extensions that come with Sluice. Main thread, before the workers start.
 #pragma once
 
 #include "source/extension/registry.h"

@@ -22,4 +22,23 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
+std::string PercentDecode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
+    const int low = high >= 0 ? HexValue(text[i + 2]) : -1;
+    out.push_back(low >= 0 ? static_cast<char>(high << 4 | low) : text[i]);
+    if (low >= 0) i += 2;
+  }
+  return out;
+}
+
+std::string_view PortOf(std::string_view authority) {
+  const size_t colon = authority.rfind(':');
+  if (colon == std::string_view::npos || authority.ends_with(']')) return {};
+  if (authority.find(':') != colon && authority.front() != '[') return {};
+  return authority.substr(colon);
+}
+
 }  // namespace sluice

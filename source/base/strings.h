@@ -68,6 +68,27 @@ inline char ToLower(char c) {
 std::string ToLower(std::string_view text);
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
+/// '0' to '9'.
+inline bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
+/// What a hexadecimal digit of either case stands for; -1: it is none.
+inline int HexValue(char c) {
+  if (IsDigit(c)) return c - '0';
+  c = ToLower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+/// `text` with "%41" as "A"; an escape that is none stays as it is. '+' stays, too.
+std::string PercentDecode(std::string_view text);
+
+/// The port of "host:port" with its colon, empty when there is none. A bare IPv6 address has colons
+/// and no port; one with a port stands in brackets.
+std::string_view PortOf(std::string_view authority);
+/// What stands before PortOf(); an IPv6 address keeps its brackets.
+inline std::string_view HostOf(std::string_view authority) {
+  return authority.substr(0, authority.size() - PortOf(authority).size());
+}
+
 /// Decimal digits only, the whole text, no sign, no blank; nullopt on anything else and on
 /// overflow.
 template <class Int>

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "source/async/task.h"
@@ -37,6 +38,27 @@ class Body {
 
 /// Null stands for "no body".
 using BodyPtr = std::unique_ptr<Body>;
+
+/// Another body, read through: what does not override a function passes it on. Whoever changes the
+/// bytes overrides Read(), Length() if their number changes, and Ready() if Read() may wait
+/// although the other one would not. Derived members die before the other body does.
+class WrappedBody : public Body {
+ public:
+  /// `inner` is not null.
+  explicit WrappedBody(BodyPtr inner) : inner_(std::move(inner)) {}
+
+  Task<absl::StatusOr<Chunk>> Read() override { return inner_->Read(); }
+  bool Ready() const override { return inner_->Ready(); }
+  std::optional<uint64_t> Length() const override { return inner_->Length(); }
+  Headers* trailers() override { return inner_->trailers(); }
+
+ protected:
+  Body& inner() { return *inner_; }
+  const Body& inner() const { return *inner_; }
+
+ private:
+  const BodyPtr inner_;
+};
 
 /// A body that is all there.
 BodyPtr TextBody(std::string text);

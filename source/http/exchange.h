@@ -34,7 +34,7 @@ namespace sluice {
 class EgressGuard;
 struct RouteRateLimits;
 
-/// What a route says to the layers below the router; router/route_table.h derives from it.
+/// What a route says to the layers below the router; router/route.h derives from it.
 struct RouteBase {
   virtual ~RouteBase() = default;
   /// Route.metadata; null: none.

@@ -32,10 +32,6 @@ constexpr HeadError kBadVersion{505, "HTTP Version Not Supported", "http1.unsupp
 
 constexpr std::string_view kVersion = " HTTP/1.1";
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // "HTTP/1.1" and "HTTP/1.0" are all we speak; the others differ in what they are told.
 const HeadError* RequestVersion(std::string_view text, bool accept_http_10) {
   if (text == "HTTP/1.1") return nullptr;

@@ -1,6 +1,6 @@
 // HeadScan: from the bytes of an HTTP/1.1 head to its parts, in one pass, as they arrive. What two
 // parsers could understand differently is refused here; FRAMING.md has the rules. No I/O; belongs
-// to one connection.
+// to one connection, and is used on its worker.
 #pragma once
 
 #include <cstddef>
@@ -85,7 +85,7 @@ class HeadScan {
 
 /// Decides on a request of which `scan` is done and has filled head->headers: sets method, scheme,
 /// authority, path, version, upgrade, keep_alive, expects_continue and the framing, and removes the
-/// fields that belong to this hop.
+/// fields that belong to this hop. This one and the next are in framing.cc.
 HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHead* head,
                        Framing* framing);
 

@@ -16,6 +16,12 @@ std::string_view ToString(HttpVersion version) {
   return "-";
 }
 
+bool RequestHead::is_grpc() const {
+  constexpr std::string_view kType = "application/grpc";
+  const std::string_view type = headers.Get(HeaderId::kContentType).value_or("");
+  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
+}
+
 std::optional<std::string_view> RequestHead::Get(std::string_view name) const {
   if (name.empty() || name[0] != ':') {
     if (name == "host") return authority.empty() ? std::nullopt : std::optional(authority);

@@ -37,6 +37,9 @@ struct RequestHead final : Pooled<RequestHead> {
 
   bool is_connect() const { return method == "CONNECT"; }
   bool is_head() const { return method == "HEAD"; }
+  /// Its content-type is application/grpc, or that with a '+'; parameters make it another, as in
+  /// Envoy.
+  bool is_grpc() const;
   /// A header or one of ":method", ":scheme", ":authority" ("host"), ":path".
   std::optional<std::string_view> Get(std::string_view lower_case_name) const;
   /// `path` up to the query.

@@ -21,6 +21,7 @@ Response Refusal(Exchange& exchange, int status, std::string_view body, std::str
   exchange.set_details(details);
   exchange.set_local_reply_body(body);
   Response response{std::make_unique<ResponseHead>(status), StaticBody(body), nullptr};
+  response.head->is_local = true;
   if (!body.empty()) response.head->headers.Add(HeaderId::kContentType, "text/plain");
   return response;
 }

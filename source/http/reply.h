@@ -11,11 +11,12 @@ namespace sluice {
 
 class Exchange;
 
-/// A plain text answer; an empty `body` gives an answer without content-type.
+/// A plain text answer; an empty `body` gives an answer without content-type. Like the two below it
+/// is a local reply, which local_reply_config may change.
 Response Reply(int status, std::string body = {});
 
-/// The answer of a filter that takes a request no further: with `details` for the log, and `body`,
-/// which outlives every request.
+/// The answer of a filter, or of the connection manager, that takes a request no further: with
+/// `details` for the log, and `body`, which outlives every request.
 Response Refusal(Exchange& exchange, int status, std::string_view body, std::string_view details);
 
 /// A response that is there already, for a filter that is no coroutine.

@@ -37,6 +37,16 @@ absl::StatusOr<Address> Address::Ip(std::string_view literal, uint16_t port) {
   return address;
 }
 
+absl::StatusOr<Address> Address::IpAndPort(std::string_view text) {
+  const std::string_view colon_and_port = PortOf(text);
+  const auto port =
+      colon_and_port.empty() ? std::nullopt : ParseDecimal<uint16_t>(colon_and_port.substr(1));
+  if (!port.has_value()) return Invalid("'", text, "' has no port");
+  std::string_view host = HostOf(text);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return Ip(host, *port);
+}
+
 absl::StatusOr<Address> Address::Unix(std::string_view path) {
   sockaddr_un un{};
   if (path.empty()) return Invalid("a Unix socket needs a path");

@@ -22,6 +22,8 @@ class Address {
   /// An IP literal ("127.0.0.1", "::1", "fe80::1%2"; no brackets) and a port. InvalidArgument for a
   /// host name.
   static absl::StatusOr<Address> Ip(std::string_view literal, uint16_t port);
+  /// The same as one text: "127.0.0.1:80", "[::1]:80". InvalidArgument also without a port.
+  static absl::StatusOr<Address> IpAndPort(std::string_view text);
   /// A Unix socket path; a leading '@' means the abstract name space. InvalidArgument when it is
   /// too long.
   static absl::StatusOr<Address> Unix(std::string_view path);

@@ -12,10 +12,6 @@ namespace {
 
 using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 
-bool HasNoRecords(int status) {
-  return status == ARES_ENODATA || status == ARES_ENOTFOUND;
-}
-
 // c-ares puts 127.0.0.1 where the system names no server.
 bool HasOnlyDefaultServer(ares_channel channel) {
   ares_addr_port_node* servers = nullptr;

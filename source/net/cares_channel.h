@@ -14,6 +14,11 @@
 
 namespace sluice {
 
+/// c-ares' ways to say that a name has no addresses of the family that was asked for.
+inline bool HasNoRecords(int status) {
+  return status == ARES_ENODATA || status == ARES_ENOTFOUND;
+}
+
 class CaresChannel final : public std::enable_shared_from_this<CaresChannel>, private Timer {
  public:
   /// One question to c-ares and its answer.

@@ -10,10 +10,6 @@
 namespace sluice {
 namespace {
 
-bool HasNoRecords(int status) {
-  return status == ARES_ENODATA || status == ARES_ENOTFOUND;
-}
-
 std::string DetailsOf(int status) {
   std::string_view prefix = "cares_failure:";
   if (status == ARES_SUCCESS) prefix = "cares_success:";

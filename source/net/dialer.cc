@@ -20,16 +20,6 @@ namespace {
 
 constexpr Duration kAttemptDelay = std::chrono::milliseconds(300);
 
-void SetKeepAlive(int fd, const DialOptions::KeepAlive& keep_alive) {
-  auto set = [fd](int level, int name, std::optional<int> value) {
-    if (value.has_value()) ::setsockopt(fd, level, name, &*value, sizeof(int));
-  };
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPCNT, keep_alive.probes);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, keep_alive.idle_seconds);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, keep_alive.interval_seconds);
-}
-
 // A descriptor that is closed unless it was taken.
 class Descriptor {
  public:
@@ -140,6 +130,18 @@ Task<> RunRace(Race& race, std::vector<Address> addresses) {
 }
 
 }  // namespace
+
+bool SetKeepAlive(int fd, const DialOptions::KeepAlive& keep_alive) {
+  bool all = true;
+  const auto set = [&](int level, int name, std::optional<int> value) {
+    if (value.has_value() && ::setsockopt(fd, level, name, &*value, sizeof(int)) != 0) all = false;
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPCNT, keep_alive.probes);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, keep_alive.idle_seconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, keep_alive.interval_seconds);
+  return all;
+}
 
 const Dialer& SocketDialer() {
   static const SystemDialer dialer;

@@ -29,6 +29,9 @@ struct DialOptions {
   std::shared_ptr<const Sources> sources;
 };
 
+/// Turns keep-alive on, with the times that are given. False with errno where the system refuses.
+bool SetKeepAlive(int fd, const DialOptions::KeepAlive& keep_alive);
+
 class Dialer {
  public:
   virtual ~Dialer() = default;

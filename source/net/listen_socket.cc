@@ -43,15 +43,6 @@ bool SetMore(int fd, const ListenOptions& options, SocketOption::When when) {
   return true;
 }
 
-// Accepted connections inherit these.
-bool SetKeepAlive(int fd, const DialOptions::KeepAlive& options) {
-  const auto set = [fd](int name, std::optional<int> value) {
-    return !value.has_value() || Set(fd, IPPROTO_TCP, name, *value);
-  };
-  return Set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && set(TCP_KEEPCNT, options.probes) &&
-         set(TCP_KEEPIDLE, options.idle_seconds) && set(TCP_KEEPINTVL, options.interval_seconds);
-}
-
 bool SetOptions(int fd, const Address& address, const ListenOptions& options) {
   if (!address.is_ip()) return SetMore(fd, options, SocketOption::When::kBeforeBind);
   const bool v6 = address.family() == AF_INET6;
@@ -65,6 +56,7 @@ bool SetOptions(int fd, const Address& address, const ListenOptions& options) {
   if (options.fast_open_queue.has_value() &&
       !Set(fd, IPPROTO_TCP, TCP_FASTOPEN, *options.fast_open_queue))
     return false;
+  // Accepted connections inherit it.
   if (options.keep_alive.has_value() && !SetKeepAlive(fd, *options.keep_alive)) return false;
   return SetMore(fd, options, SocketOption::When::kBeforeBind);
 }

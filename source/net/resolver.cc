@@ -25,10 +25,6 @@ constexpr std::array<bool, 256> MakeNameCharacters() {
 }
 constexpr std::array<bool, 256> kNameCharacters = MakeNameCharacters();
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // Decimal, octal or hexadecimal: what old parsers of addresses take for a part of one.
 bool IsNumber(std::string_view label) {
   if (label.size() >= 2 && label[0] == '0' && ToLower(label[1]) == 'x') {

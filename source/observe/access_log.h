@@ -25,6 +25,7 @@ namespace sluice {
 class AccessLogger {
  public:
   virtual ~AccessLogger() = default;
+  /// Writes one line about the exchange. Its worker; does not wait.
   virtual void Log(const LogContext& context) const = 0;
 };
 
@@ -32,6 +33,7 @@ class AccessLogger {
 class AccessLogFilter {
  public:
   virtual ~AccessLogFilter() = default;
+  /// Whether the exchange is to be logged. Its worker.
   virtual bool Matches(const LogContext& context) const = 0;
 };
 using AccessLogFilterPtr = std::unique_ptr<const AccessLogFilter>;

@@ -19,6 +19,7 @@ namespace sluice {
 
 /// A compiled regular expression; matches the whole text. InvalidArgument with RE2's words.
 absl::StatusOr<std::shared_ptr<const RE2>> CompileRegex(std::string_view pattern);
+/// Whether the expression matches all of `text`.
 bool FullMatch(std::string_view text, const RE2& regex);
 
 /// envoy.type.matcher.v3.StringMatcher.
@@ -46,6 +47,7 @@ class StringMatcher {
 /// as one value joined by ",".
 class HeaderMatcher {
  public:
+  /// InvalidArgument as StringMatcher's.
   static absl::StatusOr<HeaderMatcher> Build(const envoy::config::route::v3::HeaderMatcher& config);
 
   /// Of a request also ":method", ":scheme", ":authority" ("host"), ":path". Allocates only where a
@@ -74,6 +76,7 @@ class HeaderMatcher {
 /// query, without decoding.
 class QueryMatcher {
  public:
+  /// InvalidArgument as StringMatcher's.
   static absl::StatusOr<QueryMatcher> Build(
       const envoy::config::route::v3::QueryParameterMatcher& config);
   /// `path`: path and query.

@@ -51,6 +51,7 @@ class MetadataPath {
 /// envoy.type.matcher.v3.MetadataMatcher, of the exchange's dynamic metadata.
 class MetadataMatcher {
  public:
+  /// InvalidArgument as ValueMatcher's.
   static absl::StatusOr<MetadataMatcher> Build(
       const envoy::type::matcher::v3::MetadataMatcher& config);
 

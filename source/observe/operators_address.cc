@@ -119,13 +119,6 @@ absl::Status CompileMask(const std::string_view* argument, Operator* op) {
   return absl::OkStatus();
 }
 
-std::string_view HostOnly(std::string_view host) {
-  const size_t colon = host.rfind(':');
-  const bool is_port =
-      colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
-  return is_port ? host.substr(0, colon) : host;
-}
-
 Rendered HostName(const Operator&, const LogContext& context, std::string* out) {
   const UpstreamFacts& upstream = context.exchange.upstream;
   return upstream.host_name.empty() ? AppendAddress(upstream.remote, true, out)
@@ -158,7 +151,7 @@ Rendered AttemptedAddress(const UpstreamFacts::Attempt& attempt, std::string* ou
 template <bool kPort>
 Rendered AttemptedName(const UpstreamFacts::Attempt& attempt, std::string* out) {
   if (attempt.host_name.empty()) return AppendAddress(attempt.remote, kPort, out);
-  return AppendText(kPort ? attempt.host_name : HostOnly(attempt.host_name), out);
+  return AppendText(kPort ? attempt.host_name : HostOf(attempt.host_name), out);
 }
 
 Rendered AttemptedConnection(const UpstreamFacts::Attempt& attempt, std::string* out) {
@@ -168,7 +161,7 @@ Rendered AttemptedConnection(const UpstreamFacts::Attempt& attempt, std::string*
 Rendered HostNameWithoutPort(const Operator&, const LogContext& context, std::string* out) {
   const UpstreamFacts& upstream = context.exchange.upstream;
   return upstream.host_name.empty() ? AppendAddress(upstream.remote, false, out)
-                                    : AppendText(HostOnly(upstream.host_name), out);
+                                    : AppendText(HostOf(upstream.host_name), out);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "source/base/strings.h"
 #include "source/observe/formatter.h"
+#include "source/observe/match.h"
 #include "source/observe/operators.h"
 
 namespace sluice::format_internal {
@@ -151,34 +152,11 @@ absl::Status CompileQueryParameter(const std::string_view* argument, Operator* o
   return absl::OkStatus();
 }
 
-int HexValue(char c) {
-  return c >= '0' && c <= '9'                     ? c - '0'
-         : ToLower(c) >= 'a' && ToLower(c) <= 'f' ? ToLower(c) - 'a' + 10
-                                                  : -1;
-}
-
-void AppendDecoded(std::string_view text, std::string* out) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const int high = text[i] == '%' && i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
-    const int low = high >= 0 ? HexValue(text[i + 2]) : -1;
-    out->push_back(low >= 0 ? static_cast<char>(high * 16 + low) : text[i]);
-    i += low >= 0 ? 2 : 0;
-  }
-}
-
-Rendered QueryParameter(const Operator& op, const LogContext& context, std::string* out) {
-  std::string_view query = Query(context);
-  while (!query.empty()) {
-    const std::string_view pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(pair.size() + 1, query.size()));
-    const size_t equals = std::min(pair.find('='), pair.size());
-    if (pair.substr(0, equals) == op.text) {
-      const size_t before = out->size();
-      AppendDecoded(pair.substr(std::min(equals + 1, pair.size())), out);
-      return out->size() == before ? Rendered::kMissing : Rendered::kString;
-    }
-  }
-  return Rendered::kMissing;
+Rendered QueryParam(const Operator& op, const LogContext& context, std::string* out) {
+  const RequestHead* head = context.exchange.request_head();
+  const auto value = head == nullptr ? std::nullopt : QueryParameter(head->path, op.text);
+  return value.has_value() && !value->empty() ? AppendText(PercentDecode(*value), out)
+                                              : Rendered::kMissing;
 }
 
 absl::Status CompileQueryParameters(const std::string_view* argument, Operator*) {
@@ -281,17 +259,10 @@ absl::Status CompileGrpcNumber(const std::string_view* argument, Operator* op) {
   return argument == nullptr || argument->empty() ? absl::OkStatus() : Invalid("takes no argument");
 }
 
-bool IsGrpc(const RequestHead* head) {
-  constexpr std::string_view kType = "application/grpc";
-  const auto type = head == nullptr ? std::nullopt : head->Get("content-type");
-  return type && type->starts_with(kType) &&
-         (type->size() == kType.size() || (*type)[kType.size()] == '+' ||
-          (*type)[kType.size()] == ';');
-}
-
 Rendered GrpcStatus(const Operator& op, const LogContext& context, std::string* out) {
+  const RequestHead* head = context.exchange.request_head();
   const auto number =
-      IsGrpc(context.exchange.request_head()) ? GrpcStatusOf(context.exchange) : std::nullopt;
+      head != nullptr && head->is_grpc() ? GrpcStatusOf(context.exchange) : std::nullopt;
   if (!number.has_value()) {
     return Rendered::kMissing;
   }
@@ -336,7 +307,7 @@ absl::Span<const OperatorType> ExchangeOperators() {
       {"RESPONSE_TRAILER", CompileHeader, ResponseTrailer, true},
       {"REQ_WITHOUT_QUERY", CompileRequestHeader, RequestWithoutQuery, true},
       {"PATH", CompilePath, Path, true},
-      {"QUERY_PARAM", CompileQueryParameter, QueryParameter, true},
+      {"QUERY_PARAM", CompileQueryParameter, QueryParam, true},
       {"QUERY_PARAMS", CompileQueryParameters, QueryParameters, true},
       {"PROTOCOL", nullptr, Protocol, true},
       {"UPSTREAM_PROTOCOL", nullptr, UpstreamProtocol, true},

@@ -17,7 +17,8 @@ constexpr std::string_view kDefaultLocalFormat = "%Y-%m-%dT%H:%M:%E3S%z";
 // strftime's conversions without those that depend on a locale's alternatives.
 constexpr std::string_view kConversions = "aAbBcCdDeFgGhHIjklmMnpPrRStTuUVwWxXyYzZ%";
 
-bool IsDigit(char c) {
+// How many digits a fraction of a second may have.
+bool IsPrecision(char c) {
   return c >= '1' && c <= '9';
 }
 
@@ -40,13 +41,13 @@ absl::Status ParseTimeFormat(std::string_view format, std::vector<TimePiece>* pi
     if (!rest.empty() && rest[0] == 'f') {
       pieces->push_back({TimePiece::Kind::kFraction, "", 9});
       i += 1;
-    } else if (rest.size() > 1 && IsDigit(rest[0]) && rest[1] == 'f') {
+    } else if (rest.size() > 1 && IsPrecision(rest[0]) && rest[1] == 'f') {
       pieces->push_back({TimePiece::Kind::kFraction, "", rest[0] - '0'});
       i += 2;
     } else if (!rest.empty() && rest[0] == 's') {
       pieces->push_back({TimePiece::Kind::kEpochSeconds, "", 0});
       i += 1;
-    } else if (rest.size() > 2 && rest[0] == 'E' && IsDigit(rest[1]) && rest[2] == 'S') {
+    } else if (rest.size() > 2 && rest[0] == 'E' && IsPrecision(rest[1]) && rest[2] == 'S') {
       AddStrftime("%S.", pieces);
       pieces->push_back({TimePiece::Kind::kFraction, "", rest[1] - '0'});
       i += 3;

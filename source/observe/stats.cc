@@ -27,10 +27,6 @@ std::string WithoutColons(std::string_view name) {
   return result;
 }
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // In a marked name every byte that a tag took is NUL, so that places are those of the full name.
 constexpr char kTaken = '\0';
 

@@ -112,7 +112,9 @@ class Store {
     std::map<std::string, uint64_t> counts;  // those made while they were recorded
   };
   LookUps RecentLookUps() const;
+  /// Whether look-ups are recorded from now on; off also drops the counts. Any thread.
   void RecordLookUps(bool record);
+  /// Sets total and counts to nothing. Any thread.
   void ForgetLookUps();
 
   /// Calls `visit` for every metric, in the order of the names, under the mutex: it must not call

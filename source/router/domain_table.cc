@@ -26,14 +26,6 @@ std::optional<uint32_t> Lookup(const StringMap<uint32_t>& names, std::string_vie
 
 }  // namespace
 
-std::string_view PortOf(std::string_view host) {
-  const size_t colon = host.rfind(':');
-  if (colon == std::string_view::npos || host.ends_with(']')) return {};
-  // A bare IPv6 address has colons and no port.
-  if (host.find(':') != colon && host.front() != '[') return {};
-  return host.substr(colon);
-}
-
 absl::Status DomainTable::Add(std::string_view domain, uint32_t virtual_host) {
   const std::string lower = ToLower(domain);
   std::string_view text = lower;

@@ -49,7 +49,4 @@ class DomainTable {
   bool ignore_port_ = false;
 };
 
-/// A host's port with its colon (":80"), or empty; understands "[::1]:80".
-std::string_view PortOf(std::string_view host);
-
 }  // namespace sluice

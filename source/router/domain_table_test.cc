@@ -13,16 +13,6 @@ DomainTable Make(const std::vector<std::string>& domains) {
   return table;
 }
 
-TEST_CASE("ports", "[domains]") {
-  CHECK(PortOf("h:80") == ":80");
-  CHECK(PortOf("h") == "");
-  CHECK(PortOf("") == "");
-  CHECK(PortOf("h:") == ":");
-  CHECK(PortOf("[::1]:80") == ":80");
-  CHECK(PortOf("[::1]") == "");
-  CHECK(PortOf("::1") == "");
-}
-
 TEST_CASE("the most specific domain wins", "[domains]") {
   const std::vector<std::string> domains = {"example.com",     "example.com:8080", "*.example.com",
                                             "*.b.example.com", "example.*",        "example.c*",

@@ -3,7 +3,6 @@
 
 #include "source/base/reason.h"
 #include "source/base/strings.h"
-#include "source/router/domain_table.h"
 #include "source/router/routed_body.h"
 
 namespace sluice {
@@ -66,16 +65,16 @@ class BodyPipe {
 using BodyPipePtr = std::shared_ptr<BodyPipe>;
 
 // The request's own body, which tells the pipes what is read of it.
-class TeeBody final : public Body {
+class TeeBody final : public WrappedBody {
  public:
   TeeBody(BodyPtr source, std::vector<BodyPipePtr> pipes)
-      : source_(std::move(source)), pipes_(std::move(pipes)) {}
+      : WrappedBody(std::move(source)), pipes_(std::move(pipes)) {}
   ~TeeBody() override {
     for (const BodyPipePtr& pipe : pipes_) pipe->Fail();
   }
 
   Task<absl::StatusOr<Chunk>> Read() override {
-    auto chunk = co_await source_->Read();
+    auto chunk = co_await inner().Read();
     for (const BodyPipePtr& pipe : pipes_) {
       if (!chunk.ok()) {
         pipe->Fail();
@@ -87,12 +86,8 @@ class TeeBody final : public Body {
     }
     co_return chunk;
   }
-  bool Ready() const override { return source_->Ready(); }
-  std::optional<uint64_t> Length() const override { return source_->Length(); }
-  Headers* trailers() override { return source_->trailers(); }
 
  private:
-  const BodyPtr source_;
   const std::vector<BodyPipePtr> pipes_;
 };
 

@@ -2,7 +2,6 @@
 #include "source/router/path_rewrite.h"
 
 #include "source/base/strings.h"
-#include "source/router/domain_table.h"
 
 namespace sluice {
 namespace {

@@ -125,7 +125,7 @@ bool RouteMatcher::Matches(const RequestHead& head, std::string_view path_only,
   for (const CookieMatcher& matcher : cookies_) {
     if (!matcher.Matches(head)) return false;
   }
-  if (only_grpc_ && !IsGrpc(head)) return false;
+  if (only_grpc_ && !head.is_grpc()) return false;
   return !share_.has_value() || share_->Holds(random.Get());
 }
 

@@ -170,7 +170,7 @@ RequestTimeouts Router::TimeoutsOf(const Route& route, const RequestWishes& wish
   if (wishes.per_try_timeout.has_value()) timeouts.per_try = *wishes.per_try_timeout;
   if (WantsTunnel(route, head)) return timeouts;
   timeouts.global = wishes.timeout.value_or(route.timeout);
-  if (route.max_grpc_timeout.has_value() && IsGrpc(head))
+  if (route.max_grpc_timeout.has_value() && head.is_grpc())
     timeouts.global = GrpcTimeout(route, head);
   if (settings_.respect_expected_rq_timeout) {
     const auto value = head.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs);

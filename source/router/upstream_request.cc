@@ -176,12 +176,6 @@ RequestWishes TakeWishes(RequestHead& head) {
   return wishes;
 }
 
-bool IsGrpc(const RequestHead& head) {
-  constexpr std::string_view kType = "application/grpc";
-  const std::string_view type = head.headers.Get(HeaderId::kContentType).value_or("");
-  return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+');
-}
-
 Duration GrpcTimeout(const Route& route, const RequestHead& head) {
   const std::string_view text = head.headers.Get("grpc-timeout").value_or("");
   // At most eight digits and a unit.

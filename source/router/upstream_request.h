@@ -36,8 +36,6 @@ struct RequestTimeouts {
   Duration per_try{};
 };
 
-/// True for a gRPC request, by its content-type.
-bool IsGrpc(const RequestHead& head);
 /// The timeout that a gRPC request asks for, as far as the route's max_grpc_timeout allows; zero:
 /// none.
 Duration GrpcTimeout(const Route& route, const RequestHead& head);

@@ -41,7 +41,9 @@ struct ChainMatch {
 
 class FilterChainTable {
  public:
+  /// A chain, and which connections it takes. Main thread, before the first Find().
   void Add(ChainMatch match, NetworkChain chain);
+  /// The chain of connections that no other takes; without one they are closed.
   void SetDefault(NetworkChain chain);
 
   /// The chain with the most specific match, compared as Envoy does: by destination port, then

@@ -67,7 +67,8 @@ BuiltChain BuildChain(const Proto& config, FactoryContext& context) {
 
 std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltChain& built,
                                               FactoryContext& context) {
-  RouteBuildContext routes{context.server.diagnostics, context.path + ".route_config", {}, {}, {}};
+  RouteBuildContext routes{
+      context.server.diagnostics, context.path + ".route_config", {}, {}, {}, {}};
   for (const ChainEntry& entry : built.chain->entries)
     routes.chain.push_back({entry.name, entry.disabled});
   routes.make_filter_config =

@@ -2,18 +2,13 @@
 #include "source/server/http_connection_manager.h"
 
 #include "source/base/reason.h"
+#include "source/base/strings.h"
 #include "source/http/reply.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kMaxLocalReply = 16 * 1024 * 1024;
-
-Response Refuse(Exchange& exchange, int status, std::string_view body, std::string_view details) {
-  exchange.set_details(details);
-  exchange.set_local_reply_body(body);
-  return Reply(status, std::string(body));
-}
 
 bool MayRedirect(const Exchange& exchange) {
   const auto* route = static_cast<const Route*>(exchange.route());
@@ -101,7 +96,7 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
       overload.Applies(OverloadState::kStopAcceptingRequests, exchange.worker().rng())) {
     stats_.downstream_rq_overload_close.Add();
     exchange.Note(ResponseFlag::kOverloadManager);
-    return Refuse(exchange, 503, "envoy overloaded", "overload");
+    return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
   }
   if (auto refused = CheckTarget(head, exchange)) return refused;
   if (head.version == HttpVersion::kHttp10 && head.authority.empty())
@@ -137,7 +132,7 @@ std::optional<Response> HttpConnectionManager::FindRoute(RequestHead& head,
   exchange.set_route(route);
   if (!UpgradeAllowed(route, settings_.upgrades, head)) {
     stats_.downstream_rq_ws_on_non_ws_route.Add();
-    return Refuse(exchange, 403, "", "upgrade_failed");
+    return Refusal(exchange, 403, "", "upgrade_failed");
   }
   if (route == nullptr) return std::nullopt;
   if (route->idle_timeout.has_value()) exchange.LimitIdle(*route->idle_timeout);
@@ -150,12 +145,12 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
   if (head.scheme == "https" && !exchange.connection().is_tls) {
     // What was to travel encrypted is never sent in clear.
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
-    return Refuse(exchange, 403, "Forbidden", "http1.https_url_on_plaintext_connection");
+    return Refusal(exchange, 403, "Forbidden", "http1.https_url_on_plaintext_connection");
   }
   if (head.is_connect()) return std::nullopt;
   if (!head.path.starts_with('/')) {
     stats_.downstream_rq_non_relative_path.Add();
-    return Refuse(exchange, 404, "", "absolute_path_rejected");
+    return Refusal(exchange, 404, "", "absolute_path_rejected");
   }
   PathVerdict verdict = CheckPath(head.path, settings_.path);
   if (verdict.action == PathVerdict::Action::kAccept) {
@@ -164,10 +159,10 @@ std::optional<Response> HttpConnectionManager::CheckTarget(RequestHead& head,
   }
   if (verdict.action == PathVerdict::Action::kReject) {
     stats_.downstream_rq_failed_path_normalization.Add();
-    return Refuse(exchange, 400, "", "path_normalization_failed");
+    return Refusal(exchange, 400, "", "path_normalization_failed");
   }
   stats_.downstream_rq_redirected_with_normalized_path.Add();
-  Response redirect = Refuse(exchange, 307, "", "path_normalization_failed");
+  Response redirect = Refusal(exchange, 307, "", "path_normalization_failed");
   redirect.head->headers.AddCopy(HeaderId::kLocation, verdict.path);
   return redirect;
 }
@@ -183,14 +178,11 @@ void HttpConnectionManager::TakeInternalHeaders(RequestHead& head) const {
 std::string_view HttpConnectionManager::StripPort(std::string_view authority,
                                                   uint16_t listener_port) const {
   if (!settings_.strip_any_host_port && !settings_.strip_matching_host_port) return authority;
-  const size_t colon = authority.rfind(':');
-  const bool has_port =
-      colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
-  if (has_port && (settings_.strip_any_host_port ||
-                   ParseDecimal<uint16_t>(authority.substr(colon + 1)) == listener_port)) {
-    return authority.substr(0, colon);
-  }
-  return authority;
+  const std::string_view port = PortOf(authority);
+  if (port.empty()) return authority;
+  const bool drop =
+      settings_.strip_any_host_port || ParseDecimal<uint16_t>(port.substr(1)) == listener_port;
+  return drop ? HostOf(authority) : authority;
 }
 
 // What of a request's host is dropped for matching and for the origin.
@@ -198,11 +190,9 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   if (head.is_connect()) return;
   head.authority = StripPort(head.authority, listener_port);
   if (!settings_.strip_trailing_host_dot) return;
-  const size_t colon = head.authority.rfind(':');
-  const std::string_view host = head.authority.substr(0, colon);
+  const std::string_view host = HostOf(head.authority);
   if (!host.ends_with('.')) return;
-  const std::string_view port = colon == std::string_view::npos ? "" : head.authority.substr(colon);
-  head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), port));
+  head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), PortOf(head.authority)));
 }
 
 void HttpConnectionManager::OnResponse(Response& response, const Exchange& exchange) const {
@@ -238,7 +228,7 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   }
   if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
   if (result.status == 431) stats_.downstream_rq_too_large.Add();
-  Response response = Refuse(exchange, result.status, result.body, result.details);
+  Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
   response.head->headers.Add(HeaderId::kServer, settings_.server_name);

@@ -5,6 +5,7 @@
 
 namespace sluice {
 
+/// Makes the filter known.
 void RegisterRouter(Registry& registry);
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 // The program: what main() calls, and what a program that embeds Sluice calls with extensions of
-// its own.
+// its own. Called once, on the thread that becomes the main thread.
 #pragma once
 
 #include <functional>

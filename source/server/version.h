@@ -1,4 +1,4 @@
-// The version of this program.
+// The version of this program. Constants, any thread.
 #pragma once
 
 #include <string>

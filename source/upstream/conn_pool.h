@@ -82,6 +82,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   void Close();
   /// Remembers a connection that carries a tunnel from now on, for CloseTunnels().
   void AddTunnel(const std::shared_ptr<ClientSession>& session);
+  /// Ends all that AddTunnel() was told of.
   void CloseTunnels();
 
   const Cluster& cluster() const { return cluster_; }

@@ -16,10 +16,6 @@ namespace {
 
 constexpr size_t kMaxHost = 254;  // of a name with its final dot
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 }  // namespace
 
 std::optional<DnsKey> DnsKey::Parse(std::string_view authority, uint16_t default_port) {

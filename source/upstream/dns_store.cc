@@ -29,25 +29,15 @@ std::optional<std::string_view> TakePart(std::string_view* text) {
   return part;
 }
 
-std::optional<Address> ParseAddress(std::string_view text) {
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  std::string_view host = text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  const auto port = ParseDecimal<uint16_t>(text.substr(colon + 1));
-  const auto address = port.has_value() ? Address::Ip(host, *port) : Invalid("no port");
-  return address.ok() ? std::optional(*address) : std::nullopt;
-}
-
 // "127.0.0.1:80|60|1795403045".
 bool ParseLine(std::string_view line, DnsStore::Host* host) {
   const size_t first = line.find('|');
   const size_t second = line.find('|', first + 1);
   if (first == std::string_view::npos || second == std::string_view::npos) return false;
-  const auto address = ParseAddress(line.substr(0, first));
+  const auto address = Address::IpAndPort(line.substr(0, first));
   const auto ttl = ParseDecimal<uint32_t>(line.substr(first + 1, second - first - 1));
   const auto time = ParseDecimal<int64_t>(line.substr(second + 1));
-  if (!address.has_value() || !ttl.has_value() || !time.has_value()) return false;
+  if (!address.ok() || !ttl.has_value() || !time.has_value()) return false;
   if (host->addresses.size() < DnsAnswer::kMaxAddresses)
     host->addresses.push_back({*address, std::chrono::seconds(*ttl)});
   host->resolved_at = *time;

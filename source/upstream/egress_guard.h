@@ -119,6 +119,7 @@ class EgressGuard : public std::enable_shared_from_this<EgressGuard> {
 /// What of the guard belongs to the process.
 class Egress {
  public:
+  /// Its statistics are made below `root`. Main thread.
   explicit Egress(const stats::Scope& root);
 
   OwnListeners& own() { return own_; }

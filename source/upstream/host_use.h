@@ -51,7 +51,9 @@ class HostUse {
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 
+  /// How much of it is taken now, by all workers. Any thread.
   int64_t InUse(HostResource resource) const;
+  /// The count of all workers. Any thread.
   uint64_t Total(HostCount what) const;
 
  private:

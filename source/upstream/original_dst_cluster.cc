@@ -12,16 +12,10 @@ std::string KeyOf(const Address& address, const EgressGuard* guard) {
   return key;
 }
 
-absl::StatusOr<Address> ParseAddress(std::string_view text) {
-  const size_t colon = text.rfind(':');
-  const auto port = colon == std::string_view::npos
-                        ? std::nullopt
-                        : ParseDecimal<uint16_t>(text.substr(colon + 1));
-  if (!port.has_value()) return Invalid("no port");
-  std::string_view host = text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host.find('%') != std::string_view::npos) return Invalid("an interface of ours");
-  return Address::Ip(host, *port);
+// What a client names as its destination.
+absl::StatusOr<Address> ParseDestination(std::string_view text) {
+  if (text.find('%') != std::string_view::npos) return Invalid("an interface of ours");
+  return Address::IpAndPort(text);
 }
 
 }  // namespace
@@ -43,7 +37,7 @@ absl::StatusOr<Address> OriginalDstCluster::AddressFor(const Exchange& exchange)
   const RequestHead* head = exchange.request_head();
   if (!destination_.header.empty() && head != nullptr) {
     if (const auto value = head->headers.Get(std::string_view(destination_.header))) {
-      auto parsed = ParseAddress(*value);
+      auto parsed = ParseDestination(*value);
       if (!parsed.ok()) return MakeError(Reason::kNoHealthyUpstream);
       address = *parsed;
     }

@@ -9,7 +9,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 
 #include "source/base/strings.h"
-#include "source/http/h1/split.h"
+#include "source/http/h1/testing/split_input.h"
 #include "test/fuzz/check.h"
 
 namespace sluice {

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "source/http/h1/head_writer.h"
-#include "source/http/h1/split.h"
+#include "source/http/h1/testing/split_input.h"
 #include "test/fuzz/check.h"
 
 namespace sluice {

@@ -2,29 +2,39 @@
 // Handle and the body it returns.
 #include "shout/filter.h"
 
+#include <cctype>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "shout/v1/shout.pb.h"
+#include "source/http/body.h"
 
 namespace shout {
 namespace {
 
-// A body that is read through: pulled chunk by chunk, never held as a whole.
-class LoudBody final : public sluice::Body {
+// A body that is read through: pulled chunk by chunk, never held as a whole. Trailers, and whether
+// the next chunk is there already, are the wrapped body's.
+class LoudBody final : public sluice::WrappedBody {
  public:
   LoudBody(std::string prefix, sluice::BodyPtr body)
-      : prefix_(std::move(prefix)), body_(std::move(body)) {}
+      : WrappedBody(std::move(body)), prefix_(std::move(prefix)) {}
 
   sluice::Task<absl::StatusOr<sluice::Chunk>> Read() override {
     if (!prefix_.empty()) co_return sluice::Chunk::Copy(std::exchange(prefix_, {}));
-    auto chunk = co_await body_->Read();
+    auto chunk = co_await inner().Read();
     if (!chunk.ok() || chunk->empty()) co_return chunk;
     std::string text(chunk->data);
     for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     co_return sluice::Chunk::Copy(text);
   }
 
+  // The wrapped body's length is not ours: this one goes out chunked.
+  std::optional<uint64_t> Length() const override { return std::nullopt; }
+
  private:
   std::string prefix_;
-  sluice::BodyPtr body_;
 };
 
 struct ShoutFilter final : sluice::Filter {
@@ -34,8 +44,7 @@ struct ShoutFilter final : sluice::Filter {
     sluice::Response response = co_await next(std::move(request));
     if (response.body != nullptr)
       response.body = std::make_unique<LoudBody>(prefix, std::move(response.body));
-    response.head->headers.Remove(
-        "content-length");  // The length is not known any more: the body goes out chunked.
+    response.head->headers.Remove("content-length");
     co_return response;
   }
   const std::string prefix;

@@ -14,6 +14,7 @@ absl::StatusOr<AccessLoggerPtr> CreateFileAccessLogger(
     const envoy::extensions::access_loggers::file::v3::FileAccessLog& config,
     FactoryContext& context);
 
+/// Makes the logger known.
 void RegisterFileAccessLogger(Registry& registry);
 
 }  // namespace sluice

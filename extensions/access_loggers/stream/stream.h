@@ -17,6 +17,7 @@ absl::StatusOr<AccessLoggerPtr> CreateStderrAccessLogger(
     const envoy::extensions::access_loggers::stream::v3::StderrAccessLog& config,
     FactoryContext& context);
 
+/// Makes the two loggers known.
 void RegisterStreamAccessLoggers(Registry& registry);
 
 }  // namespace sluice

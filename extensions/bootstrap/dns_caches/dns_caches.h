@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+/// Makes the extension known.
 void RegisterDnsCaches(Registry& registry);
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+/// Makes the extension known.
 void RegisterEgressGuard(Registry& registry);
 
 }  // namespace sluice

@@ -78,6 +78,7 @@ class DynamicCluster final : public Cluster, public DnsCacheObserver {
   mutable StringMap<std::vector<Shared>> shared_;  // guarded by mutex_; by host key
 };
 
+/// Makes the cluster type known.
 void RegisterDynamicForwardProxyCluster(Registry& registry);
 
 }  // namespace sluice

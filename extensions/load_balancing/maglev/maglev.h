@@ -17,6 +17,7 @@ struct MaglevSettings {
 std::unique_ptr<const Balancer> Maglev(const MaglevSettings& settings,
                                        const BalancerOptions& options, const stats::Scope& scope);
 
+/// Makes the policy known.
 void RegisterMaglev(Registry& registry);
 
 }  // namespace sluice

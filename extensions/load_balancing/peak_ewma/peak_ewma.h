@@ -17,6 +17,7 @@ struct PeakEwmaSettings {
 std::unique_ptr<const Balancer> PeakEwma(const PeakEwmaSettings& settings,
                                          const BalancerOptions& options);
 
+/// Makes the policy known.
 void RegisterPeakEwma(Registry& registry);
 
 }  // namespace sluice

@@ -17,6 +17,7 @@ struct RingHashSettings {
 std::unique_ptr<const Balancer> RingHash(const RingHashSettings& settings,
                                          const BalancerOptions& options, const stats::Scope& scope);
 
+/// Makes the policy known.
 void RegisterRingHash(Registry& registry);
 
 }  // namespace sluice

@@ -1,7 +1,7 @@
 // The chunked coding, strictly. Test thread only.
 #include <catch2/catch.hpp>
 
-#include "source/http/h1/split.h"
+#include "source/http/h1/testing/split_input.h"
 
 namespace sluice {
 namespace {

@@ -1,5 +1,5 @@
 // Parsers of HTTP/1.1 heads: from bytes to heads whose fields are views into those bytes. No I/O;
-// each belongs to one connection.
+// each belongs to one connection, and is used on its worker.
 #pragma once
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // What is accepted of a request head, what is refused and with which words. Test thread only.
 #include <catch2/catch.hpp>
 
-#include "source/http/h1/split.h"
+#include "source/http/h1/testing/split_input.h"
 
 namespace sluice {
 namespace {

@@ -1,7 +1,7 @@
 // What is accepted of a response head, and how its body is delimited. Test thread only.
 #include <catch2/catch.hpp>
 
-#include "source/http/h1/split.h"
+#include "source/http/h1/testing/split_input.h"
 
 namespace sluice {
 namespace {

@@ -21,6 +21,13 @@ void AddUnlessEmpty(Headers& headers, std::string_view name, std::string_view va
   if (!value.empty()) headers.Set(name, value);
 }
 
+// As in Envoy no local reply: local_reply_config does not reach it.
+Response PreflightAnswer(Exchange& exchange) {
+  Response response = Refusal(exchange, 200, "", kDetails);
+  response.head->is_local = false;
+  return response;
+}
+
 }  // namespace
 
 CorsPolicy CorsPolicy::Build(const v3::CorsPolicy& config, FactoryContext& context) {
@@ -75,13 +82,13 @@ Task<Response> CorsFilter::Handle(Request request, Exchange& exchange, Next next
   if (valid)
     return preflight ? Answered(AnswerPreflight(*policy, head, origin, exchange))
                      : Mark(*policy, origin, std::move(request), next);
-  if (preflight && !policy->forward_others) return Answered(Refusal(exchange, 200, "", kDetails));
+  if (preflight && !policy->forward_others) return Answered(PreflightAnswer(exchange));
   return next(std::move(request));
 }
 
 Response CorsFilter::AnswerPreflight(const CorsPolicy& policy, const RequestHead& head,
                                      std::string_view origin, Exchange& exchange) {
-  Response response = Refusal(exchange, 200, "", kDetails);
+  Response response = PreflightAnswer(exchange);
   Headers& headers = response.head->headers;
   AddOrigin(headers, policy, origin);
   AddUnlessEmpty(headers, "access-control-allow-methods", policy.methods);

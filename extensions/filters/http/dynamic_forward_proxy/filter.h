@@ -41,6 +41,7 @@ class DynamicForwardProxyFilter final : public Filter {
   const std::optional<Duration> init_timeout_;  // not set: no sub clusters
 };
 
+/// Makes the filter known.
 void RegisterDynamicForwardProxyFilter(Registry& registry);
 
 }  // namespace sluice

@@ -19,6 +19,7 @@ class EgressGuardFilter final : public Filter {
   const std::shared_ptr<const EgressGuard> guard_;
 };
 
+/// Makes the filter known.
 void RegisterEgressGuardFilter(Registry& registry);
 
 }  // namespace sluice

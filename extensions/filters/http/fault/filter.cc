@@ -24,15 +24,15 @@ std::string_view KeyOf(const std::string& named, std::string_view usual) {
 }
 
 // A response body at a given pace.
-class SlowBody final : public Body {
+class SlowBody final : public WrappedBody {
  public:
   SlowBody(BodyPtr from, uint64_t kib_per_second)
-      : from_(std::move(from)),
+      : WrappedBody(std::move(from)),
         bytes_per_second_(std::min<uint64_t>(kib_per_second, uint64_t{1} << 40) * 1024) {}
 
   Task<absl::StatusOr<Chunk>> Read() override {
     if (rest_.empty()) {
-      auto chunk = co_await from_->Read();
+      auto chunk = co_await inner().Read();
       if (!chunk.ok() || chunk->empty()) co_return chunk;
       rest_ = *std::move(chunk);
     }
@@ -49,15 +49,14 @@ class SlowBody final : public Body {
     sent_ += size;
     co_return part;
   }
+  bool Ready() const override { return false; }
   std::optional<uint64_t> Length() const override {
-    const auto length = from_->Length();
+    const auto length = inner().Length();
     if (!length.has_value()) return std::nullopt;
     return *length + rest_.data.size();
   }
-  Headers* trailers() override { return from_->trailers(); }
 
  private:
-  const BodyPtr from_;
   const uint64_t bytes_per_second_;
   const TimePoint start_ = Now();
   Chunk rest_;

@@ -25,6 +25,7 @@ class SetFilterState final : public Filter {
   const std::vector<Value> values_;
 };
 
+/// Makes the filter known.
 void RegisterSetFilterState(Registry& registry);
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+/// Makes the filter known.
 void RegisterOriginalDst(Registry& registry);
 
 }  // namespace sluice

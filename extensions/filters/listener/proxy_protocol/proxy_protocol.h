@@ -40,6 +40,7 @@ class ProxyProtocolFilter final : public ListenerFilter {
   const ProxyProtocolStats stats_;
 };
 
+/// Makes the filter known.
 void RegisterProxyProtocol(Registry& registry);
 
 }  // namespace sluice

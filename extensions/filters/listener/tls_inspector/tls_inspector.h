@@ -31,6 +31,7 @@ class TlsInspector final : public ListenerFilter {
   const TlsInspectorStats stats_;
 };
 
+/// Makes the filter known.
 void RegisterTlsInspector(Registry& registry);
 
 }  // namespace sluice

@@ -27,6 +27,7 @@ class ConnectionLimit final : public NetworkFilter {
   mutable std::atomic<uint64_t> used_{0};
 };
 
+/// Makes the filter known.
 void RegisterConnectionLimit(Registry& registry);
 
 }  // namespace sluice

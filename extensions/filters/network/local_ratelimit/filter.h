@@ -26,6 +26,7 @@ class NetworkLocalRateLimit final : public NetworkFilter {
   const Counter rate_limited_;
 };
 
+/// Makes the filter known.
 void RegisterNetworkLocalRateLimit(Registry& registry);
 
 }  // namespace sluice
