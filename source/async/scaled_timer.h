@@ -34,23 +34,4 @@ class ScaledTimer : public Timer {
   Duration full_{}, delay_{};
 };
 
-/// A Deadline over a wait whose owner ends when it comes: nothing recovers from it.
-class ScaledDeadline final : public ScaledTimer {
- public:
-  ScaledDeadline(TimerWheel& wheel, const OverloadState& overload, OverloadState::Timeout timeout,
-                 Canceller& canceller)
-      : ScaledTimer(wheel, overload, timeout), canceller_(canceller) {}
-
-  bool fired() const { return fired_; }
-
- private:
-  void OnTimer() override {
-    fired_ = true;
-    canceller_.Interrupt();
-  }
-
-  Canceller& canceller_;
-  bool fired_ = false;
-};
-
 }  // namespace sluice

@@ -1,7 +1,6 @@
 // The loop of a downstream HTTP/1.1 connection. Worker thread only.
 #include "source/http/h1/server_session.h"
 
-#include "source/async/scaled_timer.h"
 #include "source/base/reason.h"
 #include "source/http/h1/date.h"
 #include "source/http/h1/h1_exchange.h"
@@ -55,6 +54,39 @@ class DownstreamSource {
   H1Exchange* exchange_;
 };
 
+// Ends the wait for a request when the connection has been idle, or has lived, for too long: as
+// long as overload allows at the time. One timer, for every idle connection has it.
+class ServerSession::Patience final : public Timer {
+ public:
+  explicit Patience(ServerSession& session) : session_(session) { Start(); }
+  bool ended() const { return ended_; }
+
+ private:
+  void Start() {
+    const ServerSessionSettings& settings = session_.settings_;
+    Duration left = Duration::max();
+    if (settings.idle_timeout > Duration::zero()) {
+      left = settings.overload->Scaled(OverloadState::kConnectionIdle, settings.idle_timeout) -
+             (Now() - since_);
+    }
+    if (settings.max_connection_duration > Duration::zero()) {
+      left = std::min(left, settings.overload->Scaled(OverloadState::kConnectionMax,
+                                                      settings.max_connection_duration) -
+                                (Now() - session_.opened_));
+    }
+    if (left != Duration::max()) session_.worker_.wheel().Arm(*this, left);
+  }
+  void OnReview() override { Start(); }
+  void OnTimer() override {
+    ended_ = true;
+    session_.canceller_.Interrupt();
+  }
+
+  ServerSession& session_;
+  const TimePoint since_ = Now();
+  bool ended_ = false;
+};
+
 ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller,
                              const ConnectionFacts& facts, const ExchangeHandler& handler,
                              const ServerSessionSettings& settings, size_t max_read)
@@ -78,18 +110,12 @@ Task<> ServerSession::Run() {
   while (after == After::kNext && MayAwaitRequest()) {
     if (buffer_.empty()) {
       buffer_.Release();
-      ScaledDeadline idle(worker_.wheel(), *settings_.overload, OverloadState::kConnectionIdle,
-                          canceller_);
-      ScaledDeadline life(worker_.wheel(), *settings_.overload, OverloadState::kConnectionMax,
-                          canceller_);
-      idle.Start(settings_.idle_timeout);
-      if (settings_.max_connection_duration > Duration::zero())
-        life.Start(settings_.max_connection_duration, Now() - opened_);
+      Patience patience(*this);
       idle_ = true;
       const bool readable = co_await stream_.WaitReadable();
       idle_ = false;
-      if (life.fired()) settings_.duration_timeouts.Add();
-      if (idle.fired() && !life.fired()) settings_.idle_timeouts.Add();
+      if (patience.ended())
+        (IsTooOld() ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
       if (!readable || ShedsNew()) break;
     }
     after = co_await ServeOne();

@@ -92,6 +92,7 @@ class ServerSession {
   enum class After : uint8_t { kNext, kClose, kLinger };
 
   bool MayAwaitRequest() const;
+  class Patience;
   bool IsTooOld() const;
   bool ShedsNew() const;
   Task<After> ServeOne();
