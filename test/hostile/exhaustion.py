@@ -179,7 +179,8 @@ def tiny_chunks(run):
             bodies[-1:] = [bodies[-1] + data.count(b"x")]
             tail = (tail + data)[-8:]
         whole.append(head.method)
-        wire.send(ok(b"good"))
+        # It ends here: said, so that the next request, which cannot be repeated, does not meet its end.
+        wire.send(ok(b"good", "connection: close"))
     bodies, whole = [0], []
     origin = run.target.keep(RawOrigin(count))
     proxy = run.target.start(config.bootstrap(config.listener(config.http([config.forward("origin", action={"timeout": "0s"})])),
