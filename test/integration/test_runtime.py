@@ -58,6 +58,8 @@ class Runtime(ProxyTest):
 
     def test_admin_layer(self):
         self.assertEqual(200, self.ask("GET", "/quiet", "h").status)
+        # Its log line is decided when its answer has gone: by now.
+        self.proxy.wait_stat("http.ingress.downstream_cx_active", 0)
         self.assertEqual("OK\n", self.modify("log.from=200").text)
         self.assertEqual("200", self.entries()["log.from"]["final_value"])
         self.assertEqual(1, self.proxy.stat("runtime.admin_overrides_active"))
