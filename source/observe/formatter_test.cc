@@ -163,7 +163,7 @@ TEST_CASE("operators of a complete exchange") {
        "a - - -"},
       {"%FILTER_STATE(fs:PLAIN)% %FILTER_STATE(fs)% %FILTER_STATE(fs:TYPED)% %FILTER_STATE(no)%",
        "state \"state\" \"state\" -"},
-      {"%CONNECTION_ID% %STREAM_ID% %ACCESS_LOG_TYPE%", "11 12 DownstreamEnd"},
+      {"%CONNECTION_ID% %STREAM_ID% %ACCESS_LOG_TYPE%", "11 - DownstreamEnd"},
       {"%ENVIRONMENT(SLUICE_FORMATTER_TEST)% %ENVIRONMENT(SLUICE_FORMATTER_TEST):4% "
        "%ENVIRONMENT(SLUICE_NOT_SET)%",
        "from env from -"},

@@ -159,7 +159,10 @@ Rendered ConnectionId(const Operator&, const LogContext& c, std::string* out) {
   return AppendNumber(c.exchange.connection().id, out);
 }
 Rendered StreamId(const Operator&, const LogContext& c, std::string* out) {
-  return AppendNumber(c.exchange.stream_id, out);
+  // As Envoy: what its request id extension identifies the stream by.
+  const RequestHead* head = c.exchange.request_head();
+  const auto id = head == nullptr ? std::nullopt : head->headers.Get(HeaderId::kXRequestId);
+  return AppendText(id.value_or(""), out);
 }
 Rendered LogType(const Operator&, const LogContext& c, std::string* out) {
   return AppendText(c.log_type, out);
@@ -180,7 +183,7 @@ absl::Span<const OperatorType> ContextOperators() {
       {"DOWNSTREAM_DETECTED_CLOSE_TYPE", nullptr, DownstreamClose, true},
       {"DOWNSTREAM_LOCAL_CLOSE_REASON", nullptr, DownstreamCloseReason, true},
       {"CONNECTION_ID", nullptr, ConnectionId, false},
-      {"STREAM_ID", nullptr, StreamId, false},
+      {"STREAM_ID", nullptr, StreamId, true},
       {"REQUESTED_SERVER_NAME", nullptr, Connection<&ConnectionFacts::requested_server_name>, true},
       {"FILTER_CHAIN_NAME", nullptr, Connection<&ConnectionFacts::filter_chain_name>, true},
       {"ROUTE_NAME", nullptr, RouteName, true},

@@ -153,6 +153,15 @@ class AccessLog(ProxyTest):
         self.assertEqual([{"type": "DownstreamEnd", "path": "/logged"},
                           {"type": "DownstreamEnd", "path": "/logged/too"}], sorted(self.entries(2), key=str))
 
+    def test_health_checks_and_stream_ids(self):
+        check = config.typed("health_check", "envoy.extensions.filters.http.health_check.v3.HealthCheck", pass_through_mode=False,
+                              headers=[{"name": ":path", "string_match": {"exact": "/check"}}])
+        self.run_proxy(self.origin(), [log(self.log_path, {"path": "%REQ(:PATH)%", "id": "%STREAM_ID%"},
+                                           filter={"not_health_check_filter": {}})], filters=[check])
+        for path in ("/check", "/other"):
+            self.assertEqual(200, self.ask("GET", path, "h", [("x-request-id", "abc")]).status)
+        self.assertEqual([{"path": "/other", "id": "abc"}], self.entries(1))
+
 
 if __name__ == "__main__":
     unittest.main()

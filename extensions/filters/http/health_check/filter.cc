@@ -89,6 +89,7 @@ Task<Response> HealthCheckFilter::Handle(Request request, Exchange& exchange, Ne
   if (!IsCheck(*request.head))
     return healthy ? next(std::move(request)) : PassOnAsFailing(std::move(request), next);
   stats_.request_total.Add();
+  exchange.health_check = true;
   if (!healthy) return Answered(Fail(exchange, "health_check_failed"));
   if (!pass_through_) {
     const std::string_view weak = WeakCluster(exchange.worker());
