@@ -230,6 +230,7 @@ Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picke
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) return refusal;
   const Endpoint& endpoint = **picked;
   exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
+  exchange.upstream.transport_failure.clear();  // That of the attempt before.
   exchange.upstream.host_metadata = endpoint.settings().all_metadata;
   HostUse* const use = endpoint.stats().use.get();
   if (use != nullptr && !use->Admits(HostResource::kRequests)) {

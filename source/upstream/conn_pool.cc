@@ -81,19 +81,31 @@ void PooledSession::OnReleased(std::shared_ptr<ClientSession> self) {
   pool_->Return(std::static_pointer_cast<PooledSession>(std::move(self)));
 }
 
+Duration PooledSession::IdleLeft() const {
+  const Duration limit = pool_->cluster().settings().idle_timeout;
+  return limit > Duration::zero() ? limit - (Now() - idle_since_) : Duration::max();
+}
+
+Duration PooledSession::LifeLeft() const {
+  const Duration limit = pool_->cluster().settings().max_connection_duration;
+  return limit > Duration::zero() ? limit - (Now() - created_) : Duration::max();
+}
+
 void PooledSession::OnTimer() {
   if (!idle_) return;
-  const Duration limit = pool_->cluster().settings().idle_timeout;
-  const Duration idle = Now() - idle_since_;
-  if (limit > Duration::zero() && idle >= limit) {
-    pool_->cluster().stats().upstream_cx_idle_timeout.Add();
+  const Duration idle = IdleLeft(), left = std::min(idle, LifeLeft());
+  if (left <= Duration::zero()) {
+    const ClusterStats& stats = pool_->cluster().stats();
+    (idle <= Duration::zero() ? stats.upstream_cx_idle_timeout
+                              : stats.upstream_cx_max_duration_reached)
+        .Add();
     Close();
     auto& list = pool_->idle_;
     list.erase(std::find_if(list.begin(), list.end(),
                             [this](const auto& session) { return session.get() == this; }));
     return;
   }
-  if (limit > Duration::zero()) pool_->worker_.wheel().Arm(*this, limit - idle);
+  if (left != Duration::max()) pool_->worker_.wheel().Arm(*this, left);
   if (std::exchange(watched_, true)) return;
   const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(),
                                  [this](const auto& s) { return s.get() == this; });
@@ -109,6 +121,13 @@ Task<> PooledSession::WatchIdle(std::shared_ptr<PooledSession> self) {
   self->Close();
   auto& list = self->pool_->idle_;
   list.erase(std::remove(list.begin(), list.end(), self), list.end());
+}
+
+// As Envoy writes it: "delayed_connect_error:_Connection_refused".
+static std::string TransportFailure(const absl::Status& error) {
+  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
+  std::replace(text.begin(), text.end(), ' ', '_');
+  return text;
 }
 
 ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host,
@@ -205,7 +224,8 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
     if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream.status();
     exchange.upstream.pool_wait = Now() - start;
     cluster_.stats().upstream_rq_pending_failure_eject.Add();
-    exchange.upstream.transport_failure.clear();
+    if (ReasonOf(stream.status()) == Reason::kConnectRefused)
+      exchange.upstream.transport_failure = TransportFailure(stream.status());
     co_return stream.status();
   }
   exchange.time.upstream_connected = Now();
@@ -387,8 +407,7 @@ void ConnPool::Offer(std::shared_ptr<PooledSession>&& session) {
   idle_.push_back(std::move(session));
   if (!waiters_.empty()) WakeOne();               // It may be closed for one that will do.
   if (kept.requests == 0) return kept.OnTimer();  // A tunnel takes it as it is: watch it at once.
-  const Duration limit = cluster_.settings().idle_timeout;
-  worker_.wheel().Arm(kept, limit > Duration::zero() ? std::min(limit, kWatchAfter) : kWatchAfter);
+  worker_.wheel().Arm(kept, std::min({kWatchAfter, kept.IdleLeft(), kept.LifeLeft()}));
 }
 
 void ConnPool::AddTunnel(const std::shared_ptr<ClientSession>& session) {

@@ -42,6 +42,10 @@ class PooledSession final : public ClientSession, private Timer {
   friend class ConnPool;
   void OnReleased(std::shared_ptr<ClientSession> self) override;
   void OnTimer() override;
+  /// Until the connection has been idle, or has lived, for as long as it may; Duration::max():
+  /// without end.
+  Duration IdleLeft() const;
+  Duration LifeLeft() const;
   static Task<> WatchIdle(std::shared_ptr<PooledSession> self);
 
   const std::shared_ptr<ConnPool> pool_;

@@ -125,6 +125,17 @@ class Upstream(ProxyTest):
         self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
         self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_idle_timeout"))
 
+    def test_upstream_connection_duration(self):
+        origin = self.origin()
+        options = config.idle_timeout(300)
+        for value in options["typed_extension_protocol_options"].values():
+            value["common_http_protocol_options"]["max_connection_duration"] = "0.3s"
+        self.gateway(origin.port, cluster_fields=options)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        # Nobody asks for it: its time ends it.
+        self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_max_duration_reached"))
+
     def test_connection_close_of_the_origin(self):
         origin = self.origin(ok(b"x", "connection: close"))
         self.gateway(origin.port)

@@ -72,6 +72,7 @@ class UpstreamLog(ProxyTest):
         self.assertEqual(1, fails)
         lines = self.attempts(asked + 1, "code", "flags", "upstream", "failure", "attempted")
         self.assertEqual([(0, "UF", refused)] + [(200, "-", served)] * asked, sorted(line[:3] for line in lines))
+        self.assertEqual(["delayed_connect_error:_Connection_refused"], [line[3] for line in lines if line[0] == 0])
         self.assertEqual([None] * asked, [line[3] for line in lines if line[0] == 200])
         self.assertEqual([served] * asked, [line[4] for line in lines if line[0] == 200])
 
