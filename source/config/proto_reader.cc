@@ -252,6 +252,12 @@ pb::Message* ProtoReader::MapEntry(const Field* field, const Node& key, Message*
 void ProtoReader::ReadElement(const Node& node, const Field* field, Message* message) {
   if (field->cpp_type() != Field::CPPTYPE_MESSAGE) return ReadScalar(node, field, message);
   const pb::Reflection& reflection = *message->GetReflection();
+  // A route's way to say of a filter only that it runs.
+  if (field->full_name() == "envoy.config.route.v3.FilterConfig.config" && node.IsMapping() &&
+      node.entries.empty()) {
+    reflection.MutableMessage(message, field);
+    return;
+  }
   ReadMessage(node, field->is_repeated() ? reflection.AddMessage(message, field)
                                          : reflection.MutableMessage(message, field));
 }
