@@ -208,12 +208,13 @@ HeadScan::Problem HeadScan::RequestLine(std::string_view line, const HeadLimits&
   method_ = line.substr(0, first);
   target_ = line.substr(first + 1, last - first - 1);
   if (target_.empty()) return &kMalformed;
-  bool has_fragment = false;
+  bool has_fragment = false, in_query = false;
   for (char c : target_) {
-    // A backslash is a slash to some servers; blanks and bytes beyond ASCII are for the client to
-    // encode.
-    if (c <= ' ' || c == '\\') return &kBadTarget;
+    // A backslash is a slash to some servers, but for one in a query, where regular expressions
+    // have them; blanks and bytes beyond ASCII are for the client to encode.
+    if (c <= ' ' || (c == '\\' && !in_query)) return &kBadTarget;
     has_fragment = has_fragment || c == '#';
+    in_query = in_query || c == '?';
   }
   return has_fragment ? &kFragment : nullptr;
 }

@@ -222,7 +222,7 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
       .Add();
   exchange.set_remote_address(OriginOf(exchange).remote);
   if (result.status == 408) {
-    stats_.downstream_rq_header_timeout.Add();
+    if (result.details == "request_header_timeout") stats_.downstream_rq_header_timeout.Add();
   } else if (result.details != "missing_host_header") {
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
   }

@@ -170,17 +170,27 @@ void ServerSession::Received(H1Exchange& exchange, size_t bytes) {
 
 Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
                                                RequestHead& head, Framing* framing) {
-  Deadline deadline(self.worker_.wheel(), self.canceller_, self.settings_.request_headers_timeout);
+  // A head that has begun is a stream, too: it has its time as a whole, and may not fall silent.
+  const Duration patience = self.settings_.request_headers_timeout;
+  const TimePoint end = patience > Duration::zero() ? Now() + patience : TimePoint::max();
+  const Duration idle = self.settings_.overload->Scaled(OverloadState::kStreamIdle,
+                                                        self.settings_.stream_idle_timeout);
   HeadResult result;
   while (result.state == HeadResult::kNeedMore) {
+    const Duration left = std::max<Duration>(end - Now(), std::chrono::milliseconds(1));
+    const bool by_idle = idle > Duration::zero() && idle < left;
+    Deadline deadline(self.worker_.wheel(), self.canceller_, by_idle ? idle : left);
     const auto count = co_await self.stream_.ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       const bool expired = deadline.Expired();
       self.closed_by_peer_ = !expired;
       result.state = HeadResult::kError;
       result.status = expired ? 408 : 0;
-      if (expired) result.body = "request header timeout";
-      result.details = expired ? "request_header_timeout" : "downstream_remote_disconnect";
+      result.details = "downstream_remote_disconnect";
+      if (!expired) break;
+      result.body = by_idle ? "stream timeout" : "request header timeout";
+      result.details = by_idle ? "stream_idle_timeout" : "request_header_timeout";
+      if (by_idle) exchange.Note(ResponseFlag::kStreamIdleTimeout);
       break;
     }
     self.Received(exchange, *count);
@@ -333,7 +343,8 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     }
     // A time limit passed: say so, unless the filters already had another answer ready.
     canceller_.Reset();
-    if (reason == Reason::kStreamIdleTimeout && !exchange.request_done) response.head->status = 408;
+    const bool late = reason == Reason::kStreamIdleTimeout || reason == Reason::kMaxStreamDuration;
+    if (late && !exchange.request_done) response.head->status = 408;
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
     exchange.framing.keep_alive = false;
   }
