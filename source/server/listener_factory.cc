@@ -133,6 +133,10 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
     ReadAddress(config.additional_addresses(i).address(),
                 Cat(path, ".additional_addresses[", i, "].address"), server, settings);
   }
+  if (!config.access_log().empty()) {
+    server.diagnostics.Error(path + ".access_log",
+                             "logs of connections are not supported yet: log in the filters");
+  }
   settings.name = config.name();
   if (settings.name.empty() && !settings.addresses.empty())
     settings.name = settings.addresses.front().ToString();
