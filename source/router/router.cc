@@ -148,10 +148,12 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     const auto hash = route->hash->Hash(head, exchange, &forwarding.set_cookies);
     if (hash.has_value()) forwarding.options.hash = std::max<uint64_t>(*hash, 1);
   }
+  forwarding.timeouts.life =
+      wishes.stream_duration.value_or(cluster->settings().max_stream_duration);
   ChosenPolicy policy{route->retry != nullptr ? route->retry.get() : &kNoRetries, nullptr};
   const bool attempts = route->retry != nullptr || wishes.changes_policy() ||
                         route->internal_redirects != nullptr ||
-                        cluster->settings().max_stream_duration > Duration::zero();
+                        forwarding.timeouts.life > Duration::zero();
   if (wishes.changes_policy())
     policy.own = std::make_unique<RetryPolicy>(WithWishes(policy.shared, wishes));
   if (attempts) forwarding.may_retry = MayRetry(*policy, head);
@@ -263,7 +265,7 @@ Task<absl::StatusOr<Response>> Router::Attempt(Request& request, const Forwardin
   AttemptLimits& limits = body.NewLimits();
   limits.head.Start(forwarding.timeouts.per_try, request.body == nullptr);
   limits.quiet.Start(policy.per_try_idle_timeout);
-  limits.life.Start(forwarding.cluster.settings().max_stream_duration);
+  limits.life.Start(forwarding.timeouts.life);
   auto outcome = co_await SendOnce(request, forwarding);
   if (const Reason reason = body.ran_out(); reason != Reason::kUnknown) {
     exchange.canceller().Recover();

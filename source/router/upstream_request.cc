@@ -55,6 +55,8 @@ bool TakeWish(std::string_view name, std::string_view value, RequestWishes* wish
     wishes->timeout = Milliseconds32(value);
   } else if (name == "upstream-rq-per-try-timeout-ms") {
     wishes->per_try_timeout = Milliseconds32(value);
+  } else if (name == "upstream-stream-duration-ms") {
+    wishes->stream_duration = Milliseconds32(value);
   } else if (name == "max-retries") {
     wishes->max_retries = ParseDecimal<uint32_t>(value);
   } else if (name == "retry-on") {

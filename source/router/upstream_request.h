@@ -20,6 +20,7 @@ struct RequestWishes {
   uint32_t retry_on = 0;                    // x-envoy-retry-on
   std::vector<uint32_t> status_codes;       // x-envoy-retriable-status-codes
   std::vector<HeaderMatcher> headers;       // x-envoy-retriable-header-names
+  std::optional<Duration> stream_duration;  // x-envoy-upstream-stream-duration-ms
   bool no_content_on_timeout = false;       // x-envoy-upstream-rq-timeout-alt-response
 
   bool wants_retries() const { return retry_on != 0; }
@@ -34,6 +35,7 @@ struct RequestWishes {
 struct RequestTimeouts {
   Duration global{};
   Duration per_try{};
+  Duration life{};  // of an attempt's stream
 };
 
 /// The timeout that a gRPC request asks for, as far as the route's max_grpc_timeout allows; zero:

@@ -196,6 +196,9 @@ class Admin(ProxyTest):
                      prefix + "hostname::" + self.authority, prefix + "rq_total::1", prefix + "rq_success::1",
                      prefix + "cx_active::1", prefix + "health_flags::healthy", prefix + "weight::1"):
             self.assertIn(line + "\n", text)
+        self.assertEqual("", self.proxy.admin("/clusters?filter=nothing").text)
+        self.assertEqual(text.count("dfp::"), self.proxy.admin("/clusters?filter=^d.p$").text.count("dfp::"))
+        self.assertEqual(400, self.proxy.admin("/clusters?filter=(").status)
         status = self.proxy.admin("/clusters?format=json").json()["cluster_statuses"]
         hosts = [one for one in status if one["name"] == "dfp"][0]["host_statuses"]
         self.assertEqual(self.authority, hosts[0]["hostname"])

@@ -167,7 +167,7 @@ Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
 
 // Why there is no response: the request's own failure, if it had one, is the cause of the other.
 absl::Status ClientSession::FailedHead(absl::Status status) {
-  Close();
+  status = Failed(std::move(status));
   return pump_error_.ok() ? std::move(status) : pump_error_;
 }
 
@@ -298,6 +298,7 @@ void ClientSession::Received(size_t bytes, Exchange& exchange) {
 }
 
 absl::Status ClientSession::Failed(absl::Status status) {
+  if (ReasonOf(status) == Reason::kConnectionTerminated) peer_closed_ = true;
   Close();
   return status;
 }

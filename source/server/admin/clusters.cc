@@ -1,6 +1,7 @@
 // /clusters: every cluster with its limits and hosts. Main thread.
 #include "api/envoy/admin/v3/clusters.pb.h"
 #include "source/base/strings.h"
+#include "source/observe/match.h"
 #include "source/server/admin/page.h"
 #include "source/server/admin/proto.h"
 
@@ -139,7 +140,14 @@ api::Clusters Message(const std::vector<ClusterView>& clusters) {
 }  // namespace
 
 AdminReply ClustersPage(const AdminRequest& request, const AdminContext& context) {
-  const std::vector<ClusterView> clusters = context.clusters();
+  std::vector<ClusterView> clusters = context.clusters();
+  if (request.Has("filter")) {
+    const auto names = CompileRegex(request.Get("filter"));
+    if (!names.ok()) return {400, "Invalid re2 regex"};
+    std::erase_if(clusters, [&](const ClusterView& cluster) {
+      return !RE2::PartialMatch(cluster.config->name(), **names);
+    });
+  }
   if (request.Get("format") == "json") return JsonReply(Message(clusters));
   return {200, Text(clusters)};
 }

@@ -29,6 +29,7 @@ absl::Status Change(std::string_view name, std::string_view value) {
 AdminReply LoggingPage(const AdminRequest& request, const AdminContext&) {
   if (request.query.size() > 1) return {400, Cat("error: one parameter at a time\n", kUsage)};
   for (const auto& [name, value] : request.query) {
+    if (value.empty()) continue;  // Envoy's own page asks like this.
     const absl::Status changed = Change(name, value);
     if (!changed.ok()) return {400, Cat("error: ", Std(changed.message()), "\n", kUsage)};
   }
