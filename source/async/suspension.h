@@ -52,7 +52,7 @@ class Suspension : public Linked<Suspension> {
 
 /// `co_await` it: an await without a frame of its own, which suspends only if it must. False when
 /// it was cancelled. Lives in the frame that waits.
-class [[nodiscard]] Waiting {
+class [[nodiscard]] Waiting : private Suspension {
  public:
   /// The answer is known.
   explicit Waiting(bool answer) : answer_(answer) {}
@@ -62,17 +62,16 @@ class [[nodiscard]] Waiting {
   bool await_ready() const noexcept { return head_ == nullptr; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> frame) {
-    suspension_.LinkTo(*head_);
-    return suspension_.await_suspend(frame);
+    LinkTo(*head_);
+    return Suspension::await_suspend(frame);
   }
   bool await_resume() const noexcept {
-    return head_ == nullptr ? answer_ : suspension_.await_resume();
+    return head_ == nullptr ? answer_ : Suspension::await_resume();
   }
 
  private:
-  Suspension suspension_;
-  Suspension** head_ = nullptr;
   bool answer_ = false;
+  Suspension** head_ = nullptr;
 };
 
 /// A wait that cannot be cut short: for the last step of an unwinding.

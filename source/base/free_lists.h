@@ -35,8 +35,7 @@ class FreeLists {
   }
 
  private:
-  static constexpr size_t kStep = 32;
-  static constexpr size_t kLists = 128;  // up to 4 KiB
+  static constexpr size_t kLists = 256;  // up to 4 KiB
   // Per list; what a burst took beyond it goes back to the system.
   static constexpr size_t kKept = kPooling ? 256 * 1024 : 0;
 
@@ -49,8 +48,9 @@ class FreeLists {
   };
   struct Emptier;
 
-  static size_t IndexOf(size_t size) { return (size - 1) / kStep; }
-  static size_t SizeOf(size_t index) { return (index + 1) * kStep; }
+  // The sizes that malloc has: 8, 24, 40 ..., for it adds 8 bytes of its own to make them even.
+  static size_t IndexOf(size_t size) { return (size + 7) / 16; }
+  static size_t SizeOf(size_t index) { return index * 16 + 8; }
   static void* New(size_t size);
   static void PutElsewhere(void* memory, size_t index);
 

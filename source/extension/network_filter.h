@@ -2,11 +2,11 @@
 // below. Immutable and shared; what belongs to one connection are the local variables of Handle.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "source/async/cancel.h"
+#include "source/async/drainable.h"
 #include "source/async/scope.h"
 #include "source/async/worker.h"
 #include "source/http/exchange.h"
@@ -37,8 +37,8 @@ struct Connection : Linked<Connection> {  // of the open ones of its listener an
   size_t buffer_limit = 1024 * 1024;
   /// True once the server or this listener drains: finish what runs, take nothing new.
   bool draining = false;
-  /// Called on the worker when draining begins; a filter that can end early sets it.
-  std::function<void()> on_drain;
+  /// Told when draining begins; a filter that can end early sets it. Null: nobody.
+  Drainable* drainable = nullptr;
 };
 
 class NetworkFilter {

@@ -66,7 +66,7 @@ struct ConnectionFacts {
   Address direct_remote;  // the peer's
   Address remote;         // the client's: the peer's, or what a PROXY header says
   std::string requested_server_name;
-  std::string filter_chain_name;
+  std::string_view filter_chain_name;  // the chain, which outlives the connection, keeps it
   bool is_tls = false;
   mutable ConnectionState state;
   /// What network filters say to all exchanges; few have any.

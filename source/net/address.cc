@@ -18,7 +18,6 @@ absl::StatusOr<Address> Address::Ip(std::string_view literal, uint16_t port) {
   if (inet_pton(AF_INET, text.c_str(), &address.storage_.in.sin_addr) == 1) {
     address.storage_.in.sin_family = AF_INET;
     address.storage_.in.sin_port = htons(port);
-    address.length_ = sizeof(sockaddr_in);
     return address;
   }
   const size_t zone = text.find('%');
@@ -29,7 +28,6 @@ absl::StatusOr<Address> Address::Ip(std::string_view literal, uint16_t port) {
   }
   address.storage_.in6.sin6_family = AF_INET6;
   address.storage_.in6.sin6_port = htons(port);
-  address.length_ = sizeof(sockaddr_in6);
   if (zone == std::string::npos) return address;
   const auto number = ParseDecimal<uint32_t>(scope);
   address.storage_.in6.sin6_scope_id = number.has_value() ? *number : if_nametoindex(scope.c_str());
@@ -65,17 +63,24 @@ absl::StatusOr<Address> Address::Unix(std::string_view path) {
 
 Address Address::From(const sockaddr* source, socklen_t length) {
   Address address;
-  if (source->sa_family == AF_UNIX) {
-    auto un = std::make_shared<sockaddr_un>();
-    address.length_ = std::min<socklen_t>(length, sizeof(*un));
-    std::memcpy(un.get(), source, address.length_);
-    address.storage_.base.sa_family = AF_UNIX;
-    address.unix_ = std::move(un);
-  } else {
-    address.length_ = std::min<socklen_t>(length, sizeof(address.storage_));
-    std::memcpy(&address.storage_, source, address.length_);
+  const sa_family_t family = source->sa_family;
+  if (family == AF_UNIX) {
+    auto* const path = new UnixPath();
+    path->length = std::min<socklen_t>(length, sizeof(path->un));
+    std::memcpy(&path->un, source, path->length);
+    address.storage_.un = {AF_UNIX, path};
+  } else if (family == AF_INET && length >= sizeof(sockaddr_in)) {
+    std::memcpy(&address.storage_.in, source, sizeof(sockaddr_in));
+  } else if (family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
+    std::memcpy(&address.storage_.in6, source, sizeof(sockaddr_in6));
   }
   return address;
+}
+
+socklen_t Address::size() const {
+  if (family() == AF_INET) return sizeof(sockaddr_in);
+  if (family() == AF_INET6) return sizeof(sockaddr_in6);
+  return is_unix() ? storage_.un.path->length : 0;
 }
 
 Address Address::Ipv4(uint32_t host_order, uint16_t port) {
@@ -83,7 +88,6 @@ Address Address::Ipv4(uint32_t host_order, uint16_t port) {
   address.storage_.in.sin_family = AF_INET;
   address.storage_.in.sin_port = htons(port);
   address.storage_.in.sin_addr.s_addr = htonl(host_order);
-  address.length_ = sizeof(sockaddr_in);
   return address;
 }
 
@@ -116,22 +120,23 @@ std::string Address::IpString() const {
   if (family() == AF_INET6) inet_ntop(AF_INET6, &storage_.in6.sin6_addr, text, sizeof(text));
   if (family() == AF_INET6 && storage_.in6.sin6_scope_id != 0)
     return Cat(text, "%", storage_.in6.sin6_scope_id);
-  if (family() == AF_UNIX) return ToString();
+  if (is_unix()) return ToString();
   return text;
 }
 
 std::string Address::ToString() const {
   if (family() == AF_INET) return Cat(IpString(), ":", port());
   if (family() == AF_INET6) return Cat("[", IpString(), "]:", port());
-  if (family() != AF_UNIX) return "-";
-  const size_t used = length_ - offsetof(sockaddr_un, sun_path);
+  if (!is_unix()) return "-";
+  const UnixPath& path = *storage_.un.path;
+  const size_t used = path.length - offsetof(sockaddr_un, sun_path);
   if (used == 0) return "@";  // An unnamed peer.
-  if (unix_->sun_path[0] == '\0') return Cat("@", std::string_view(unix_->sun_path + 1, used - 1));
-  return std::string(unix_->sun_path, strnlen(unix_->sun_path, used));
+  if (path.un.sun_path[0] == '\0') return Cat("@", std::string_view(path.un.sun_path + 1, used - 1));
+  return std::string(path.un.sun_path, strnlen(path.un.sun_path, used));
 }
 
 bool Address::operator==(const Address& other) const {
-  return length_ == other.length_ && std::memcmp(data(), other.data(), length_) == 0;
+  return size() == other.size() && std::memcmp(data(), other.data(), size()) == 0;
 }
 
 }  // namespace sluice

@@ -5,10 +5,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <atomic>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 
@@ -18,6 +19,13 @@ class Address {
  public:
   /// Unset; printed as "-".
   Address() = default;
+  Address(const Address& other) noexcept : storage_(other.storage_) { Hold(); }
+  Address(Address&& other) noexcept : storage_(std::exchange(other.storage_, {})) {}
+  Address& operator=(Address other) noexcept {
+    std::swap(storage_, other.storage_);
+    return *this;
+  }
+  ~Address() { Drop(); }
 
   /// An IP literal ("127.0.0.1", "::1", "fe80::1%2"; no brackets) and a port. InvalidArgument for a
   /// host name.
@@ -39,10 +47,8 @@ class Address {
   bool is_any() const;
   bool is_loopback() const;
 
-  const sockaddr* data() const {
-    return unix_ == nullptr ? &storage_.base : reinterpret_cast<const sockaddr*>(unix_.get());
-  }
-  socklen_t size() const { return length_; }
+  const sockaddr* data() const { return is_unix() ? &storage_.un.path->base : &storage_.base; }
+  socklen_t size() const;
   const sockaddr_in& v4() const { return storage_.in; }
   const sockaddr_in6& v6() const { return storage_.in6; }
 
@@ -54,18 +60,40 @@ class Address {
   bool operator==(const Address& other) const;
   template <typename H>
   friend H AbslHashValue(H h, const Address& a) {
-    return H::combine_contiguous(std::move(h), reinterpret_cast<const char*>(a.data()), a.length_);
+    return H::combine_contiguous(std::move(h), reinterpret_cast<const char*>(a.data()), a.size());
   }
 
  private:
+  // A Unix address lies apart: it is four times as large as the others, and every connection holds
+  // several addresses. Any thread may hold it.
+  struct UnixPath {
+    std::atomic<uint32_t> holders{1};
+    socklen_t length;
+    union {
+      sockaddr_un un;
+      sockaddr base;
+    };
+  };
   union Storage {
     sockaddr_in6 in6;  // The largest comes first: it is what `{}` zeroes.
     sockaddr_in in;
     sockaddr base;
-  } storage_{};  // only the family of a Unix address
-  socklen_t length_ = 0;
-  // Apart: it is four times as large as the others, and every connection holds several addresses.
-  std::shared_ptr<const sockaddr_un> unix_;
+    struct {
+      sa_family_t family;
+      UnixPath* path;
+    } un;
+  };
+
+  bool is_unix() const { return family() == AF_UNIX; }
+  void Hold() const {
+    if (is_unix()) storage_.un.path->holders.fetch_add(1, std::memory_order_relaxed);
+  }
+  void Drop() {
+    if (is_unix() && storage_.un.path->holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete storage_.un.path;
+  }
+
+  Storage storage_{};
 };
 
 }  // namespace sluice

@@ -25,7 +25,7 @@ Rendered UpstreamCluster(const Operator&, const LogContext& context, std::string
   return AppendText(name.empty() && route != nullptr ? route->cluster_name : name, out);
 }
 
-template <std::string ConnectionFacts::* kMember>
+template <auto kMember>
 Rendered Connection(const Operator&, const LogContext& context, std::string* out) {
   return AppendText(context.exchange.connection().*kMember, out);
 }

@@ -25,10 +25,10 @@ class AdminFilter final : public NetworkFilter {
     const OpenConnection open(stats_);
     ServerSession session(connection.worker, *connection.stream, connection.canceller,
                           connection.facts, *handler_, settings_);
-    connection.on_drain = [&session] { session.Drain(); };
+    connection.drainable = &session;
     if (connection.draining) session.Drain();
     co_await session.Run();
-    connection.on_drain = nullptr;
+    connection.drainable = nullptr;
     (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote
                               : stats_.downstream_cx_destroy_local)
         .Add();

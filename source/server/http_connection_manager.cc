@@ -36,10 +36,10 @@ Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const 
   const OpenConnection open(stats_);
   ServerSession session(connection.worker, *connection.stream, connection.canceller,
                         connection.facts, *this, settings_.session, connection.buffer_limit);
-  connection.on_drain = [&session] { session.Drain(); };
+  connection.drainable = &session;
   if (connection.draining) session.Drain();
   co_await session.Run();
-  connection.on_drain = nullptr;
+  connection.drainable = nullptr;
   (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote
                             : stats_.downstream_cx_destroy_local)
       .Add();

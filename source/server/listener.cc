@@ -46,7 +46,7 @@ struct Listener::PerWorker {
     for (Connection* connection = connections; connection != nullptr;
          connection = connection->next()) {
       connection->draining = true;
-      if (connection->on_drain) connection->on_drain();
+      if (connection->drainable != nullptr) connection->drainable->Drain();
     }
   }
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "source/async/drainable.h"
 #include "source/base/metric.h"
 #include "source/base/overload_state.h"
 #include "source/http/exchange.h"
@@ -68,7 +69,7 @@ class H1Exchange;
 /// bodies.
 inline constexpr std::string_view kOutlivesResponse = "sluice.request_outlives_response";
 
-class ServerSession {
+class ServerSession final : public Drainable {
  public:
   /// All arguments outlive the session. `max_read`: the most bytes of a body to hold at a time.
   /// `canceller` is that of the coroutine that runs Run().
@@ -84,7 +85,7 @@ class ServerSession {
   bool closed_by_peer() const { return closed_by_peer_; }
 
   /// Take no further request: an idle connection ends now, a busy one after its response.
-  void Drain();
+  void Drain() override;
 
  private:
   friend class H1Exchange;

@@ -36,16 +36,17 @@ class TcpExchange final : public Exchange {
 };
 
 // Ends a connection some time after its listener has begun to drain: bytes have no natural end.
-class DrainLimit final : private Timer {
+class DrainLimit final : private Timer, private Drainable {
  public:
   DrainLimit(Connection& connection, Duration limit) : connection_(connection), limit_(limit) {
-    connection.on_drain = [this] { connection_.worker.wheel().Arm(*this, limit_); };
-    if (connection.draining) connection.on_drain();
+    connection.drainable = this;
+    if (connection.draining) Drain();
   }
-  ~DrainLimit() override { connection_.on_drain = nullptr; }
+  ~DrainLimit() override { connection_.drainable = nullptr; }
   bool passed() const { return passed_; }
 
  private:
+  void Drain() override { connection_.worker.wheel().Arm(*this, limit_); }
   void OnTimer() override {
     passed_ = true;
     connection_.canceller.Cancel(Reason::kCancelled);
