@@ -346,7 +346,8 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     const bool late = reason == Reason::kStreamIdleTimeout || reason == Reason::kMaxStreamDuration;
     if (late && !exchange.request_done) response.head->status = 408;
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
-    exchange.framing.keep_alive = false;
+    // What is left of a request would look like the next one.
+    if (!exchange.request_done) exchange.framing.keep_alive = false;
   }
   ResponseHead& head = *response.head;
   exchange.set_response_head(&head);
