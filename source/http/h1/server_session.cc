@@ -45,6 +45,7 @@ class DownstreamSource {
     return MakeError(Reason::kDownstreamProtocol, details);
   }
   size_t max_read() const { return exchange_->session().max_read_; }
+  bool KeepsTrailers() const { return exchange_->session().settings_.enable_trailers; }
   bool NeedsPrelude() const { return exchange_->continue_wanted; }
   Task<absl::Status> Prelude() {
     return exchange_->SendInterim(std::make_unique<ResponseHead>(100));
@@ -448,7 +449,8 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     if (head_waits) WriteResponseHead(*response.head, framing, &scratch);
     if (head_waits) exchange.bytes.response_head = scratch.size();
     head_waits = false;
-    if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
+    if (chunked && last)
+      WriteLastChunk(settings_.enable_trailers ? body->trailers() : nullptr, &scratch);
     if (chunked && !chunk.empty()) WriteChunkHeader(chunk.data.size(), &scratch);
     if (scratch.empty() && chunk.empty()) continue;
     const absl::Status sent =
