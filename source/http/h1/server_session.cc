@@ -70,11 +70,7 @@ class ServerSession::Patience final : public Timer {
       left = settings.overload->Scaled(OverloadState::kConnectionIdle, settings.idle_timeout) -
              (Now() - since_);
     }
-    if (settings.max_connection_duration > Duration::zero()) {
-      left = std::min(left, settings.overload->Scaled(OverloadState::kConnectionMax,
-                                                      settings.max_connection_duration) -
-                                (Now() - session_.opened_));
-    }
+    left = std::min(left, session_.LeftToLive());
     if (left != Duration::max()) session_.worker_.wheel().Arm(*this, left);
   }
   void OnReview() override { Start(); }
@@ -135,10 +131,11 @@ bool ServerSession::MayAwaitRequest() const {
   return !buffer_.empty() || !draining_ || requests_ == 0;
 }
 
-bool ServerSession::IsTooOld() const {
+// What overload leaves of max_connection_duration; Duration::max() without a limit.
+Duration ServerSession::LeftToLive() const {
   const Duration life = settings_.max_connection_duration;
-  return life > Duration::zero() &&
-         Now() - opened_ >= settings_.overload->Scaled(OverloadState::kConnectionMax, life);
+  if (life <= Duration::zero()) return Duration::max();
+  return settings_.overload->Scaled(OverloadState::kConnectionMax, life) - (Now() - opened_);
 }
 
 // Whether a new connection is given up before its first byte is read; counted.

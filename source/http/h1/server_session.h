@@ -94,7 +94,8 @@ class ServerSession {
 
   bool MayAwaitRequest() const;
   class Patience;
-  bool IsTooOld() const;
+  Duration LeftToLive() const;
+  bool IsTooOld() const { return LeftToLive() <= Duration::zero(); }
   bool ShedsNew() const;
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);
