@@ -13,13 +13,12 @@ class ScaledTimer : public Timer {
   ScaledTimer(TimerWheel& wheel, const OverloadState& overload, OverloadState::Timeout timeout)
       : wheel_(wheel), overload_(overload), timeout_(timeout) {}
 
-  /// (Re-)arms for the timeout that is configured as `full`, of which `passed` is over. Zero or
-  /// negative `full`: never.
-  void Start(Duration full, Duration passed = Duration::zero()) {
+  /// (Re-)arms for the timeout that is configured as `full`. Zero or negative: never.
+  void Start(Duration full) {
     if (full <= Duration::zero()) return Disarm();
     full_ = full;
     delay_ = overload_.Scaled(timeout_, full);
-    wheel_.Arm(*this, delay_ - passed);
+    wheel_.Arm(*this, delay_);
   }
 
  private:

@@ -26,7 +26,7 @@ constexpr ReasonMeaning kMeanings[] = {
      false},
     {Reason::kStreamIdleTimeout, 504, F::kStreamIdleTimeout, "stream timeout",
      "stream_idle_timeout", "", false},
-    {Reason::kMaxStreamDuration, 504, F::kDurationTimeout, "downstream duration timeout",
+    {Reason::kMaxStreamDuration, 504, kNoFlag, "downstream duration timeout",
      "max_duration_timeout", "", false},
     {Reason::kRequestTooLarge, 413, kNoFlag, "Payload Too Large", "request_payload_too_large", "",
      false},

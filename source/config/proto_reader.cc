@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "absl/strings/escaping.h"
+#include "api/sluice/validate/rules.pb.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "source/config/known_api.h"
 
@@ -252,9 +253,8 @@ pb::Message* ProtoReader::MapEntry(const Field* field, const Node& key, Message*
 void ProtoReader::ReadElement(const Node& node, const Field* field, Message* message) {
   if (field->cpp_type() != Field::CPPTYPE_MESSAGE) return ReadScalar(node, field, message);
   const pb::Reflection& reflection = *message->GetReflection();
-  // A route's way to say of a filter only that it runs.
-  if (field->full_name() == "envoy.config.route.v3.FilterConfig.config" && node.IsMapping() &&
-      node.entries.empty()) {
+  if (node.IsMapping() && node.entries.empty() &&
+      field->options().GetExtension(validate::may_be_empty)) {
     reflection.MutableMessage(message, field);
     return;
   }

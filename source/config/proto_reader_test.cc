@@ -145,6 +145,10 @@ TEST_CASE("what is wrong with other messages is said with its place") {
         "path_separated_prefix, path_match_policy may be\n");
   CHECK(Read<HttpFilter>("name: x\ntyped_config: {}") ==
         "f:2:15: typed_config: '@type' is missing\n");
+  // Only where the API says that it may be.
+  CHECK(Read<envoy::config::route::v3::FilterConfig>("config: {}") == "config { } ");
+  CHECK(Read<envoy::config::route::v3::FilterConfig>("config: {a: 1}") ==
+        "f:1:9: config: '@type' is missing\n");
   CHECK(Read<HttpFilter>("name: x\ntyped_config:\n  '@type': "
                          "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua") ==
         "f:3:12: typed_config: 'envoy.extensions.filters.http.lua.v3.Lua' is a known Envoy type "

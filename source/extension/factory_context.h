@@ -38,6 +38,7 @@ struct ServerContext {
   const OverloadState* overload = &OverloadState::Calm();
   /// Main thread, while the server runs: a cluster from its configuration; null when it cannot be.
   std::function<ClusterPtr(const envoy::config::cluster::v3::Cluster&)> make_cluster = {};
+  std::string_view service_cluster = {};  // --service-cluster, else node.cluster
 };
 
 struct FactoryContext {

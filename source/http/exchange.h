@@ -241,7 +241,6 @@ class Exchange {
   TimeMeter time;
   ByteMeter bytes;
   FlowMeter flow;
-  uint64_t stream_id = 0;
   std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
   bool tunnel_established = false;

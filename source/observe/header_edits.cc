@@ -6,6 +6,7 @@
 #include "absl/strings/str_replace.h"
 #include "source/base/strings.h"
 #include "source/http/bytes.h"
+#include "source/http/framing.h"
 
 namespace sluice {
 namespace {
@@ -32,19 +33,11 @@ std::string NameProblem(std::string_view lower_name) {
   if (lower_name.starts_with(':') || lower_name == "host") {
     return Cat("':'-prefixed and host headers cannot be changed here, got '", lower_name, "'");
   }
-  if (!IsHeaderName(lower_name)) return Cat("'", lower_name, "' is not a header name");
+  if (!IsToken(lower_name)) return Cat("'", lower_name, "' is not a header name");
   return {};
 }
 
 }  // namespace
-
-bool IsHeaderName(std::string_view name) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           kMarks.find(c) != std::string_view::npos;
-  });
-}
 
 bool IsHeaderValue(std::string_view value) {
   return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;

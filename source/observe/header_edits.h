@@ -65,8 +65,6 @@ class HeaderEdits {
   std::vector<Edit> edits_;
 };
 
-/// True for a field name as RFC 9110 5.1 has it (a token).
-bool IsHeaderName(std::string_view name);
 /// True when `value` holds no CR, LF or NUL.
 bool IsHeaderValue(std::string_view value);
 

@@ -107,9 +107,10 @@ absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) cons
   if (!selection.ok()) {
     return selection.status();
   }
-  const bool summary = query.histogram_buckets == "summary";
-  if (!summary && !query.histogram_buckets.empty() && query.histogram_buckets != "cumulative")
-    return Invalid("usage: /stats/prometheus?histogram_buckets=(cumulative|summary)");
+  const std::string& buckets = query.histogram_buckets;
+  const bool summary = buckets == "summary" || buckets == "none";
+  if (!summary && !buckets.empty() && buckets != "cumulative")
+    return Invalid("usage: /stats/prometheus?histogram_buckets=(cumulative|summary|none)");
   std::map<std::string, prometheus::MetricFamily> families;
   Visit([&](const Metric& metric) {
     if (!selection->Has(metric) || (metric.type == Type::kTextReadout && !query.text_readouts)) {

@@ -41,6 +41,8 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
                     config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
                         ".common_http_protocol_options",
                     context);
+  context.settings.enable_trailers =
+      options.explicit_http_config().http_protocol_options().enable_trailers();
   const auto& upstream = options.upstream_http_protocol_options();
   context.auto_sni_and_san = upstream.auto_sni() && upstream.auto_san_validation();
 }
@@ -141,6 +143,7 @@ void ReadSettings(ClusterFactoryContext& context) {
   ReadSources(context);
   ReadAddressOrder(context);
   ReadCommonOptions(config.common_http_protocol_options(), "common_http_protocol_options", context);
+  settings.enable_trailers = config.http_protocol_options().enable_trailers();
   if (config.has_max_requests_per_connection())
     settings.max_requests_per_connection = config.max_requests_per_connection().value();
   for (const auto& [name, any] : config.typed_extension_protocol_options()) {

@@ -185,6 +185,7 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   }
   session.limits.accept_http_10 = config.http_protocol_options().accept_http_10();
   const auto& options = config.http_protocol_options();
+  session.enable_trailers = options.enable_trailers();
   session.limits.allow_absolute_url =
       !options.has_allow_absolute_url() || options.allow_absolute_url().value();
   if (common.has_idle_timeout()) session.idle_timeout = config::ToDuration(common.idle_timeout());

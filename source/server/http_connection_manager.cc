@@ -253,8 +253,6 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
       static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout))
     stats_.downstream_rq_idle_timeout.Add();
-  if (exchange.flags().Has(ResponseFlag::kDurationTimeout))
-    stats_.downstream_rq_max_duration_reached.Add();
   if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) {
     stats_.downstream_rq_rx_reset.Add();
     stats_.downstream_cx_destroy_active_rq.Add();
@@ -269,7 +267,10 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
     stats_.downstream_rq_response_before_rq_complete.Add();
   }
-  if (exchange.details() == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
+  // These two have no flag.
+  const std::string_view details = exchange.details();
+  if (details == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
+  if (details == "max_duration_timeout") stats_.downstream_rq_max_duration_reached.Add();
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
 }
 

@@ -86,10 +86,10 @@ Server::Server(const config::Options& options,
 Server::~Server() = default;
 
 bool Server::Build() {
-  runtime_.Load(
-      bootstrap_.layered_runtime(),
-      options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
-      diagnostics_);
+  const std::string& service_cluster =
+      options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster;
+  context_.service_cluster = service_cluster;
+  runtime_.Load(bootstrap_.layered_runtime(), service_cluster, diagnostics_);
   runtime_.OnChange([this] { dns_caches_.OnRuntimeChanged(); });
   context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
     return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
@@ -170,6 +170,20 @@ void Server::BuildListeners() {
   }
 }
 
+std::vector<StringMatcher> Server::AdminPaths() {
+  std::vector<StringMatcher> matchers;
+  const auto& paths = bootstrap_.admin().allow_paths();
+  for (int i = 0; i < paths.size(); ++i) {
+    auto matcher = StringMatcher::Build(paths[i]);
+    if (matcher.ok()) {
+      matchers.push_back(*std::move(matcher));
+    } else {
+      diagnostics_.Error(Cat("admin.allow_paths[", i, "]"), Std(matcher.status().message()));
+    }
+  }
+  return matchers;
+}
+
 void Server::BuildAdmin() {
   if (!bootstrap_.has_admin() || !bootstrap_.admin().has_address()) return;
   FactoryContext factory{context_, "admin", stats_.Root()};
@@ -182,9 +196,9 @@ void Server::BuildAdmin() {
   settings.addresses = {*address};
   settings.options.reuse_port = false;
   NetworkChain chain;
-  chain.filters.push_back(
-      MakeAdminFilter(std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs)),
-                      stats_.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)));
+  chain.filters.push_back(MakeAdminFilter(
+      std::make_unique<admin::Admin>(MakeAdminContext(), std::move(logs), AdminPaths()),
+      stats_.Root().Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix)));
   FilterChainTable chains;
   chains.Add({}, std::move(chain));
   admin_listener_ =

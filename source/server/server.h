@@ -13,6 +13,7 @@
 #include "source/config/options.h"
 #include "source/extension/registry.h"
 #include "source/observe/access_log.h"
+#include "source/observe/match.h"
 #include "source/server/admin/admin.h"
 #include "source/server/listener.h"
 #include "source/server/overload/overload_manager.h"
@@ -59,6 +60,8 @@ class Server {
   void DrainListeners(const admin::DrainRequest& request);
   static Task<> StopLater(Listener& listener, Duration delay);
   admin::AdminContext MakeAdminContext();
+  /// Bootstrap.admin.allow_paths; errors go to the diagnostics.
+  std::vector<StringMatcher> AdminPaths();
   admin::ServerState state() const;
 
   const config::Options& options_;

@@ -39,6 +39,7 @@ struct ClusterSettings {
   size_t max_response_headers = 100;
   size_t max_response_headers_bytes = 60 * 1024;
   size_t buffer_limit = 1024 * 1024;
+  bool enable_trailers = false;
   /// Connections to one host, by Priority; nullopt: no limit.
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;

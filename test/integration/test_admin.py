@@ -183,6 +183,8 @@ class Admin(ProxyTest):
         detailed = self.proxy.admin(ask + "detailed&format=json").json()["stats"][0]["histograms"]["details"][0]
         self.assertEqual((name, 1), (detailed["name"], detailed["totals"][0]["count"]))
         self.assertEqual(400, self.proxy.admin(ask + "x").status)
+        self.assertIn("# TYPE envoy_cluster_upstream_rq_time summary",
+                      self.proxy.admin("/stats/prometheus?histogram_buckets=none").text)
 
     def test_invert_filter(self):
         self.assertEqual({"server.live"}, {name for name in self.proxy.stats("server.live")})
@@ -236,13 +238,21 @@ class Admin(ProxyTest):
         self.assertEqual("dfp", answer.json()["configs"][0]["cluster"]["name"])
         answer = self.proxy.admin("/config_dump?resource=nope")
         self.assertEqual((404, "nope not found in config dump"), (answer.status, answer.text.strip()))
+        answer = self.proxy.admin("/config_dump?resource=bootstrap")
+        self.assertEqual((400, "bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field"),
+                         (answer.status, answer.text.strip()))
 
     def test_logging(self):
         answer = self.proxy.admin("/logging?level=debug", "POST")
         self.assertEqual(200, answer.status)
         self.assertRegex(answer.text, r"(?m)^ +http: debug$")
         self.assertIn(": info", self.proxy.admin("/logging?level=info", "POST").text)
-        self.assertEqual(400, self.proxy.admin("/logging?level=nonsense", "POST").status)
+        for query, error in (("level=nonsense", "unknown logger level"), ("nobody=info", "unknown logger name"),
+                             ("paths=http", "empty logger name or empty logger level"),
+                             ("paths=http:info,nobody:info", "unknown logger name"),
+                             ("http=info&main=info", "invalid number of parameters")):
+            answer = self.proxy.admin("/logging?" + query, "POST")
+            self.assertEqual((400, "error: " + error), (answer.status, answer.text.splitlines()[0]))
 
     def test_posts_only(self):
         for path in ("/quitquitquit", "/logging", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok"):
@@ -262,6 +272,25 @@ class Admin(ProxyTest):
         answer = self.proxy.admin("/quitquitquit", "POST")
         self.assertEqual((200, "OK\n"), (answer.status, answer.text))
         self.assertEqual(0, self.proxy.wait_exit())
+
+
+class AllowPaths(ProxyTest):
+    """An admin that answers only some paths."""
+
+    def test_the_rest_is_refused(self):
+        content = config.bootstrap(config.listener(config.http([config.direct(200, "in")])))
+        # What this fixture asks for itself is among them.
+        content["admin"].update(profile_path="/nowhere/x", ignore_global_conn_limit=True, allow_paths=[
+            {"exact": "/ready"}, {"prefix": "/stats"}, {"safe_regex": {"regex": "/listeners(\\?format=(text|json))?"}},
+            {"exact": "/HELP", "ignore_case": True}])
+        self.start(content)
+        for path in ("/stats?filter=x", "/listeners?format=json", "/help"):
+            self.assertEqual(200, self.proxy.admin(path).status, path)
+        for path in ("/", "/clusters", "/ready?x", "/listeners?format=html", "/clusters?x=/stats", "/nothing"):
+            answer = self.proxy.admin(path)
+            self.assertEqual((403, "request to path %s not allowed" % path), (answer.status, answer.text.strip()))
+        self.assertEqual(403, self.proxy.admin("/quitquitquit", "POST").status)
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
 
 
 class DrainListeners(ProxyTest):

@@ -265,14 +265,18 @@ class HealthCheck(ProxyTest):
     def test_fail_and_ok(self):
         check = config.typed("envoy.filters.http.health_check", HTTP + "health_check.v3.HealthCheck", pass_through_mode=False,
                              headers=[{"name": ":path", "string_match": {"exact": "/healthz"}}])
-        self.start(config.bootstrap(config.listener(config.http([config.direct(204)], filters=[check], log=self.log_path))))
-        self.assertEqual(200, self.ask("GET", "/healthz", "h").status)
+        self.start(config.bootstrap(config.listener(config.http([config.direct(204)], filters=[check], log=self.log_path))),
+                   arguments=["--service-cluster", "here"])
+        answer = self.ask("GET", "/healthz", "h")
+        self.assertEqual((200, "here"), (answer.status, answer.header("x-envoy-upstream-healthchecked-cluster")))
         self.assertEqual(200, self.proxy.admin("/healthcheck/fail", "POST").status)
         failing = "x-envoy-immediate-health-check-fail"
         answer = self.ask("GET", "/healthz", "h")
-        self.assertEqual((503, "true"), (answer.status, answer.header(failing)))
+        self.assertEqual((503, "true", "here"), (answer.status, answer.header(failing),
+                                                 answer.header("x-envoy-upstream-healthchecked-cluster")))
         answer = self.ask("GET", "/", "h")
-        self.assertEqual((204, "true"), (answer.status, answer.header(failing)))
+        self.assertEqual((204, "true", None), (answer.status, answer.header(failing),
+                                               answer.header("x-envoy-upstream-healthchecked-cluster")))
         entry = self.logs(3)[1]
         self.assertEqual(("LH", "health_check_failed"), (entry["flags"], entry["details"]))
         self.assertEqual(200, self.proxy.admin("/healthcheck/ok", "POST").status)

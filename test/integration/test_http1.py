@@ -85,8 +85,7 @@ class Http1(ProxyTest):
 
     def test_chunked_request_with_trailers(self):
         self.gateway(lambda request: ok(request.body), **{"http_protocol_options": {"enable_trailers": True}},
-                     cluster_fields={"http_protocol_options": {"enable_trailers": True}}
-                     if IS_ENVOY else None)
+                     cluster_fields={"http_protocol_options": {"enable_trailers": True}})
         with self.client() as client:
             client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
                         "5\r\nhello\r\n1;ext=1\r\n!\r\n0\r\nX-Sum: 42\r\n\r\n")
@@ -98,8 +97,7 @@ class Http1(ProxyTest):
         self.gateway(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n"
                      b"5\r\nhello\r\n0\r\nx-sum: 42\r\n\r\n",
                      **{"http_protocol_options": {"enable_trailers": True}},
-                     cluster_fields={"http_protocol_options": {"enable_trailers": True}}
-                     if IS_ENVOY else None)
+                     cluster_fields={"http_protocol_options": {"enable_trailers": True}})
         with self.client() as client:
             answer = client.ask("GET", "/", "h")
             self.assertEqual(b"hello", answer.body)

@@ -31,7 +31,7 @@ class ParentProxyTest(ProxyTest):
         self.start(config.bootstrap(
             config.listener(config.tcp("parent", access_log=log, max_connect_attempts=attempts,
                                        tunneling_config={"hostname": "target.t:443", **tunneling})),
-            [config.cluster("parent", self.parent.port)]))
+            [config.cluster("parent", self.parent.port, http_protocol_options={"enable_trailers": True})]))
         return self.client()
 
 

@@ -103,6 +103,25 @@ class Upstream(ProxyTest):
         self.assertEqual((504, "stream timeout"), (answer.status, answer.text()))
         self.assertEqual("SI", self.log()["flags"])
 
+    def test_limits_of_a_complete_request_keep_the_connection(self):
+        origin = self.raw_origin(lambda wire: (wire.message(), wire.rest()))
+        limit = {"max_stream_duration": {"max_stream_duration": "0.3s"}}
+        self.start(config.bootstrap(config.listener(config.http(
+            [config.forward("origin", prefix="/duration", action=limit),
+             config.forward("origin", prefix="/idle", action={"idle_timeout": "0.3s"}),
+             config.forward("origin", prefix="/timeout", action={"timeout": "0.3s"}), config.direct(200, "in")],
+            log=self.log_path)), [config.cluster("origin", origin.port)]))
+        with self.client() as client:
+            for path, body in (("/duration", None), ("/idle", b"body"), ("/timeout", b"body"), ("/duration", b"body")):
+                answer = client.ask("POST", path, "h", body=body)
+                self.assertEqual((504, None), (answer.status, answer.header("connection")), path)
+            self.assertEqual("in", client.ask("GET", "/", "h").text())
+        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_cx_total"))
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_max_duration_reached"))
+        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_idle_timeout"))
+        entry = self.logs(5)[0]
+        self.assertEqual(("-", "max_duration_timeout"), (entry["flags"] or "-", entry["details"]))
+
     def test_big_response_head(self):
         origin = self.origin(ok(b"x", "x-big: " + "y" * 100000))
         self.gateway(origin.port)

@@ -43,6 +43,7 @@ class UpstreamSource {
     return lease_->Failed(MakeError(Reason::kUpstreamProtocol, details));
   }
   size_t max_read() const { return lease_->limits_.max_read; }
+  bool KeepsTrailers() const { return lease_->limits_.enable_trailers; }
   bool NeedsPrelude() const { return false; }
   Task<absl::Status> Prelude() { co_return absl::OkStatus(); }
 
@@ -213,7 +214,7 @@ Task<absl::Status> ClientSession::SendWithBody(std::shared_ptr<ClientSession> se
   scratch.clear();
   WriteRequestHead(*request.head, framing, &scratch);
   exchange.bytes.upstream_head_sent += scratch.size();
-  if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
+  if (chunked && last) session.WriteLast(*body);
   exchange.time.upstream_first_sent = Now();
   absl::Status written = co_await session.SendPart(chunked, std::move(first), exchange);
   if (!written.ok()) co_return session.Failed(std::move(written));
@@ -223,6 +224,11 @@ Task<absl::Status> ClientSession::SendWithBody(std::shared_ptr<ClientSession> se
     exchange.scope().Spawn(PumpBody(std::move(self), std::move(body), chunked, exchange));
   }
   co_return absl::OkStatus();
+}
+
+// Puts the end of a chunked body into the scratch buffer.
+void ClientSession::WriteLast(Body& body) {
+  WriteLastChunk(limits_.enable_trailers ? body.trailers() : nullptr, &worker_.scratch());
 }
 
 // Writes what is in the scratch buffer, then `chunk`, framed if need be.
@@ -270,7 +276,7 @@ Task<> ClientSession::PumpBody(std::shared_ptr<ClientSession> self, BodyPtr body
     }
     session.worker_.scratch().clear();
     const bool last = chunk->empty();
-    if (last && chunked) WriteLastChunk(body->trailers(), &session.worker_.scratch());
+    if (last && chunked) session.WriteLast(*body);
     absl::Status written = co_await session.SendPart(chunked, *chunk, exchange);
     // A peer that stops reading may still answer: its response decides, not this error.
     if (!written.ok()) co_return;

@@ -44,6 +44,7 @@ class ClientSession {
     size_t max_headers = 100;
     size_t max_head_bytes = 60 * 1024;
     size_t max_read = 1024 * 1024;
+    bool enable_trailers = false;  // those of responses are kept, those of requests written
   };
   struct Meters {
     Counter received, sent;  // bytes
@@ -107,6 +108,7 @@ class ClientSession {
   static Response ResponseFrom(SessionLease lease, ResponseHeadPtr head, const Framing& framing,
                                Exchange& exchange);
   absl::Status FailedHead(absl::Status status);
+  void WriteLast(Body& body);
   Task<absl::Status> SendPart(bool chunked, Chunk chunk, Exchange& exchange);
   static Task<absl::Status> SendRest(ClientSession& self, Chunk chunk, std::string_view tail,
                                      size_t gone, Exchange& exchange);

@@ -34,7 +34,9 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   Touch();
   const auto gone = TryWriteScratch(session_.stream_, scratch, {}, {});
   if (!gone.ok() || *gone == scratch.size()) co_return gone.status();
-  co_return co_await WriteRest(session_.stream_, scratch, {}, {}, *gone);
+  absl::Status rest = co_await WriteRest(session_.stream_, scratch, {}, {}, *gone);
+  if (!rest.ok()) framing.keep_alive = false;  // Half of it may be on the wire.
+  co_return rest;
 }
 
 void H1Exchange::Settle() {

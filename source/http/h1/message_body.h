@@ -26,6 +26,7 @@ namespace sluice {
 ///   absl::Status Truncated();                    // the peer ended the stream inside the body
 ///   absl::Status Malformed(std::string_view details);
 ///   size_t max_read();                           // the most bytes to hold at a time
+///   bool KeepsTrailers();                        // else they are checked and dropped
 ///   bool NeedsPrelude(); Task<absl::Status> Prelude();   // what must happen before the first read
 template <class Source>
 class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
@@ -157,7 +158,12 @@ class PlainBody final : public Body, public Pooled<PlainBody<Source>> {
 template <class Source>
 class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
  public:
-  explicit ChunkedBody(Source source) : source_(std::move(source)), trailers_(arena_) { Advance(); }
+  explicit ChunkedBody(Source source)
+      : source_(std::move(source)),
+        trailers_(arena_),
+        kept_(source_.KeepsTrailers() ? &trailers_ : nullptr) {
+    Advance();
+  }
 
   bool Ready() const override {
     return !source_.NeedsPrelude() && step_.state != ChunkedDecoder::Step::kNeedMore;
@@ -206,7 +212,7 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
 
   // Decodes one step ahead. Its bytes stay where they are: a shared buffer is never overwritten.
   void Advance() {
-    step_ = decoder_.Next(source_.buffer().view(), &trailers_);
+    step_ = decoder_.Next(source_.buffer().view(), kept_);
     source_.buffer().Consume(step_.consumed);
   }
 
@@ -215,6 +221,7 @@ class ChunkedBody final : public Body, public Pooled<ChunkedBody<Source>> {
   ChunkedDecoder::Step step_;
   Arena arena_;
   Headers trailers_;
+  Headers* const kept_;  // where trailers go
   size_t least_ = 1;
 };
 

@@ -45,6 +45,7 @@ class DownstreamSource {
     return MakeError(Reason::kDownstreamProtocol, details);
   }
   size_t max_read() const { return exchange_->session().max_read_; }
+  bool KeepsTrailers() const { return exchange_->session().settings_.enable_trailers; }
   bool NeedsPrelude() const { return exchange_->continue_wanted; }
   Task<absl::Status> Prelude() {
     return exchange_->SendInterim(std::make_unique<ResponseHead>(100));
@@ -69,11 +70,7 @@ class ServerSession::Patience final : public Timer {
       left = settings.overload->Scaled(OverloadState::kConnectionIdle, settings.idle_timeout) -
              (Now() - since_);
     }
-    if (settings.max_connection_duration > Duration::zero()) {
-      left = std::min(left, settings.overload->Scaled(OverloadState::kConnectionMax,
-                                                      settings.max_connection_duration) -
-                                (Now() - session_.opened_));
-    }
+    left = std::min(left, session_.LeftToLive());
     if (left != Duration::max()) session_.worker_.wheel().Arm(*this, left);
   }
   void OnReview() override { Start(); }
@@ -134,10 +131,11 @@ bool ServerSession::MayAwaitRequest() const {
   return !buffer_.empty() || !draining_ || requests_ == 0;
 }
 
-bool ServerSession::IsTooOld() const {
+// What overload leaves of max_connection_duration; Duration::max() without a limit.
+Duration ServerSession::LeftToLive() const {
   const Duration life = settings_.max_connection_duration;
-  return life > Duration::zero() &&
-         Now() - opened_ >= settings_.overload->Scaled(OverloadState::kConnectionMax, life);
+  if (life <= Duration::zero()) return Duration::max();
+  return settings_.overload->Scaled(OverloadState::kConnectionMax, life) - (Now() - opened_);
 }
 
 // Whether a new connection is given up before its first byte is read; counted.
@@ -346,7 +344,8 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     const bool late = reason == Reason::kStreamIdleTimeout || reason == Reason::kMaxStreamDuration;
     if (late && !exchange.request_done) response.head->status = 408;
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
-    exchange.framing.keep_alive = false;
+    // What is left of a request would look like the next one.
+    if (!exchange.request_done) exchange.framing.keep_alive = false;
   }
   ResponseHead& head = *response.head;
   exchange.set_response_head(&head);
@@ -447,7 +446,8 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     if (head_waits) WriteResponseHead(*response.head, framing, &scratch);
     if (head_waits) exchange.bytes.response_head = scratch.size();
     head_waits = false;
-    if (chunked && last) WriteLastChunk(body->trailers(), &scratch);
+    if (chunked && last)
+      WriteLastChunk(settings_.enable_trailers ? body->trailers() : nullptr, &scratch);
     if (chunked && !chunk.empty()) WriteChunkHeader(chunk.data.size(), &scratch);
     if (scratch.empty() && chunk.empty()) continue;
     const absl::Status sent =

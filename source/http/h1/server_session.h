@@ -50,6 +50,7 @@ struct ServerSessionSettings {
   Duration delayed_close_timeout = std::chrono::seconds(1);
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   bool proxy_100_continue = false;
+  bool enable_trailers = false;  // those of requests are kept, those of responses written
   const OverloadState* overload = &OverloadState::Calm();
   /// downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total
   Counter received, sent;
@@ -94,7 +95,8 @@ class ServerSession final : public Drainable {
 
   bool MayAwaitRequest() const;
   class Patience;
-  bool IsTooOld() const;
+  Duration LeftToLive() const;
+  bool IsTooOld() const { return LeftToLive() <= Duration::zero(); }
   bool ShedsNew() const;
   Task<After> ServeOne();
   Task<HeadResult> ReadHead(H1Exchange& exchange, RequestHead& head, Framing* framing);

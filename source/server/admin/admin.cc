@@ -1,6 +1,7 @@
 // From an exchange on the admin's listener to a page and back. Main thread.
 #include "source/server/admin/admin.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "source/base/log.h"
@@ -97,14 +98,22 @@ void Admin::Completed::Count(int status) const {
   if (status >= 100 && status < 600) classes[status / 100].Add();
 }
 
-Admin::Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs)
+Admin::Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs,
+             std::vector<StringMatcher> allow_paths)
     : context_(std::move(context)),
       access_logs_(std::move(access_logs)),
+      allow_paths_(std::move(allow_paths)),
       counters_(ScopeOf(context_.stats.Root())),
       completed_(ScopeOf(context_.stats.Root())),
       on_listener_(ScopeOf(context_.stats.Root().Sub("listener").Sub("admin"))) {}
 
 Admin::~Admin() = default;
+
+bool Admin::MayAsk(std::string_view path) const {
+  return allow_paths_.empty() ||
+         std::any_of(allow_paths_.begin(), allow_paths_.end(),
+                     [&](const StringMatcher& allowed) { return allowed.Matches(path); });
+}
 
 Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
   counters_.total.Add();
@@ -117,6 +126,9 @@ Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
                refusal.substr(0, refusal.size() - 1));
     co_return ToResponse({403, std::string(refusal)});
   }
+
+  if (!MayAsk(head.path))
+    co_return ToResponse({403, Cat("request to path ", head.path, " not allowed\n")});
 
   AdminRequest page_request;
   page_request.method = head.method;

@@ -11,6 +11,7 @@
 #include "source/base/metric.h"
 #include "source/http/h1/server_session.h"
 #include "source/observe/access_log.h"
+#include "source/observe/match.h"
 #include "source/server/admin/context.h"
 
 namespace sluice::admin {
@@ -28,8 +29,10 @@ std::string_view RefusalOf(std::string_view method, std::string_view host,
 class Admin final : public ExchangeHandler {
  public:
   /// Counts as http.admin.downstream_rq_* in context.stats, and below listener.admin. `access_logs`
-  /// are those of Bootstrap.admin.access_log.
-  Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs);
+  /// are those of Bootstrap.admin.access_log. Unless `allow_paths` is empty, a request whose path
+  /// and query match none of them is answered 403.
+  Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs,
+        std::vector<StringMatcher> allow_paths = {});
   ~Admin() override;
 
   Task<Response> OnRequest(Request request, Exchange& exchange) const override;
@@ -38,6 +41,8 @@ class Admin final : public ExchangeHandler {
   void OnComplete(Exchange& exchange) const override;
 
  private:
+  bool MayAsk(std::string_view path) const;
+
   struct Completed {
     explicit Completed(const stats::Scope& scope);
     void Count(int status) const;
@@ -51,6 +56,7 @@ class Admin final : public ExchangeHandler {
 
   const AdminContext context_;
   const std::vector<std::shared_ptr<const AccessLogger>> access_logs_;
+  const std::vector<StringMatcher> allow_paths_;
   const Counters counters_;
   const Completed completed_, on_listener_;
 };

@@ -62,7 +62,9 @@ class Logger final : public AccessLogger {
 
 // An admin, and one exchange with it.
 struct Conversation {
-  Conversation(std::string_view method, std::string_view path) {
+  Conversation(std::string_view method, std::string_view path,
+               std::vector<StringMatcher> allow_paths = {})
+      : admin{server.context, {logger}, std::move(allow_paths)} {
     auto head = std::make_unique<RequestHead>();
     head->method = method;
     head->path = path;
@@ -93,7 +95,7 @@ struct Conversation {
 
   TestServer server;
   std::shared_ptr<const Logger> logger = std::make_shared<Logger>();
-  Admin admin{server.context, {logger}};
+  Admin admin;
   testing::TestExchange exchange;
   Response response;
   std::string text;
@@ -128,6 +130,27 @@ TEST_CASE("Statuses and their fields") {
   CHECK(wrong_method.server.done.empty());
   unknown.Run();
   CHECK(unknown.response.head->status == 404);
+}
+
+TEST_CASE("Only what is allowed") {
+  const auto status = [](std::string_view path) {
+    using Kind = StringMatcher::Kind;
+    Conversation one("GET", path,
+                     {StringMatcher(Kind::kExact, "/ready"), StringMatcher(Kind::kPrefix, "/stats"),
+                      StringMatcher(Kind::kExact, "/nothing")});
+    one.Run();
+    if (one.response.head->status == 403)
+      CHECK(one.text == Cat("request to path ", path, " not allowed\n"));
+    return one.response.head->status;
+  };
+  CHECK(status("/ready") == 200);
+  // The query belongs to what is matched.
+  CHECK(status("/ready?x") == 403);
+  CHECK(status("/stats?filter=cluster") == 200);
+  CHECK(status("/clusters?/stats") == 403);
+  CHECK(status("/") == 403);
+  CHECK(status("/elsewhere") == 403);
+  CHECK(status("/nothing") == 404);
 }
 
 TEST_CASE("Quitting waits for the end of the exchange") {

@@ -136,7 +136,8 @@ AdminReply OneList(const std::vector<Dump>& dumps, const std::string& name,
       continue;
     }
     if (!field->is_repeated())
-      return {400, Cat(name, " is not a list: use ?mask to see this field alone\n")};
+      return {400,
+              Cat(name, " is not a repeated field. Use ?mask=", name, " to get only this field\n")};
     const pb::Reflection& reflection = *dump->GetReflection();
     for (int i = 0; i < reflection.FieldSize(*dump, field); ++i) {
       pb::Message* element = reflection.MutableRepeatedMessage(dump.get(), field, i);

@@ -101,7 +101,7 @@ TEST_CASE("Parts of it") {
   for (const Wrong& row :
        {Wrong{"/config_dump?resource=nope", 404, "nope not found in config dump\n"},
         Wrong{"/config_dump?resource=bootstrap", 400,
-              "bootstrap is not a list: use ?mask to see this field alone\n"},
+              "bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field\n"},
         Wrong{"/config_dump?mask=nope", 400,
               "FieldMask nope could not be successfully applied to any configs.\n"},
         Wrong{"/config_dump?resource=static_clusters&mask=nope", 400,

@@ -241,10 +241,16 @@ TEST_CASE("/logging shows and sets levels") {
         Row{"/logging?level=debug", 200, "\n  http: debug\n"},
         Row{"/logging?dns=error", 200, "\n  dns: error\n"},
         Row{"/logging?paths=dns:warn,main:trace", 200, "\n  dns: warning\n"},
-        Row{"/logging?level=nonsense", 400, "error: unknown level 'nonsense'\nusage: "},
-        Row{"/logging?nobody=info", 400, "error: unknown component 'nobody'\n"},
-        Row{"/logging?paths=dns:loud", 400, "error: unknown level 'loud'\n"},
-        Row{"/logging?dns=off&main=off", 400, "error: one parameter at a time\n"}}) {
+        Row{"/logging?level=nonsense", 400, "error: unknown logger level\n\nusage: "},
+        Row{"/logging?nobody=info", 400, "error: unknown logger name\n"},
+        Row{"/logging?paths=dns:loud", 400, "error: unknown logger level\n"},
+        Row{"/logging?paths=dns:info,nobody:info", 400, "error: unknown logger name\n"},
+        Row{"/logging?paths=dns", 400, "error: empty logger name or empty logger level\n"},
+        Row{"/logging?paths=:info", 400, "error: empty logger name or empty logger level\n"},
+        Row{"/logging?paths=main:info,dns:", 400,
+            "error: empty logger name or empty logger level\n"},
+        Row{"/logging?level=", 200, "active loggers:\n"},
+        Row{"/logging?dns=off&main=off", 400, "error: invalid number of parameters\n"}}) {
     INFO(row.target);
     const AdminReply reply = server.Ask(row.target, "POST");
     CHECK(reply.status == row.status);

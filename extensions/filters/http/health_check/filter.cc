@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr std::string_view kFailing = "x-envoy-immediate-health-check-fail";
+constexpr std::string_view kChecked = "x-envoy-upstream-healthchecked-cluster";
 
 // Says to who asks that it should not come again.
 Task<Response> PassOnAsFailing(Request request, Next next) {
@@ -30,6 +31,7 @@ HealthCheckStats::HealthCheckStats(const stats::Scope& scope)
 HealthCheckFilter::HealthCheckFilter(const Proto& config, FactoryContext& context)
     : stats_(context.scope.Sub("health_check")),
       healthy_(context.server.healthy),
+      service_cluster_(context.server.service_cluster),
       clusters_(context.server.clusters),
       pass_through_(config.pass_through_mode().value()),
       cache_time_(config::ToDuration(config.cache_time())) {
@@ -84,36 +86,44 @@ Response HealthCheckFilter::Fail(Exchange& exchange, std::string_view details) c
   return response;
 }
 
+std::optional<Response> HealthCheckFilter::OwnAnswer(bool healthy, Exchange& exchange) const {
+  if (!healthy) return Fail(exchange, "health_check_failed");
+  if (!pass_through_) {
+    const std::string_view weak = WeakCluster(exchange.worker());
+    if (!weak.empty()) return Fail(exchange, weak);
+    stats_.ok.Add();
+    return Refusal(exchange, 200, "",
+                   minima_.empty() ? "health_check_ok" : "health_check_ok_cluster_healthy");
+  }
+  if (cache_time_ <= Duration::zero()) return std::nullopt;
+  const int64_t now = Now().time_since_epoch().count();
+  const int status = status_.load(std::memory_order_relaxed);
+  if (status == 0 || now >= good_until_.load(std::memory_order_relaxed)) return std::nullopt;
+  stats_.cached_response.Add();
+  (status == 200 ? stats_.ok : stats_.failed).Add();
+  if (status != 200) exchange.Note(ResponseFlag::kFailedLocalHealthCheck);
+  return Refusal(exchange, status, "", "health_check_cached");
+}
+
 Task<Response> HealthCheckFilter::Handle(Request request, Exchange& exchange, Next next) const {
   const bool healthy = healthy_ == nullptr || healthy_->load(std::memory_order_relaxed);
   if (!IsCheck(*request.head))
     return healthy ? next(std::move(request)) : PassOnAsFailing(std::move(request), next);
   stats_.request_total.Add();
   exchange.health_check = true;
-  if (!healthy) return Answered(Fail(exchange, "health_check_failed"));
-  if (!pass_through_) {
-    const std::string_view weak = WeakCluster(exchange.worker());
-    if (!weak.empty()) return Answered(Fail(exchange, weak));
-    stats_.ok.Add();
-    return Answered(
-        Refusal(exchange, 200, "",
-                minima_.empty() ? "health_check_ok" : "health_check_ok_cluster_healthy"));
-  }
-  if (cache_time_ <= Duration::zero()) return next(std::move(request));
-  const int64_t now = Now().time_since_epoch().count();
-  const int status = status_.load(std::memory_order_relaxed);
-  if (status == 0 || now >= good_until_.load(std::memory_order_relaxed))
-    return AskUpstream(std::move(request), next);
-  stats_.cached_response.Add();
-  (status == 200 ? stats_.ok : stats_.failed).Add();
-  if (status != 200) exchange.Note(ResponseFlag::kFailedLocalHealthCheck);
-  return Answered(Refusal(exchange, status, "", "health_check_cached"));
+  std::optional<Response> answer = OwnAnswer(healthy, exchange);
+  if (!answer.has_value()) return AskUpstream(std::move(request), next);
+  answer->head->headers.Add(HeaderId::kOther, kChecked, service_cluster_);
+  return Answered(*std::move(answer));
 }
 
 Task<Response> HealthCheckFilter::AskUpstream(Request request, Next next) const {
   Response response = co_await next(std::move(request));
-  good_until_.store((Now() + cache_time_).time_since_epoch().count(), std::memory_order_relaxed);
-  status_.store(response.head->status, std::memory_order_relaxed);
+  response.head->headers.Set(kChecked, service_cluster_);
+  if (cache_time_ > Duration::zero()) {
+    good_until_.store((Now() + cache_time_).time_since_epoch().count(), std::memory_order_relaxed);
+    status_.store(response.head->status, std::memory_order_relaxed);
+  }
   co_return response;
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "api/envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
@@ -33,6 +35,8 @@ class HealthCheckFilter final : public Filter {
   Response Fail(Exchange& exchange, std::string_view details) const;
   /// Why the clusters do not suffice, as details of the answer; empty: they do.
   std::string_view WeakCluster(const Worker& worker) const;
+  /// What a check is answered here; nullopt: the upstream is to say.
+  std::optional<Response> OwnAnswer(bool healthy, Exchange& exchange) const;
   Task<Response> AskUpstream(Request request, Next next) const;
 
   const HealthCheckStats stats_;
@@ -42,6 +46,7 @@ class HealthCheckFilter final : public Filter {
     double percent;
   };
 
+  const std::string service_cluster_;
   const ClusterManager& clusters_;
   std::vector<Minimum> minima_;
   std::vector<HeaderMatcher> headers_;

@@ -167,7 +167,9 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     stats_.idle_timeout.Add();
     NoteLimit("tcp_session_idle_timeout", exchange);
   }
-  if (exchange.flags().Has(ResponseFlag::kDurationTimeout)) {
+  const Canceller& canceller = connection.canceller;
+  if (canceller.cancelled() && canceller.reason() == Reason::kMaxStreamDuration) {
+    exchange.Note(ResponseFlag::kDurationTimeout);
     stats_.max_downstream_connection_duration.Add();
     NoteLimit("max_connection_duration_reached", exchange);
   }
