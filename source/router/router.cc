@@ -14,10 +14,6 @@
 namespace sluice {
 namespace {
 
-Task<Response> Immediately(Response response) {
-  co_return response;
-}
-
 // True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
 // no bearing.
 bool WantsTunnel(const Route& route, const RequestHead& head) {
@@ -122,18 +118,20 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     stats_.no_route.Add();
     exchange.Note(ResponseFlag::kNoRouteFound);
     exchange.set_details("route_not_found");
-    return Immediately(Reply(404));
+    return Answered(Reply(404));
   }
   if (route->action != Route::Action::kForward)
-    return Immediately(AnswerLocally(*route, head, exchange));
+    return Answered(AnswerLocally(*route, head, exchange));
   const Cluster* cluster = settings_.find_cluster(route->ClusterFor(head), exchange.worker());
-  if (cluster == nullptr) return Immediately(NoCluster(*route, exchange));
+  if (cluster == nullptr) return Answered(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
   exchange.upstream.cluster_metadata = &cluster->config().metadata();
   if (settings_.overload->Applies(OverloadState::kShedRouter, exchange.worker().rng()))
-    return Immediately(Shed(exchange));
+    return Answered(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
-    return Immediately(UnreadableHeader(name, *route, head, exchange));
+    return Answered(UnreadableHeader(name, *route, head, exchange));
+  if (cluster->InMaintenance(exchange.worker().rng()))
+    return Answered(Maintenance(*cluster, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
   Forwarding forwarding{.exchange = exchange,
                         .route = *route,
@@ -194,11 +192,21 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
 }
 
 Response Router::Shed(Exchange& exchange) const {
-  constexpr std::string_view kText = "envoy overloaded";
   stats_.rq_overload_local_reply.Add();
-  exchange.set_details("overload");
-  exchange.set_local_reply_body(kText);
-  return Reply(503, std::string(kText));
+  return Refusal(exchange, 503, "envoy overloaded", "overload");
+}
+
+Response Router::Maintenance(const Cluster& cluster, const Route& route, const RequestHead& head,
+                             Exchange& exchange) const {
+  cluster.stats().upstream_rq_maintenance_mode.Add();
+  CountAnswer(cluster, 503, exchange);
+  CountersFor(route, head, exchange).CountAnswer(503);
+  exchange.Note(ResponseFlag::kUpstreamOverflow);
+  Response response = Refusal(exchange, 503, "maintenance mode", "maintenance_mode");
+  if (!settings_.suppress_envoy_headers)
+    response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
+  EditResponse(route, response, exchange);
+  return response;
 }
 
 Response Router::UnreadableHeader(std::string_view name, const Route& route,
@@ -357,13 +365,19 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
   if (!*unit) {
     stats.upstream_rq_retry_overflow.Add();
     forwarding.counters.Count(&RequestStats::upstream_rq_retry_overflow);
+    exchange.Note(ResponseFlag::kUpstreamOverflow);
+    return std::nullopt;
+  }
+  Rng& rng = exchange.worker().rng();
+  if (const uint32_t percent = settings_.use_retry.Get();
+      percent < 100 && rng.Below(100) >= percent) {
+    *unit = BreakerUnit();
     return std::nullopt;
   }
   stats.upstream_rq_retry.Add();
   forwarding.counters.Count(&RequestStats::upstream_rq_retry);
   stats.retry_codes.Count(outcome.ok() ? outcome->head->status
                                        : MeaningOf(ReasonOf(outcome.status())).status);
-  Rng& rng = exchange.worker().rng();
   if (outcome.ok() && !policy.reset_headers.empty()) {
     if (const auto wait = RateLimitedBackOff(policy, outcome->head->headers, UnixSeconds(), rng)) {
       stats.upstream_rq_retry_backoff_ratelimited.Add();
@@ -371,7 +385,8 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
     }
   }
   stats.upstream_rq_retry_backoff_exponential.Add();
-  return RetryBackOff(policy, attempts, rng);
+  return RetryBackOff(policy, attempts, std::chrono::milliseconds(settings_.retry_base_ms.Get()),
+                      rng);
 }
 
 bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,

@@ -90,7 +90,10 @@ bool Server::Build() {
       bootstrap_.layered_runtime(),
       options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
       diagnostics_);
-  runtime_.OnChange([this] { dns_caches_.OnRuntimeChanged(); });
+  runtime_.OnChange([this] {
+    dns_caches_.OnRuntimeChanged();
+    clusters_.OnRuntimeChanged();
+  });
   context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
     return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
   };

@@ -110,13 +110,15 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
       workers_(workers),
       breakers_{
           std::make_unique<CircuitBreaker>(
-              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers),
+              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers,
+              settings_.runtime, Cat("circuit_breakers.", settings_.name, ".default.")),
           std::make_unique<CircuitBreaker>(
-              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers)},
+              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers,
+              settings_.runtime, Cat("circuit_breakers.", settings_.name, ".high."))},
+      maintenance_(settings_.runtime, Cat("upstream.maintenance_mode.", settings_.name), 0),
       breaker_gauges_{
-          {scope.Sub("circuit_breakers").Sub("default"),
-           breakers_[0]->thresholds().track_remaining},
-          {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->thresholds().track_remaining}} {
+          {scope.Sub("circuit_breakers").Sub("default"), breakers_[0]->tracks_remaining()},
+          {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->tracks_remaining()}} {
   if (!config.has_outlier_detection() || settings_.main == nullptr) return;
   outlier_ = std::make_shared<OutlierDetector>(
       OutlierSettings(config.outlier_detection()), scope.Sub("outlier_detection"), *settings_.main,
@@ -402,7 +404,7 @@ void Cluster::RefreshGauges() const {
     SetTo(gauges.rq_pending_open, breaker.IsOpen(Resource::kPending));
     SetTo(gauges.rq_open, breaker.IsOpen(Resource::kRequests));
     SetTo(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
-    if (!breaker.thresholds().track_remaining) continue;
+    if (!breaker.tracks_remaining()) continue;
     // Pools are not limited.
     gauges.remaining_cx_pools.Set(stats::kNoLimit);
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
