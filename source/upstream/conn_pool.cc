@@ -44,6 +44,13 @@ class Pending {
   const HostUnit unit_;
 };
 
+// As Envoy writes it: "delayed_connect_error:_Connection_refused".
+std::string TransportFailure(const absl::Status& error) {
+  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
+  std::replace(text.begin(), text.end(), ' ', '_');
+  return text;
+}
+
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units,
@@ -99,18 +106,13 @@ void PooledSession::OnTimer() {
     (idle <= Duration::zero() ? stats.upstream_cx_idle_timeout
                               : stats.upstream_cx_max_duration_reached)
         .Add();
-    Close();
-    auto& list = pool_->idle_;
-    list.erase(std::find_if(list.begin(), list.end(),
-                            [this](const auto& session) { return session.get() == this; }));
-    return;
+    const std::shared_ptr<PooledSession> self = pool_->TakeOut(pool_->Find(*this));
+    return Close();
   }
   if (left != Duration::max()) pool_->worker_.wheel().Arm(*this, left);
   if (std::exchange(watched_, true)) return;
-  const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(),
-                                 [this](const auto& s) { return s.get() == this; });
   // Last: where the peer has closed already the watch ends at once, and this session with it.
-  pool_->worker_.scope().Spawn(WatchIdle(*self));
+  pool_->worker_.scope().Spawn(WatchIdle(*pool_->Find(*this)));
 }
 
 // Waits for the peer to close a kept connection (or to speak out of turn) and then drops it.
@@ -118,16 +120,7 @@ Task<> PooledSession::WatchIdle(std::shared_ptr<PooledSession> self) {
   (void)co_await self->WaitReadable();
   self->watched_ = false;
   if (!self->idle_) co_return;
-  self->Close();
-  auto& list = self->pool_->idle_;
-  list.erase(std::remove(list.begin(), list.end(), self), list.end());
-}
-
-// As Envoy writes it: "delayed_connect_error:_Connection_refused".
-static std::string TransportFailure(const absl::Status& error) {
-  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
-  std::replace(text.begin(), text.end(), ' ', '_');
-  return text;
+  self->pool_->TakeOut(self->pool_->Find(*self))->Close();
 }
 
 ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host,
@@ -144,14 +137,25 @@ bool ConnPool::Suits(const PooledSession& session, const Wish& wish) {
   return wish.wanted == Wanted::kAny || (wish.wanted == Wanted::kUnused && session.requests == 0);
 }
 
+ConnPool::IdleList::iterator ConnPool::Find(const PooledSession& session) {
+  return std::find_if(idle_.begin(), idle_.end(),
+                      [&](const auto& each) { return each.get() == &session; });
+}
+
+std::shared_ptr<PooledSession> ConnPool::TakeOut(IdleList::iterator at) {
+  std::shared_ptr<PooledSession> session = std::move(*at);
+  idle_.erase(at);
+  session->idle_ = false;
+  session->Disarm();
+  return session;
+}
+
 std::shared_ptr<PooledSession> ConnPool::TakeIdle(const Wish& wish) {
   // As a rule the one that was used last suits.
   for (size_t i = idle_.size(); i-- > 0;) {
     if (!Suits(*idle_[i], wish)) continue;
-    std::shared_ptr<PooledSession> session = std::move(idle_[i]);
-    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
-    session->idle_ = false;
-    session->Disarm();
+    std::shared_ptr<PooledSession> session =
+        TakeOut(idle_.begin() + static_cast<std::ptrdiff_t>(i));
     if (MayKeep(*session)) return session;
   }
   return nullptr;
@@ -165,8 +169,7 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
     cluster_.stats().upstream_cx_max_requests.Add();
     return false;
   }
-  if (settings.max_connection_duration > Duration::zero() &&
-      Now() - session.created_ >= settings.max_connection_duration) {
+  if (session.LifeLeft() <= Duration::zero()) {
     cluster_.stats().upstream_cx_max_duration_reached.Add();
     return false;
   }
@@ -263,10 +266,7 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     if (auto leave = MayConnect(priority, true)) co_return *std::move(leave);
     if (!idle_.empty()) {
       // What does not suit makes room for what does.
-      const std::shared_ptr<PooledSession> unfit = std::move(idle_.front());
-      idle_.erase(idle_.begin());
-      unfit->idle_ = false;
-      unfit->Close();
+      TakeOut(idle_.begin())->Close();
       continue;
     }
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();

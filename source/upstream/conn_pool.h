@@ -115,6 +115,10 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   static bool Suits(const PooledSession& session, const Wish& wish);
   bool MayKeep(const PooledSession& session) const;
   std::shared_ptr<PooledSession> TakeIdle(const Wish& wish);
+  using IdleList = std::vector<std::shared_ptr<PooledSession>>;
+  IdleList::iterator Find(const PooledSession& session);
+  /// It is idle no more.
+  std::shared_ptr<PooledSession> TakeOut(IdleList::iterator at);
   /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
   /// connection may come instead.
   struct Turn {
@@ -139,7 +143,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   const std::shared_ptr<const HostStats> host_;
   const std::vector<Address> addresses_;
   Worker& worker_;
-  std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
+  IdleList idle_;  // used last at the back
   std::list<Waiter*> waiters_;
   std::vector<std::weak_ptr<ClientSession>> tunnels_;  // those that have ended among them
   size_t connections_ = 0;                             // also those that are being made
