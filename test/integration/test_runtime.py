@@ -126,14 +126,14 @@ class KeysWithoutField(ProxyTest):
         self.assertEqual(("UO", "maintenance_mode"), (entry["flags"], entry["details"]))
 
     def test_breakers(self):
-        self.begin({"circuit_breakers": {"up": {"default": {"max_requests": 0}}}})
+        self.begin({"circuit_breakers": {"up": {"default": {"max_pending_requests": 0}}}})
+        self.assertEqual(503, self.get().status)
+        self.assertEqual((1,), self.counters("upstream_rq_pending_overflow"))
+        self.modify("circuit_breakers.up.default", max_pending_requests=9, max_requests=0)
         self.assertEqual(503, self.get().status)
         self.assertEqual((1,), self.counters("upstream_rq_active_overflow"))
         self.assertIn("up::default_priority::max_requests::0", self.proxy.admin("/clusters").text)
-        self.modify("circuit_breakers.up.default", max_requests=9, max_pending_requests=0)
-        self.assertEqual(503, self.get().status)
-        self.assertEqual((1,), self.counters("upstream_rq_pending_overflow"))
-        self.modify("circuit_breakers.up.default", max_pending_requests=9)
+        self.modify("circuit_breakers.up.default", max_requests=9)
         self.assertEqual(200, self.get().status)
 
     def test_retries(self):
