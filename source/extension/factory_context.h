@@ -36,6 +36,7 @@ struct ServerContext {
   config::Runtime* runtime = nullptr;  // for the handles of config/runtime.h; null: the defaults
   const std::atomic<bool>* healthy = nullptr;  // what /healthcheck/ok and /fail said; null: true
   const OverloadState* overload = &OverloadState::Calm();
+  std::string cluster = {}, zone = {};  // of the node: those of the proxy itself
   /// Main thread, while the server runs: a cluster from its configuration; null when it cannot be.
   std::function<ClusterPtr(const envoy::config::cluster::v3::Cluster&)> make_cluster = {};
 };

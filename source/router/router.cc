@@ -85,8 +85,10 @@ int64_t UnixSeconds() {
 }
 
 // What the request is counted under beside its cluster.
-RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange) {
+RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange,
+                            std::string_view alternative = {}) {
   RequestCounters counters;
+  counters.alternative = alternative;
   counters.route = route.stats.get();
   if (route.virtual_clusters != nullptr) {
     const VirtualCluster& found = FindVirtualCluster(*route.virtual_clusters, head);
@@ -139,7 +141,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
                         .timeouts = TimeoutsOf(*route, wishes, head),
                         .options = OptionsFor(*route, settings_.suppress_envoy_headers),
                         .start = Now(),
-                        .counters = CountersFor(*route, head, exchange),
+                        .counters = CountersFor(*route, head, exchange, wishes.alt_stat_name),
                         .no_content_on_timeout = wishes.no_content_on_timeout,
                         .set_cookies = {}};
   if (route->hash != nullptr && cluster->uses_hash()) {
@@ -199,8 +201,7 @@ Response Router::Shed(Exchange& exchange) const {
 Response Router::Maintenance(const Cluster& cluster, const Route& route, const RequestHead& head,
                              Exchange& exchange) const {
   cluster.stats().upstream_rq_maintenance_mode.Add();
-  CountAnswer(cluster, 503, exchange);
-  CountersFor(route, head, exchange).CountAnswer(503);
+  CountAnswer(cluster, 503, CountersFor(route, head, exchange), exchange);
   exchange.Note(ResponseFlag::kUpstreamOverflow);
   Response response = Refusal(exchange, 503, "maintenance mode", "maintenance_mode");
   if (!settings_.suppress_envoy_headers)
@@ -376,8 +377,7 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
   }
   stats.upstream_rq_retry.Add();
   forwarding.counters.Count(&RequestStats::upstream_rq_retry);
-  stats.retry_codes.Count(outcome.ok() ? outcome->head->status
-                                       : MeaningOf(ReasonOf(outcome.status())).status);
+  if (outcome.ok()) stats.retry_codes.Count(outcome->head->status);
   if (outcome.ok() && !policy.reset_headers.empty()) {
     if (const auto wait = RateLimitedBackOff(policy, outcome->head->headers, UnixSeconds(), rng)) {
       stats.upstream_rq_retry_backoff_ratelimited.Add();
@@ -407,6 +407,8 @@ bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestReco
       InternalRedirects& redirects = RedirectsOf(forwarding.exchange);
       ++redirects.count;
       redirects.pending = true;
+      forwarding.exchange.upstream.zone_answers = nullptr;
+      forwarding.exchange.upstream.canary = false;
       redirects.method = method;
       redirects.scheme = scheme;
       redirects.authority = authority;
@@ -438,8 +440,8 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   const Route& route = forwarding.route;
   Response response = *std::move(outcome);
   Headers& headers = response.head->headers;
-  CountAnswer(forwarding.cluster, response.head->status, exchange);
-  forwarding.counters.CountAnswer(response.head->status);
+  if (headers.Get(HeaderId::kXEnvoyUpstreamCanary) == "true") exchange.upstream.canary = true;
+  CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (exchange.details() != "internal_redirect") exchange.set_details("via_upstream");
   const bool ours = route.terminates_connect && response.tunnel != nullptr;
   if (!settings_.suppress_envoy_headers && !ours)
@@ -482,11 +484,10 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     exchange.set_local_reply_body(text);
     response.body = TextBody(text);
   }
-  // Envoy does not count the answer to a stream that lived too long either.
-  if (MeaningOf(reason).status != 0 && reason != Reason::kUpstreamMaxStreamDuration) {
-    CountAnswer(forwarding.cluster, response.head->status, exchange);
-    forwarding.counters.CountAnswer(response.head->status);
-  }
+  // What the client did wrong is no answer of the cluster. Envoy does not count the answer to a
+  // stream that lived too long either.
+  if (reason >= Reason::kConnectRefused && reason != Reason::kUpstreamMaxStreamDuration)
+    CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
   EditResponse(forwarding.route, response, exchange);
   return response;

@@ -39,6 +39,7 @@ struct RouterSettings {
   X(Counter, no_cluster)                                       \
   X(Counter, no_route)                                         \
   X(Counter, passthrough_internal_redirect_bad_location)       \
+  X(Counter, passthrough_internal_redirect_predicate)          \
   X(Counter, passthrough_internal_redirect_too_many_redirects) \
   X(Counter, passthrough_internal_redirect_unsafe_scheme)      \
   X(Counter, rq_direct_response)                               \

@@ -86,10 +86,10 @@ Server::Server(const config::Options& options,
 Server::~Server() = default;
 
 bool Server::Build() {
-  runtime_.Load(
-      bootstrap_.layered_runtime(),
-      options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster,
-      diagnostics_);
+  const auto& node = bootstrap_.node();
+  context_.cluster = options_.service_cluster.empty() ? node.cluster() : options_.service_cluster;
+  context_.zone = options_.service_zone.empty() ? node.locality().zone() : options_.service_zone;
+  runtime_.Load(bootstrap_.layered_runtime(), context_.cluster, diagnostics_);
   runtime_.OnChange([this] {
     dns_caches_.OnRuntimeChanged();
     clusters_.OnRuntimeChanged();

@@ -40,6 +40,7 @@ struct ClusterSettings {
   size_t max_response_headers = 100;
   size_t max_response_headers_bytes = 60 * 1024;
   size_t buffer_limit = 1024 * 1024;
+  std::string zone;  // the proxy's own; empty: not known
   /// Connections to one host, by Priority; nullopt: no limit.
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
@@ -169,6 +170,9 @@ class Cluster {
   /// Main thread: the figures of the host of that name and address; successive endpoints of one
   /// host share them.
   std::shared_ptr<HostStats> StatsFor(const std::string& key);
+  /// Main thread: what answers of hosts in that zone are counted under; null: nothing, where that
+  /// zone or the proxy's own is not known.
+  const AnswerStats* AnswersOf(const std::string& zone) const;
   const stats::Scope& scope() const { return stats_.scope; }
   size_t workers() const { return workers_; }
   /// The policy that wants to know how long answers take; null: nobody does.

@@ -213,18 +213,25 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
   const TimePoint start = Now();
   const Pending pending(cluster_.stats(), *host_, worker_.index());
   auto turn = co_await WaitForTurn(exchange, priority, wish);
-  if (!turn.ok()) co_return turn.status();
+  if (!turn.ok()) {
+    cluster_.stats().upstream_rq_cancelled.Add();
+    co_return turn.status();
+  }
   if (turn->session != nullptr) {
     exchange.upstream.pool_wait = Now() - start;
     co_return Given(std::move(turn->session), true, exchange);
   }
   KeepAhead(priority, kMostAtOnce - 1);
   exchange.time.upstream_connecting = Now();
-  auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning);
+  auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning,
+                                 wish.wanted != Wanted::kUnused);
   if (!stream.ok()) {
     turn->units = {};
     GiveUp();
-    if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream.status();
+    if (ReasonOf(stream.status()) == Reason::kCancelled) {
+      cluster_.stats().upstream_rq_cancelled.Add();
+      co_return stream.status();
+    }
     exchange.upstream.pool_wait = Now() - start;
     cluster_.stats().upstream_rq_pending_failure_eject.Add();
     if (ReasonOf(stream.status()) == Reason::kConnectRefused)
@@ -285,23 +292,26 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
   }
 }
 
-Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller,
-                                                  std::string_view beginning) {
+Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller, std::string_view beginning,
+                                                  bool http) {
   const ClusterStats& stats = cluster_.stats();
   stats.upstream_cx_total.Add();
   stats.upstream_cx_active.Add();
+  if (http) stats.upstream_cx_http1_total.Add();
   host_->cx_total.Add();
   if (use() != nullptr) use()->Count(HostCount::kCxTotal, worker_.index());
   const TimePoint start = Now();
   auto stream = co_await Dial(canceller, beginning);
   if (stream.ok()) {
-    stats.upstream_cx_http1_total.Add();
     stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
     host_->cx_active.Add();
     co_return stream;
   }
   stats.upstream_cx_active.Sub();
   const Reason reason = ReasonOf(stream.status());
+  stats.upstream_cx_destroy.Add();
+  const bool refused = reason != Reason::kCancelled && reason != Reason::kConnectTimeout;
+  (refused ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).Add();
   if (reason == Reason::kCancelled) co_return stream.status();
   stats.upstream_cx_connect_fail.Add();
   host_->cx_connect_fail.Add();
@@ -347,7 +357,7 @@ bool ConnPool::Preconnect(Priority priority) {
 // Nobody waits for it: when it fails, the next request tries again.
 Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Units units,
                               std::shared_ptr<Canceller> canceller) {
-  auto stream = co_await self->Connect(*canceller, "");
+  auto stream = co_await self->Connect(*canceller, "", true);
   --self->connecting_ahead_;
   // The canceller must be there until the scope has let this task go.
   self->worker_.Post([canceller] {});

@@ -129,7 +129,9 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// Leave to make a connection; nullopt when there are enough. `needed`: a request waits for it.
   std::optional<Turn> MayConnect(Priority priority, bool needed);
   Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, const Wish& wish);
-  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller, std::string_view beginning);
+  /// `http`: it is counted as a connection of HTTP, which those for tunnels are not.
+  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller, std::string_view beginning,
+                                          bool http);
   Task<absl::StatusOr<StreamPtr>> Dial(Canceller& canceller, std::string_view beginning);
   bool WantsMore(double ratio, size_t more) const;
   /// Makes connections ahead of need, as far as per_upstream_preconnect_ratio wants them.

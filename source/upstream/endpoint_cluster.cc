@@ -198,6 +198,7 @@ void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
 EndpointPtr EndpointCluster::MakeEndpoint(Endpoint::Settings host) {
   const std::string key = Cat(host.hostname, "|", host.addresses.front().ToString());
   const std::shared_ptr<HostStats> stats = StatsFor(key);
+  host.zone_answers = AnswersOf(host.zone);
   SetEdsHealth(stats->health, host.eds_health);
   if (stats->health.healthy_since() == TimePoint()) {
     stats->health.set_healthy_since(Now());
