@@ -88,6 +88,11 @@ std::shared_ptr<const Runtime::Slot> Runtime::Bind(std::string_view key, Kind ki
     if (slot != nullptr && at->second.kind == kind && at->second.fallback == fallback) return slot;
     at = slot == nullptr ? bindings_.erase(at) : std::next(at);
   }
+  // Clusters that come and go have keys of their own.
+  if (bindings_.size() >= purge_at_) {
+    std::erase_if(bindings_, [](const auto& entry) { return entry.second.slot.expired(); });
+    purge_at_ = std::max<size_t>(2 * bindings_.size(), 4096);
+  }
   const auto slot = std::make_shared<Slot>();
   const Binding binding{kind, fallback, slot};
   slot->store(Resolve(key, binding), std::memory_order_relaxed);

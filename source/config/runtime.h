@@ -74,7 +74,8 @@ class Runtime {
 
   std::vector<RuntimeLayer> layers_;
   std::multimap<std::string, Binding, std::less<>>
-      bindings_;  // ended ones stay until the key's next
+      bindings_;  // ended ones stay until the key's next, or until there are too many
+  size_t purge_at_ = 4096;
 };
 
 namespace runtime_internal {

@@ -36,9 +36,11 @@ struct ServerContext {
   config::Runtime* runtime = nullptr;  // for the handles of config/runtime.h; null: the defaults
   const std::atomic<bool>* healthy = nullptr;  // what /healthcheck/ok and /fail said; null: true
   const OverloadState* overload = &OverloadState::Calm();
+  // Where the proxy itself is: --service-cluster, else node.cluster; --service-zone, else that of
+  // node.locality. Empty: not known.
+  std::string service_cluster = {}, service_zone = {};
   /// Main thread, while the server runs: a cluster from its configuration; null when it cannot be.
   std::function<ClusterPtr(const envoy::config::cluster::v3::Cluster&)> make_cluster = {};
-  std::string_view service_cluster = {};  // --service-cluster, else node.cluster
 };
 
 struct FactoryContext {

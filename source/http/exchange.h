@@ -32,6 +32,7 @@ class Struct;
 namespace sluice {
 
 class EgressGuard;
+struct AnswerStats;
 struct RouteRateLimits;
 
 /// What a route says to the layers below the router; router/route.h derives from it.
@@ -113,6 +114,9 @@ struct UpstreamFacts {
   Duration pool_wait{-1};
   std::string_view local_close_reason;  // why we closed it, a constant; empty: no reason of ours
   uint64_t connection_id = 0;
+  /// What answers of the host's zone are counted under, which the cluster keeps; null: nothing.
+  const AnswerStats* zone_answers = nullptr;
+  bool canary = false;  // the host or its answer says that it is one
   uint32_t attempts = 0;
   HttpVersion version = HttpVersion::kHttp11;
   /// Of a TCP proxy. HTTP sees requests end, not connections: normal once one was wanted.
@@ -244,6 +248,7 @@ class Exchange {
   std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
   bool tunnel_established = false;
+  bool response_cut = false;  // begun, and ended by us before its end
   bool health_check =
       false;  // a load balancer asks whether we live; set by the filter that answers
 

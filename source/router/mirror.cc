@@ -156,10 +156,10 @@ Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
   auto response = co_await cluster.Send(request, exchange, SendOptions());
   if (!response.ok()) {
     if (const int status = MeaningOf(ReasonOf(response.status())).status; status != 0)
-      CountAnswer(cluster, status, exchange);
+      CountAnswer(cluster, status, {}, exchange);
     co_return;
   }
-  CountAnswer(cluster, response->head->status, exchange);
+  CountAnswer(cluster, response->head->status, {}, exchange);
   while (response->body != nullptr) {
     auto chunk = co_await response->body->Read();
     if (!chunk.ok() || chunk->empty()) break;

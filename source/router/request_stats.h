@@ -46,6 +46,7 @@ const VirtualCluster& FindVirtualCluster(const VirtualClusters& clusters, const 
 struct RequestCounters {
   const RequestStats* virtual_cluster = nullptr;
   const RequestStats* route = nullptr;
+  std::string_view alternative;  // as the client wants it called; empty: nothing
 
   void Count(Counter RequestStats::* counter) const {
     if (virtual_cluster != nullptr) (virtual_cluster->*counter).Add();

@@ -123,9 +123,12 @@ bool IsRetriable(const RetryPolicy& policy, const absl::Status& failure, bool re
   return (policy.on & asked) != 0;
 }
 
-Duration RetryBackOff(const RetryPolicy& policy, uint32_t n, Rng& rng) {
-  const uint64_t base = static_cast<uint64_t>(std::max<int64_t>(policy.base_interval.count(), 1));
-  const uint64_t limit = static_cast<uint64_t>(std::max<int64_t>(policy.max_interval.count(), 1));
+Duration RetryBackOff(const RetryPolicy& policy, uint32_t n, Duration standard, Rng& rng) {
+  const bool own = policy.base_interval > Duration::zero();
+  const Duration interval = own ? policy.base_interval : standard;
+  const Duration most = own ? policy.max_interval : 10 * standard;
+  const uint64_t base = static_cast<uint64_t>(std::max<int64_t>(interval.count(), 1));
+  const uint64_t limit = static_cast<uint64_t>(std::max<int64_t>(most.count(), 1));
   const uint64_t factor = (uint64_t{1} << std::min<uint32_t>(n, 20)) - 1;
   const uint64_t bound = factor > limit / base ? limit : factor * base;
   return Duration(static_cast<int64_t>(rng.Below(std::max<uint64_t>(bound, 1))));

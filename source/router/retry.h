@@ -45,8 +45,8 @@ struct RetryPolicy {
   uint32_t max_retries = 1;
   Duration per_try_timeout{};       // zero: none
   Duration per_try_idle_timeout{};  // zero: none
-  Duration base_interval = std::chrono::milliseconds(25);
-  Duration max_interval = std::chrono::milliseconds(250);
+  Duration base_interval{};         // zero: the standard one, and at most ten times as much
+  Duration max_interval{};
   std::vector<uint32_t> status_codes;        // for kRetriableStatusCodes
   std::vector<HeaderMatcher> headers;        // of the response, for kRetriableHeaders
   std::vector<HeaderMatcher> only_requests;  // empty: all; else those that one of them matches
@@ -68,8 +68,8 @@ bool IsRetriable(const RetryPolicy& policy, ResponseHead& head);
 bool IsRetriable(const RetryPolicy& policy, const absl::Status& failure, bool request_sent);
 
 /// How long to wait before retry number `n` (from 1): anything in [0, (2^n - 1) * base), at most
-/// max_interval.
-Duration RetryBackOff(const RetryPolicy& policy, uint32_t n, Rng& rng);
+/// max_interval. `standard`: the base for policies without one.
+Duration RetryBackOff(const RetryPolicy& policy, uint32_t n, Duration standard, Rng& rng);
 
 /// What the answer itself asks for by one of policy.reset_headers, and up to half as much on top;
 /// nullopt when it asks for nothing or for more than max_reset. `now`: seconds since 1970.

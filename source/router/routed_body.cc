@@ -54,6 +54,28 @@ Reason RoutedBody::ran_out() const {
 
 namespace {
 
+// Calls `use` with each kind of answers that this one is of, beside all of its cluster's.
+template <class Use>
+void ForEachKind(const Cluster& cluster, const RequestCounters& counters, const Exchange& exchange,
+                 Use use) {
+  const ClusterStats& stats = cluster.stats();
+  const UpstreamFacts& upstream = exchange.upstream;
+  const RequestHead* head = exchange.request_head();
+  const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";
+  use(internal ? stats.internal : stats.external);
+  if (upstream.zone_answers != nullptr) use(*upstream.zone_answers);
+  if (upstream.canary) use(stats.kinds.Get("canary"));
+  if (counters.alternative.empty()) return;
+  const auto* alternative = stats.kinds.GetAlternative(counters.alternative);
+  if (alternative == nullptr) return;
+  use(alternative->all);
+  use(internal ? alternative->internal : alternative->external);
+  const std::string prefix = Cat(counters.alternative, ".");
+  if (upstream.zone_answers != nullptr)
+    use(stats.kinds.Get(prefix + upstream.zone_answers->name));
+  if (upstream.canary) use(stats.kinds.Get(prefix + "canary"));
+}
+
 // Writes the line of a tunnel when its exchange ends.
 class KeptLog final : public FilterStateObject {
  public:
@@ -96,6 +118,8 @@ Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
     if (!exchange_.canceller().cancelled()) co_return co_await TooLate();
   }
   if (!chunk.ok()) stats_.rq_reset_after_downstream_response_started.Add();
+  if (!chunk.ok() && ReasonOf(chunk.status()) == Reason::kUpstreamProtocol)
+    cluster_.stats().upstream_cx_protocol_error.Add();
   co_return chunk;
 }
 
@@ -106,15 +130,17 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
   const TimePoint begin = std::max(start, exchange.time.request_received);
   const auto taken = static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0));
   cluster.stats().upstream_rq_time.Record(taken);
+  ForEachKind(cluster, counters, exchange,
+              [&](const AnswerStats& kind) { kind.upstream_rq_time.Record(taken); });
   counters.RecordTime(taken);
 }
 
-void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange) {
-  const ClusterStats& stats = cluster.stats();
-  stats.codes.Count(status);
-  const RequestHead* head = exchange.request_head();
-  const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";
-  (internal ? stats.internal_codes : stats.external_codes).Count(status);
+void CountAnswer(const Cluster& cluster, int status, const RequestCounters& counters,
+                 const Exchange& exchange) {
+  cluster.stats().codes.Count(status);
+  ForEachKind(cluster, counters, exchange,
+              [&](const AnswerStats& kind) { kind.codes.Count(status); });
+  counters.CountAnswer(status);
 }
 
 void CountTimeout(const ClusterStats& stats, Reason reason) {

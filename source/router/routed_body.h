@@ -164,7 +164,8 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
                 TimePoint start);
 
 /// Counts what a cluster answered, or what was answered in its place.
-void CountAnswer(const Cluster& cluster, int status, const Exchange& exchange);
+void CountAnswer(const Cluster& cluster, int status, const RequestCounters& counters,
+                 const Exchange& exchange);
 
 /// Counts what ran out.
 void CountTimeout(const ClusterStats& stats, Reason reason);

@@ -14,10 +14,6 @@
 namespace sluice {
 namespace {
 
-Task<Response> Immediately(Response response) {
-  co_return response;
-}
-
 // True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
 // no bearing.
 bool WantsTunnel(const Route& route, const RequestHead& head) {
@@ -89,8 +85,10 @@ int64_t UnixSeconds() {
 }
 
 // What the request is counted under beside its cluster.
-RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange) {
+RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange,
+                            std::string_view alternative = {}) {
   RequestCounters counters;
+  counters.alternative = alternative;
   counters.route = route.stats.get();
   if (route.virtual_clusters != nullptr) {
     const VirtualCluster& found = FindVirtualCluster(*route.virtual_clusters, head);
@@ -122,18 +120,20 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     stats_.no_route.Add();
     exchange.Note(ResponseFlag::kNoRouteFound);
     exchange.set_details("route_not_found");
-    return Immediately(Reply(404));
+    return Answered(Reply(404));
   }
   if (route->action != Route::Action::kForward)
-    return Immediately(AnswerLocally(*route, head, exchange));
+    return Answered(AnswerLocally(*route, head, exchange));
   const Cluster* cluster = settings_.find_cluster(route->ClusterFor(head), exchange.worker());
-  if (cluster == nullptr) return Immediately(NoCluster(*route, exchange));
+  if (cluster == nullptr) return Answered(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
   exchange.upstream.cluster_metadata = &cluster->config().metadata();
   if (settings_.overload->Applies(OverloadState::kShedRouter, exchange.worker().rng()))
-    return Immediately(Shed(exchange));
+    return Answered(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
-    return Immediately(UnreadableHeader(name, *route, head, exchange));
+    return Answered(UnreadableHeader(name, *route, head, exchange));
+  if (cluster->InMaintenance(exchange.worker().rng()))
+    return Answered(Maintenance(*cluster, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
   Forwarding forwarding{.exchange = exchange,
                         .route = *route,
@@ -141,7 +141,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
                         .timeouts = TimeoutsOf(*route, wishes, head),
                         .options = OptionsFor(*route, settings_.suppress_envoy_headers),
                         .start = Now(),
-                        .counters = CountersFor(*route, head, exchange),
+                        .counters = CountersFor(*route, head, exchange, wishes.alt_stat_name),
                         .no_content_on_timeout = wishes.no_content_on_timeout,
                         .set_cookies = {}};
   if (route->hash != nullptr && cluster->uses_hash()) {
@@ -194,11 +194,20 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
 }
 
 Response Router::Shed(Exchange& exchange) const {
-  constexpr std::string_view kText = "envoy overloaded";
   stats_.rq_overload_local_reply.Add();
-  exchange.set_details("overload");
-  exchange.set_local_reply_body(kText);
-  return Reply(503, std::string(kText));
+  return Refusal(exchange, 503, "envoy overloaded", "overload");
+}
+
+Response Router::Maintenance(const Cluster& cluster, const Route& route, const RequestHead& head,
+                             Exchange& exchange) const {
+  cluster.stats().upstream_rq_maintenance_mode.Add();
+  CountAnswer(cluster, 503, CountersFor(route, head, exchange), exchange);
+  exchange.Note(ResponseFlag::kUpstreamOverflow);
+  Response response = Refusal(exchange, 503, "maintenance mode", "maintenance_mode");
+  if (!settings_.suppress_envoy_headers)
+    response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
+  EditResponse(route, response, exchange);
+  return response;
 }
 
 Response Router::UnreadableHeader(std::string_view name, const Route& route,
@@ -357,13 +366,18 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
   if (!*unit) {
     stats.upstream_rq_retry_overflow.Add();
     forwarding.counters.Count(&RequestStats::upstream_rq_retry_overflow);
+    exchange.Note(ResponseFlag::kUpstreamOverflow);
+    return std::nullopt;
+  }
+  Rng& rng = exchange.worker().rng();
+  if (const uint32_t percent = settings_.use_retry.Get();
+      percent < 100 && rng.Below(100) >= percent) {
+    *unit = BreakerUnit();
     return std::nullopt;
   }
   stats.upstream_rq_retry.Add();
   forwarding.counters.Count(&RequestStats::upstream_rq_retry);
-  stats.retry_codes.Count(outcome.ok() ? outcome->head->status
-                                       : MeaningOf(ReasonOf(outcome.status())).status);
-  Rng& rng = exchange.worker().rng();
+  if (outcome.ok()) stats.retry_codes.Count(outcome->head->status);
   if (outcome.ok() && !policy.reset_headers.empty()) {
     if (const auto wait = RateLimitedBackOff(policy, outcome->head->headers, UnixSeconds(), rng)) {
       stats.upstream_rq_retry_backoff_ratelimited.Add();
@@ -371,7 +385,8 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
     }
   }
   stats.upstream_rq_retry_backoff_exponential.Add();
-  return RetryBackOff(policy, attempts, rng);
+  return RetryBackOff(policy, attempts, std::chrono::milliseconds(settings_.retry_base_ms.Get()),
+                      rng);
 }
 
 bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,
@@ -392,6 +407,8 @@ bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestReco
       InternalRedirects& redirects = RedirectsOf(forwarding.exchange);
       ++redirects.count;
       redirects.pending = true;
+      forwarding.exchange.upstream.zone_answers = nullptr;
+      forwarding.exchange.upstream.canary = false;
       redirects.method = method;
       redirects.scheme = scheme;
       redirects.authority = authority;
@@ -423,8 +440,8 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   const Route& route = forwarding.route;
   Response response = *std::move(outcome);
   Headers& headers = response.head->headers;
-  CountAnswer(forwarding.cluster, response.head->status, exchange);
-  forwarding.counters.CountAnswer(response.head->status);
+  if (headers.Get(HeaderId::kXEnvoyUpstreamCanary) == "true") exchange.upstream.canary = true;
+  CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (exchange.details() != "internal_redirect") exchange.set_details("via_upstream");
   const bool ours = route.terminates_connect && response.tunnel != nullptr;
   if (!settings_.suppress_envoy_headers && !ours)
@@ -467,11 +484,10 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     exchange.set_local_reply_body(text);
     response.body = TextBody(text);
   }
-  // Envoy does not count the answer to a stream that lived too long either.
-  if (MeaningOf(reason).status != 0 && reason != Reason::kUpstreamMaxStreamDuration) {
-    CountAnswer(forwarding.cluster, response.head->status, exchange);
-    forwarding.counters.CountAnswer(response.head->status);
-  }
+  // What the client did wrong is no answer of the cluster. Envoy does not count the answer to a
+  // stream that lived too long either.
+  if (reason >= Reason::kConnectRefused && reason != Reason::kUpstreamMaxStreamDuration)
+    CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
   EditResponse(forwarding.route, response, exchange);
   return response;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "source/base/overload_state.h"
+#include "source/config/runtime.h"
 #include "source/http/filter.h"
 #include "source/observe/stats.h"
 #include "source/router/request_recording.h"
@@ -27,6 +28,9 @@ struct RouterSettings {
   bool respect_expected_rq_timeout = false;
   std::vector<std::string> strict_check_headers;
   AttemptLog::Loggers upstream_logs;
+  /// What the runtime says about retries: the percentage that is allowed (upstream.use_retry), and
+  /// the back-off's base of policies without one (upstream.base_retry_backoff_ms).
+  config::RuntimeUInt32 use_retry{nullptr, "", 100}, retry_base_ms{nullptr, "", 25};
   const OverloadState* overload = &OverloadState::Calm();
 };
 
@@ -35,6 +39,7 @@ struct RouterSettings {
   X(Counter, no_cluster)                                       \
   X(Counter, no_route)                                         \
   X(Counter, passthrough_internal_redirect_bad_location)       \
+  X(Counter, passthrough_internal_redirect_predicate)          \
   X(Counter, passthrough_internal_redirect_too_many_redirects) \
   X(Counter, passthrough_internal_redirect_unsafe_scheme)      \
   X(Counter, rq_direct_response)                               \
@@ -86,6 +91,8 @@ class Router final : public Filter {
   Response AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const;
   Response NoCluster(const Route& route, Exchange& exchange) const;
   Response Shed(Exchange& exchange) const;
+  Response Maintenance(const Cluster& cluster, const Route& route, const RequestHead& head,
+                       Exchange& exchange) const;
   Response UnreadableHeader(std::string_view name, const Route& route, const RequestHead& head,
                             Exchange& exchange) const;
   RequestTimeouts TimeoutsOf(const Route& route, const RequestWishes& wishes,

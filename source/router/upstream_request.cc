@@ -69,10 +69,10 @@ bool TakeWish(std::string_view name, std::string_view value, RequestWishes* wish
     wishes->headers = ParseHeaderNames(value);
   } else if (name == "upstream-rq-timeout-alt-response") {
     wishes->no_content_on_timeout = true;
+  } else if (name == "upstream-alt-stat-name") {
+    wishes->alt_stat_name = value;
   } else {
-    static constexpr std::string_view kTaken[] = {"hedge-on-per-try-timeout",
-                                                  "upstream-alt-stat-name"};
-    return std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken);
+    return name == "hedge-on-per-try-timeout";
   }
   return true;
 }

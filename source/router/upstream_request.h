@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "source/http/exchange.h"
@@ -22,6 +23,7 @@ struct RequestWishes {
   std::vector<HeaderMatcher> headers;       // x-envoy-retriable-header-names
   std::optional<Duration> stream_duration;  // x-envoy-upstream-stream-duration-ms
   bool no_content_on_timeout = false;       // x-envoy-upstream-rq-timeout-alt-response
+  std::string_view alt_stat_name;           // x-envoy-upstream-alt-stat-name
 
   bool wants_retries() const { return retry_on != 0; }
   /// Whether a policy of its own is to be made of the route's.

@@ -113,6 +113,8 @@ void ReadSettings(ClusterFactoryContext& context) {
   ClusterSettings& settings = context.settings;
   settings.name = config.name();
   settings.main = &context.server.main;
+  settings.runtime = context.server.runtime;
+  settings.zone = context.server.service_zone;
   if (config.has_connect_timeout()) settings.connect_timeout = ToDuration(config.connect_timeout());
   if (config.has_per_connection_buffer_limit_bytes())
     settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);

@@ -253,8 +253,12 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
       static_cast<uint64_t>(Milliseconds(Now() - exchange.time.start)));
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout))
     stats_.downstream_rq_idle_timeout.Add();
-  if (exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination)) {
-    stats_.downstream_rq_rx_reset.Add();
+  const bool client_left = exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination);
+  const bool bad_body = exchange.request_head() != nullptr &&
+                        exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
+  if (client_left || bad_body || exchange.response_cut) stats_.downstream_rq_rx_reset.Add();
+  if (exchange.response_cut && !client_left) stats_.downstream_rq_tx_reset.Add();
+  if (client_left) {
     stats_.downstream_cx_destroy_active_rq.Add();
     // The worker ends, or the client has left.
     const Canceller& canceller = exchange.canceller();

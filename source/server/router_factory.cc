@@ -20,6 +20,8 @@ void RegisterRouter(Registry& registry) {
         };
         settings.upstream_logs = BuildAccessLogs(config.upstream_log(), context, "upstream_log");
         settings.overload = context.server.overload;
+        settings.use_retry = {context.server.runtime, "upstream.use_retry", 100};
+        settings.retry_base_ms = {context.server.runtime, "upstream.base_retry_backoff_ms", 25};
         settings.suppress_envoy_headers = config.suppress_envoy_headers();
         settings.respect_expected_rq_timeout = config.respect_expected_rq_timeout();
         settings.strict_check_headers.assign(config.strict_check_headers().begin(),

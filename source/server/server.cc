@@ -86,11 +86,16 @@ Server::Server(const config::Options& options,
 Server::~Server() = default;
 
 bool Server::Build() {
-  const std::string& service_cluster =
-      options_.service_cluster.empty() ? bootstrap_.node().cluster() : options_.service_cluster;
-  context_.service_cluster = service_cluster;
-  runtime_.Load(bootstrap_.layered_runtime(), service_cluster, diagnostics_);
-  runtime_.OnChange([this] { dns_caches_.OnRuntimeChanged(); });
+  const auto& node = bootstrap_.node();
+  context_.service_cluster =
+      options_.service_cluster.empty() ? node.cluster() : options_.service_cluster;
+  context_.service_zone =
+      options_.service_zone.empty() ? node.locality().zone() : options_.service_zone;
+  runtime_.Load(bootstrap_.layered_runtime(), context_.service_cluster, diagnostics_);
+  runtime_.OnChange([this] {
+    dns_caches_.OnRuntimeChanged();
+    clusters_.OnRuntimeChanged();
+  });
   context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
     return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
   };

@@ -22,6 +22,10 @@ ServerStats::ServerStats(stats::Store& store) {
   initialization_time_ms = server.histogram("initialization_time_ms");
   static_unknown_fields = server.counter("static_unknown_fields");
   dynamic_unknown_fields = server.counter("dynamic_unknown_fields");
+  // They stand at zero: nothing here raises them.
+  for (const std::string_view name : {"debug_assertion_failures", "dropped_stat_flushes",
+                                      "envoy_bug_failures", "wip_protos"})
+    server.counter(name);
   const stats::Scope listeners = store.Root().Sub("listener_manager");
   listener_added = listeners.counter("listener_added");
   listener_create_success = listeners.counter("listener_create_success");
@@ -29,6 +33,7 @@ ServerStats::ServerStats(stats::Store& store) {
   listener_modified = listeners.counter("listener_modified");
   listener_removed = listeners.counter("listener_removed");
   listener_stopped = listeners.counter("listener_stopped");
+  listeners.gauge("total_filter_chains_draining");
   total_listeners_active = listeners.gauge("total_listeners_active");
   total_listeners_draining = listeners.gauge("total_listeners_draining");
   total_listeners_warming = listeners.gauge("total_listeners_warming");

@@ -6,7 +6,10 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
+
+#include "source/config/runtime.h"
 
 namespace sluice {
 
@@ -32,8 +35,10 @@ struct Thresholds {
 
 class CircuitBreaker {
  public:
-  CircuitBreaker(const Thresholds& thresholds, size_t workers)
-      : thresholds_(thresholds), lines_(workers) {}
+  /// Main thread. The runtime's values below `prefix` ("circuit_breakers.<cluster>.default."), by
+  /// the names of the fields, go before those of `thresholds`; a null `runtime` has none.
+  CircuitBreaker(const Thresholds& thresholds, size_t workers, config::Runtime* runtime = nullptr,
+                 const std::string& prefix = {});
 
   /// Takes one unit; false when the limit is reached. With several workers the sum is read without
   /// a lock: each can overshoot by at most one.
@@ -44,10 +49,17 @@ class CircuitBreaker {
   int64_t InUse(Resource resource) const;
   bool IsOpen(Resource resource) const { return InUse(resource) >= Limit(resource); }
   int64_t Remaining(Resource resource) const;
-  const Thresholds& thresholds() const { return thresholds_; }
+  /// Those in force now.
+  Thresholds thresholds() const;
+  bool tracks_remaining() const { return configured_.track_remaining; }
 
  private:
+  struct Use {
+    int64_t sum = 0, most = 0;  // over all workers; of one
+  };
   int64_t Limit(Resource resource) const;
+  Use UseOf(Resource resource) const;
+  std::optional<RetryBudget> Budget() const;
 
   struct alignas(64) Line {
     std::atomic<int64_t> used[4] = {};
@@ -57,7 +69,11 @@ class CircuitBreaker {
     used.store(used.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 
-  const Thresholds thresholds_;
+  const Thresholds configured_;
+  const config::RuntimeUInt32 limits_[4];  // by Resource
+  // Whether there is a budget at all may be the runtime's word alone.
+  const config::RuntimeDouble budget_percent_;
+  const config::RuntimeUInt32 budget_minimum_;
   std::vector<Line> lines_;
   // Some worker may have more than its even share. Written seldom.
   std::atomic<bool> uneven_[4] = {};

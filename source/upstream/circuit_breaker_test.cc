@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "source/config/runtime_layers.h"
 #include "source/upstream/testing/endpoints.h"
 
 namespace sluice {
@@ -43,6 +44,29 @@ TEST_CASE("a retry budget grows with the requests") {
   for (int i = 0; i < 5; ++i) REQUIRE(breaker.Try(Resource::kPending, 0));
   CHECK(breaker.Try(Resource::kRetries, 0));
   CHECK_FALSE(breaker.Try(Resource::kRetries, 0));
+}
+
+TEST_CASE("the runtime goes before what is configured") {
+  config::Runtime runtime;
+  CircuitBreaker breaker({.max_requests = 1, .max_retries = 0}, 1, &runtime, "b.");
+  const auto set = [&](std::initializer_list<std::pair<const char*, const char*>> values) {
+    config::RuntimeLayer layer{"l", {}};
+    for (const auto& [key, text] : values) layer.values[key] = config::ParseRuntimeValue(text);
+    runtime.Publish({layer});
+  };
+  CHECK(breaker.Try(Resource::kRequests, 0));
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 0));
+  set({{"b.max_requests", "2"}, {"b.retry_budget.min_retry_concurrency", "1"}});
+  CHECK(breaker.Try(Resource::kRequests, 0));
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 0));
+  CHECK(breaker.thresholds().max_requests == 2);
+  CHECK(breaker.Try(Resource::kRetries, 0));  // By the budget: 20 % of two, but at least one.
+  CHECK_FALSE(breaker.Try(Resource::kRetries, 0));
+  set({{"b.retry_budget.budget_percent", "200"}});
+  CHECK(breaker.Remaining(Resource::kRetries) == 3);
+  set({});
+  CHECK(breaker.IsOpen(Resource::kRequests));
+  CHECK_FALSE(breaker.thresholds().retry_budget.has_value());
 }
 
 TEST_CASE("places of a host are given back") {

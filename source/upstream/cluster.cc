@@ -94,6 +94,14 @@ void RewriteHost(RequestHead& head, const Endpoint& endpoint, const SendOptions&
   head.authority = head.arena.Copy(endpoint.hostname());
 }
 
+void NoteChosen(const Endpoint& endpoint, Exchange& exchange) {
+  const Endpoint::Settings& settings = endpoint.settings();
+  exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
+  exchange.upstream.host_metadata = settings.all_metadata;
+  exchange.upstream.zone_answers = settings.zone_answers;
+  exchange.upstream.canary = settings.canary;
+}
+
 // A gauge that was never anything but 0 stays unused.
 void SetTo(Gauge gauge, int64_t value) {
   if (Read(gauge) != value) gauge.Set(value);
@@ -110,13 +118,15 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
       workers_(workers),
       breakers_{
           std::make_unique<CircuitBreaker>(
-              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers),
+              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers,
+              settings_.runtime, Cat("circuit_breakers.", settings_.name, ".default.")),
           std::make_unique<CircuitBreaker>(
-              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers)},
+              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers,
+              settings_.runtime, Cat("circuit_breakers.", settings_.name, ".high."))},
+      maintenance_(settings_.runtime, Cat("upstream.maintenance_mode.", settings_.name), 0),
       breaker_gauges_{
-          {scope.Sub("circuit_breakers").Sub("default"),
-           breakers_[0]->thresholds().track_remaining},
-          {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->thresholds().track_remaining}} {
+          {scope.Sub("circuit_breakers").Sub("default"), breakers_[0]->tracks_remaining()},
+          {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->tracks_remaining()}} {
   if (!config.has_outlier_detection() || settings_.main == nullptr) return;
   outlier_ = std::make_shared<OutlierDetector>(
       OutlierSettings(config.outlier_detection()), scope.Sub("outlier_detection"), *settings_.main,
@@ -159,6 +169,11 @@ std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
   if (hosts_.size() > 4096)
     absl::erase_if(hosts_, [](const auto& entry) { return entry.second.expired(); });
   return stats;
+}
+
+const AnswerStats* Cluster::AnswersOf(const std::string& zone) const {
+  if (zone.empty() || settings_.zone.empty()) return nullptr;
+  return &stats_.kinds.Get(Cat("zone.", settings_.zone, ".", zone));
 }
 
 ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {
@@ -229,9 +244,8 @@ Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picke
                                                const SendOptions& options) const {
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) return refusal;
   const Endpoint& endpoint = **picked;
-  exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
+  NoteChosen(endpoint, exchange);
   exchange.upstream.transport_failure.clear();  // That of the attempt before.
-  exchange.upstream.host_metadata = endpoint.settings().all_metadata;
   HostUse* const use = endpoint.stats().use.get();
   if (use != nullptr && !use->Admits(HostResource::kRequests)) {
     use->Count(HostCount::kRqOverflow, exchange.worker().index());
@@ -359,7 +373,6 @@ void Cluster::NoteConnected(const Endpoint& endpoint, const Stream& stream,
 // Why a request that was sent has no response.
 void Cluster::CountFailure(Reason reason) const {
   if (reason == Reason::kUpstreamProtocol) stats_.upstream_cx_protocol_error.Add();
-  if (reason == Reason::kCancelled) stats_.upstream_rq_cancelled.Add();
 }
 
 void Cluster::CountFlowOf(Exchange& exchange) const {
@@ -376,8 +389,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange,
   if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   const EndpointPtr endpoint = *std::move(picked);
-  exchange.upstream.Choose(endpoint->hostname(), endpoint->address());
-  exchange.upstream.host_metadata = endpoint->settings().all_metadata;
+  NoteChosen(*endpoint, exchange);
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
   auto acquired = co_await pool->Acquire(exchange, options.priority, ConnPool::Wanted::kUnused);
   if (outlier_ != nullptr && acquired.ok()) {
@@ -389,6 +401,8 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange,
   }
   if (!acquired.ok()) co_return acquired.status();
   if (config_.close_connections_on_host_health_failure()) pool->AddTunnel(acquired->lease.shared());
+  stats_.upstream_rq_total.Add();
+  endpoint->stats().rq_total.Add();
   exchange.upstream.remote = acquired->lease->stream().remote_address();
   exchange.upstream.local = acquired->lease->stream().local_address();
   co_return ClientSession::IntoTunnel(std::move(acquired->lease));
@@ -402,7 +416,7 @@ void Cluster::RefreshGauges() const {
     SetTo(gauges.rq_pending_open, breaker.IsOpen(Resource::kPending));
     SetTo(gauges.rq_open, breaker.IsOpen(Resource::kRequests));
     SetTo(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
-    if (!breaker.thresholds().track_remaining) continue;
+    if (!breaker.tracks_remaining()) continue;
     // Pools are not limited.
     gauges.remaining_cx_pools.Set(stats::kNoLimit);
     gauges.remaining_cx.Set(breaker.Remaining(Resource::kConnections));
@@ -411,6 +425,7 @@ void Cluster::RefreshGauges() const {
     gauges.remaining_retries.Set(breaker.Remaining(Resource::kRetries));
   }
   if (checker_ != nullptr) checker_->RefreshGauges();
+  SetTo(stats_.warming_state, ready() ? 0 : 1);
   const std::vector<HostView> hosts = Hosts();
   int64_t healthy = 0, degraded = 0, excluded = 0, weight = 0;
   for (const HostView& host : hosts) {

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
+#include "source/config/runtime.h"
 #include "source/http/exchange.h"
 #include "source/net/dialer.h"
 #include "source/observe/stats.h"
@@ -40,6 +41,7 @@ struct ClusterSettings {
   size_t max_response_headers_bytes = 60 * 1024;
   size_t buffer_limit = 1024 * 1024;
   bool enable_trailers = false;
+  std::string zone;  // the proxy's own; empty: not known
   /// Connections to one host, by Priority; nullopt: no limit.
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
@@ -51,6 +53,7 @@ struct ClusterSettings {
   bool is_tls = false;
   bool pool_per_downstream = false;  // connections serve one downstream connection only
   Worker* main = nullptr;            // where health is judged; null: nobody does
+  config::Runtime* runtime = nullptr;  // for what has a key and no field; null: nothing has
 };
 
 /// Requests and tunnels of one worker that have a connection or wait for one; connections, also
@@ -87,6 +90,12 @@ class Cluster {
     return *breakers_[static_cast<size_t>(priority)];
   }
   const Dialer& dialer() const { return dialer_; }
+  /// Worker: whether the operator has this request turned away
+  /// (upstream.maintenance_mode.<name>, in percent).
+  bool InMaintenance(Rng& rng) const {
+    const uint32_t percent = maintenance_.Get();
+    return percent != 0 && rng.Below(100) < percent;
+  }
 
   /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such
   /// clusters only.
@@ -104,6 +113,8 @@ class Cluster {
   virtual void Start(const std::vector<std::unique_ptr<Worker>>& workers) {}
   /// Main thread: ends what Start began; nothing is handed to the workers any more.
   virtual void Stop() {}
+  /// Main thread: a value of the runtime may have changed.
+  virtual void OnRuntimeChanged() {}
   /// Main thread: false until the cluster knows its first endpoints, or that there are none.
   virtual bool ready() const { return true; }
 
@@ -160,6 +171,9 @@ class Cluster {
   /// Main thread: the figures of the host of that name and address; successive endpoints of one
   /// host share them.
   std::shared_ptr<HostStats> StatsFor(const std::string& key);
+  /// Main thread: what answers of hosts in that zone are counted under; null: nothing, where that
+  /// zone or the proxy's own is not known.
+  const AnswerStats* AnswersOf(const std::string& zone) const;
   const stats::Scope& scope() const { return stats_.scope; }
   size_t workers() const { return workers_; }
   /// The policy that wants to know how long answers take; null: nobody does.
@@ -203,6 +217,7 @@ class Cluster {
   const Dialer& dialer_;
   const size_t workers_;
   std::unique_ptr<CircuitBreaker> breakers_[2];
+  const config::RuntimeUInt32 maintenance_;  // percent of the requests
   const ClusterStats::Breaker breaker_gauges_[2];
   StringMap<std::weak_ptr<HostStats>> hosts_;  // main thread
   const Balancer* measuring_ = nullptr;

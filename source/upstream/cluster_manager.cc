@@ -55,6 +55,10 @@ const Cluster* ClusterManager::Find(std::string_view name, const Worker& worker)
   return found == map.end() ? nullptr : found->second.get();
 }
 
+void ClusterManager::OnRuntimeChanged() {
+  for (const ClusterPtr& cluster : ordered_) cluster->OnRuntimeChanged();
+}
+
 void ClusterManager::RefreshGauges() const {
   const auto ready = std::count_if(ordered_.begin(), ordered_.end(),
                                    [](const ClusterPtr& cluster) { return cluster->ready(); });

@@ -40,6 +40,9 @@ class ClusterManager {
   void Show(ClusterPtr cluster);
   void Hide(const Cluster& cluster);
 
+  /// Main thread: a value of the runtime may have changed.
+  void OnRuntimeChanged();
+
   /// Main thread: brings the gauges that are computed when somebody looks up to date.
   void RefreshGauges() const;
   /// Worker: closes all its upstream connections that are idle, before it ends.

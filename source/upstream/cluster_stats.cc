@@ -35,6 +35,32 @@ void CodeCounters::Count(int status) const {
   Counter{index.load(std::memory_order_relaxed)}.Add();
 }
 
+AnswerStats::AnswerStats(const stats::Scope& cluster, std::string_view name)
+    : name(name),
+      codes(cluster.Sub(name), "upstream_rq_"),
+      upstream_rq_time(cluster.Sub(name).histogram("upstream_rq_time")) {}
+
+AnswerKinds::Alternative::Alternative(const stats::Scope& cluster, std::string_view name)
+    : all(cluster, name),
+      internal(cluster, Cat(name, ".internal")),
+      external(cluster, Cat(name, ".external")) {}
+
+const AnswerStats& AnswerKinds::Get(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  auto& kind = kinds_[name];
+  if (kind == nullptr) kind = std::make_unique<const AnswerStats>(cluster_, name);
+  return *kind;
+}
+
+const AnswerKinds::Alternative* AnswerKinds::GetAlternative(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = alternatives_.find(name);
+  if (found != alternatives_.end()) return found->second.get();
+  if (alternatives_.size() >= kMostNames || name.size() > kLongestName) return nullptr;
+  auto made = std::make_unique<const Alternative>(cluster_, name);
+  return alternatives_.emplace(name, std::move(made)).first->second.get();
+}
+
 ClusterStats::ClusterStats(const stats::Scope& s)
     :
 #define SLUICE_MAKE(kind, name) name(Make(s, #name, kind{})),
@@ -42,9 +68,17 @@ ClusterStats::ClusterStats(const stats::Scope& s)
 #undef SLUICE_MAKE
           codes(s, "upstream_rq_"),
       retry_codes(s.Sub("retry"), "upstream_rq_"),
-      internal_codes(s.Sub("internal"), "upstream_rq_"),
-      external_codes(s.Sub("external"), "upstream_rq_"),
+      internal(s, "internal"),
+      external(s, "external"),
+      kinds(s),
       scope(s) {
+  // They stand at zero: there is no local cluster, and HTTP/2 and 3 and early data are not spoken.
+  for (const std::string_view name :
+       {"lb_local_cluster_not_ok", "lb_recalculate_zone_structures", "lb_zone_cluster_too_small",
+        "lb_zone_no_capacity_left", "lb_zone_routing_all_directly", "lb_zone_routing_cross_zone",
+        "lb_zone_routing_sampled", "upstream_cx_http2_total", "upstream_cx_http3_total",
+        "upstream_rq_0rtt"})
+    s.counter(name);
   // Of the codec. They stand at zero: the headers of responses are left as they are, and the rest
   // is HTTP/2's.
   for (const std::string_view name :

@@ -3,13 +3,19 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
 
+#include "source/base/strings.h"
 #include "source/observe/stats.h"
 
 namespace sluice {
 
-// X(kind, name). At zero stand: upstream_cx_pool_overflow (pools are not limited), version (there
-// is no xDS) and lb_subsets_fallback_panic.
+// X(kind, name). At zero stand: upstream_cx_pool_overflow (pools are not limited), version and
+// assignment_stale (there is no xDS), upstream_cx_close_notify (nor TLS), upstream_rq_rx_reset,
+// upstream_rq_tx_reset (HTTP/2's) and lb_subsets_fallback_panic.
 #define SLUICE_CLUSTER_STATS(X)                           \
   X(Counter, assignment_stale)                            \
   X(Counter, bind_errors)                                 \
@@ -20,6 +26,7 @@ namespace sluice {
   X(Counter, lb_subsets_removed)                          \
   X(Counter, lb_subsets_selected)                         \
   X(Counter, membership_change)                           \
+  X(Counter, original_dst_host_invalid)                   \
   X(Counter, retry_or_shadow_abandoned)                   \
   X(Counter, update_attempt)                              \
   X(Counter, update_empty)                                \
@@ -82,6 +89,7 @@ namespace sluice {
   X(Gauge, upstream_rq_active)                            \
   X(Gauge, upstream_rq_pending_active)                    \
   X(Gauge, version)                                       \
+  X(Gauge, warming_state)                                 \
   X(Histogram, upstream_cx_connect_ms)                    \
   X(Histogram, upstream_cx_length_ms)                     \
   X(Histogram, upstream_rq_per_cx)                        \
@@ -103,6 +111,41 @@ class CodeCounters {
   mutable std::array<std::atomic<uint32_t>, 600> codes_{};  // metric index; 0: not made yet
 };
 
+/// Answers of one kind: <scope>.upstream_rq_<code>, _completed and _time. `name`: that of the kind,
+/// below the cluster.
+struct AnswerStats {
+  AnswerStats(const stats::Scope& cluster, std::string_view name);
+  const std::string name;
+  CodeCounters codes;
+  Histogram upstream_rq_time;
+};
+
+/// Kinds of answers that are counted from when the first one is seen. Any thread, under a mutex.
+class AnswerKinds {
+ public:
+  /// So many names that clients give (x-envoy-upstream-alt-stat-name) are counted in a cluster, and
+  /// none that is longer.
+  static constexpr size_t kMostNames = 100, kLongestName = 128;
+  /// What answers are counted under besides, below a name that a client gives.
+  struct Alternative {
+    Alternative(const stats::Scope& cluster, std::string_view name);
+    AnswerStats all, internal, external;
+  };
+
+  explicit AnswerKinds(const stats::Scope& cluster) : cluster_(cluster) {}
+
+  /// "canary", "zone.a.b": names that the configuration limits, or below an Alternative.
+  const AnswerStats& Get(std::string_view name) const;
+  /// Null: there are enough of them.
+  const Alternative* GetAlternative(std::string_view name) const;
+
+ private:
+  const stats::Scope cluster_;
+  mutable std::mutex mutex_;
+  mutable StringMap<std::unique_ptr<const AnswerStats>> kinds_;
+  mutable StringMap<std::unique_ptr<const Alternative>> alternatives_;
+};
+
 struct ClusterStats {
   explicit ClusterStats(const stats::Scope& scope);
 
@@ -110,10 +153,10 @@ struct ClusterStats {
   SLUICE_CLUSTER_STATS(SLUICE_DECLARE)
 #undef SLUICE_DECLARE
 
-  CodeCounters codes;           // upstream_rq_<code>
-  CodeCounters retry_codes;     // retry.upstream_rq_<code>
-  CodeCounters internal_codes;  // internal.upstream_rq_<code>
-  CodeCounters external_codes;
+  CodeCounters codes;        // upstream_rq_<code>
+  CodeCounters retry_codes;  // retry.upstream_rq_<code>
+  AnswerStats internal, external;
+  AnswerKinds kinds;
 
   /// circuit_breakers.<priority>.*; set when somebody looks.
   struct Breaker {

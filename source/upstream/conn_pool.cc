@@ -44,6 +44,13 @@ class Pending {
   const HostUnit unit_;
 };
 
+// As Envoy writes it: "delayed_connect_error:_Connection_refused".
+std::string TransportFailure(const absl::Status& error) {
+  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
+  std::replace(text.begin(), text.end(), ' ', '_');
+  return text;
+}
+
 }  // namespace
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units,
@@ -100,18 +107,13 @@ void PooledSession::OnTimer() {
     (idle <= Duration::zero() ? stats.upstream_cx_idle_timeout
                               : stats.upstream_cx_max_duration_reached)
         .Add();
-    Close();
-    auto& list = pool_->idle_;
-    list.erase(std::find_if(list.begin(), list.end(),
-                            [this](const auto& session) { return session.get() == this; }));
-    return;
+    const std::shared_ptr<PooledSession> self = pool_->TakeOut(pool_->Find(*this));
+    return Close();
   }
   if (left != Duration::max()) pool_->worker_.wheel().Arm(*this, left);
   if (std::exchange(watched_, true)) return;
-  const auto self = std::find_if(pool_->idle_.begin(), pool_->idle_.end(),
-                                 [this](const auto& s) { return s.get() == this; });
   // Last: where the peer has closed already the watch ends at once, and this session with it.
-  pool_->worker_.scope().Spawn(WatchIdle(*self));
+  pool_->worker_.scope().Spawn(WatchIdle(*pool_->Find(*this)));
 }
 
 // Waits for the peer to close a kept connection (or to speak out of turn) and then drops it.
@@ -119,16 +121,7 @@ Task<> PooledSession::WatchIdle(std::shared_ptr<PooledSession> self) {
   (void)co_await self->WaitReadable();
   self->watched_ = false;
   if (!self->idle_) co_return;
-  self->Close();
-  auto& list = self->pool_->idle_;
-  list.erase(std::remove(list.begin(), list.end(), self), list.end());
-}
-
-// As Envoy writes it: "delayed_connect_error:_Connection_refused".
-static std::string TransportFailure(const absl::Status& error) {
-  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
-  std::replace(text.begin(), text.end(), ' ', '_');
-  return text;
+  self->pool_->TakeOut(self->pool_->Find(*self))->Close();
 }
 
 ConnPool::ConnPool(const Cluster& cluster, std::shared_ptr<const HostStats> host,
@@ -145,14 +138,25 @@ bool ConnPool::Suits(const PooledSession& session, const Wish& wish) {
   return wish.wanted == Wanted::kAny || (wish.wanted == Wanted::kUnused && session.requests == 0);
 }
 
+ConnPool::IdleList::iterator ConnPool::Find(const PooledSession& session) {
+  return std::find_if(idle_.begin(), idle_.end(),
+                      [&](const auto& each) { return each.get() == &session; });
+}
+
+std::shared_ptr<PooledSession> ConnPool::TakeOut(IdleList::iterator at) {
+  std::shared_ptr<PooledSession> session = std::move(*at);
+  idle_.erase(at);
+  session->idle_ = false;
+  session->Disarm();
+  return session;
+}
+
 std::shared_ptr<PooledSession> ConnPool::TakeIdle(const Wish& wish) {
   // As a rule the one that was used last suits.
   for (size_t i = idle_.size(); i-- > 0;) {
     if (!Suits(*idle_[i], wish)) continue;
-    std::shared_ptr<PooledSession> session = std::move(idle_[i]);
-    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
-    session->idle_ = false;
-    session->Disarm();
+    std::shared_ptr<PooledSession> session =
+        TakeOut(idle_.begin() + static_cast<std::ptrdiff_t>(i));
     if (MayKeep(*session)) return session;
   }
   return nullptr;
@@ -166,8 +170,7 @@ bool ConnPool::MayKeep(const PooledSession& session) const {
     cluster_.stats().upstream_cx_max_requests.Add();
     return false;
   }
-  if (settings.max_connection_duration > Duration::zero() &&
-      Now() - session.created_ >= settings.max_connection_duration) {
+  if (session.LifeLeft() <= Duration::zero()) {
     cluster_.stats().upstream_cx_max_duration_reached.Add();
     return false;
   }
@@ -211,18 +214,25 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
   const TimePoint start = Now();
   const Pending pending(cluster_.stats(), *host_, worker_.index());
   auto turn = co_await WaitForTurn(exchange, priority, wish);
-  if (!turn.ok()) co_return turn.status();
+  if (!turn.ok()) {
+    cluster_.stats().upstream_rq_cancelled.Add();
+    co_return turn.status();
+  }
   if (turn->session != nullptr) {
     exchange.upstream.pool_wait = Now() - start;
     co_return Given(std::move(turn->session), true, exchange);
   }
   KeepAhead(priority, kMostAtOnce - 1);
   exchange.time.upstream_connecting = Now();
-  auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning);
+  auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning,
+                                 wish.wanted != Wanted::kUnused);
   if (!stream.ok()) {
     turn->units = {};
     GiveUp();
-    if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream.status();
+    if (ReasonOf(stream.status()) == Reason::kCancelled) {
+      cluster_.stats().upstream_rq_cancelled.Add();
+      co_return stream.status();
+    }
     exchange.upstream.pool_wait = Now() - start;
     cluster_.stats().upstream_rq_pending_failure_eject.Add();
     if (ReasonOf(stream.status()) == Reason::kConnectRefused)
@@ -264,10 +274,7 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
     if (auto leave = MayConnect(priority, true)) co_return *std::move(leave);
     if (!idle_.empty()) {
       // What does not suit makes room for what does.
-      const std::shared_ptr<PooledSession> unfit = std::move(idle_.front());
-      idle_.erase(idle_.begin());
-      unfit->idle_ = false;
-      unfit->Close();
+      TakeOut(idle_.begin())->Close();
       continue;
     }
     if (!std::exchange(overflowed, true)) stats.upstream_cx_overflow.Add();
@@ -286,23 +293,26 @@ Task<absl::StatusOr<ConnPool::Turn>> ConnPool::WaitForTurn(Exchange& exchange, P
   }
 }
 
-Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller,
-                                                  std::string_view beginning) {
+Task<absl::StatusOr<StreamPtr>> ConnPool::Connect(Canceller& canceller, std::string_view beginning,
+                                                  bool http) {
   const ClusterStats& stats = cluster_.stats();
   stats.upstream_cx_total.Add();
   stats.upstream_cx_active.Add();
+  if (http) stats.upstream_cx_http1_total.Add();
   host_->cx_total.Add();
   if (use() != nullptr) use()->Count(HostCount::kCxTotal, worker_.index());
   const TimePoint start = Now();
   auto stream = co_await Dial(canceller, beginning);
   if (stream.ok()) {
-    stats.upstream_cx_http1_total.Add();
     stats.upstream_cx_connect_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
     host_->cx_active.Add();
     co_return stream;
   }
   stats.upstream_cx_active.Sub();
   const Reason reason = ReasonOf(stream.status());
+  stats.upstream_cx_destroy.Add();
+  const bool refused = reason != Reason::kCancelled && reason != Reason::kConnectTimeout;
+  (refused ? stats.upstream_cx_destroy_remote : stats.upstream_cx_destroy_local).Add();
   if (reason == Reason::kCancelled) co_return stream.status();
   stats.upstream_cx_connect_fail.Add();
   host_->cx_connect_fail.Add();
@@ -348,7 +358,7 @@ bool ConnPool::Preconnect(Priority priority) {
 // Nobody waits for it: when it fails, the next request tries again.
 Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Units units,
                               std::shared_ptr<Canceller> canceller) {
-  auto stream = co_await self->Connect(*canceller, "");
+  auto stream = co_await self->Connect(*canceller, "", true);
   --self->connecting_ahead_;
   // The canceller must be there until the scope has let this task go.
   self->worker_.Post([canceller] {});

@@ -115,6 +115,10 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   static bool Suits(const PooledSession& session, const Wish& wish);
   bool MayKeep(const PooledSession& session) const;
   std::shared_ptr<PooledSession> TakeIdle(const Wish& wish);
+  using IdleList = std::vector<std::shared_ptr<PooledSession>>;
+  IdleList::iterator Find(const PooledSession& session);
+  /// It is idle no more.
+  std::shared_ptr<PooledSession> TakeOut(IdleList::iterator at);
   /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
   /// connection may come instead.
   struct Turn {
@@ -125,7 +129,9 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// Leave to make a connection; nullopt when there are enough. `needed`: a request waits for it.
   std::optional<Turn> MayConnect(Priority priority, bool needed);
   Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, const Wish& wish);
-  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller, std::string_view beginning);
+  /// `http`: it is counted as a connection of HTTP, which those for tunnels are not.
+  Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller, std::string_view beginning,
+                                          bool http);
   Task<absl::StatusOr<StreamPtr>> Dial(Canceller& canceller, std::string_view beginning);
   bool WantsMore(double ratio, size_t more) const;
   /// Makes connections ahead of need, as far as per_upstream_preconnect_ratio wants them.
@@ -139,7 +145,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   const std::shared_ptr<const HostStats> host_;
   const std::vector<Address> addresses_;
   Worker& worker_;
-  std::vector<std::shared_ptr<PooledSession>> idle_;  // used last at the back
+  IdleList idle_;  // used last at the back
   std::list<Waiter*> waiters_;
   std::vector<std::weak_ptr<ClientSession>> tunnels_;  // those that have ended among them
   size_t connections_ = 0;                             // also those that are being made

@@ -94,6 +94,8 @@ class Endpoint {
     uint32_t locality_weight = 0;  // zero: not given
     EdsHealth eds_health = EdsHealth::kHealthy;
     bool canary = false;  // { envoy.lb: { canary: true } }
+    /// What its answers are counted under by its zone, which the cluster keeps; null: nothing.
+    const AnswerStats* zone_answers = nullptr;
     /// What the metadata has below envoy.lb; null: nothing.
     std::shared_ptr<const google::protobuf::Struct> metadata;
     /// All of it, for the log; null: nothing.

@@ -31,14 +31,20 @@ void SetEdsHealth(HostHealth& health, EdsHealth eds) {
   health.Set(HostHealth::kDegradedEdsHealth, eds == EdsHealth::kDegraded);
 }
 
-EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config) {
+EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config,
+                             double panic_percent) {
   EndpointSetOptions options;
   const auto& policy = config.load_assignment().policy();
   if (policy.has_overprovisioning_factor())
     options.overprovisioning_percent = policy.overprovisioning_factor().value();
-  if (config.common_lb_config().has_healthy_panic_threshold())
-    options.panic_percent = config.common_lb_config().healthy_panic_threshold().value();
+  options.panic_percent = std::clamp(panic_percent, 0.0, 100.0);
   return options;
+}
+
+double PanicPercentOf(const envoy::config::cluster::v3::Cluster& config) {
+  const auto& common = config.common_lb_config();
+  return common.has_healthy_panic_threshold() ? common.healthy_panic_threshold().value()
+                                              : EndpointSetOptions().panic_percent;
 }
 
 std::optional<SubsetSettings> SubsetsOf(const envoy::config::cluster::v3::Cluster& config) {
@@ -56,7 +62,9 @@ EndpointCluster::EndpointCluster(ClusterSettings settings,
                                  std::unique_ptr<const Balancer> balancer)
     : Cluster(std::move(settings), config, scope, dialer, workers),
       balancer_(std::move(balancer)),
-      options_(OptionsOf(config)),
+      panic_percent_(this->settings().runtime, "upstream.healthy_panic_threshold",
+                     PanicPercentOf(config)),
+      options_(OptionsOf(config, panic_percent_.Get())),
       subset_settings_(SubsetsOf(config)),
       slots_(workers) {
   if (subset_settings_.has_value()) subset_stats_.emplace(scope);
@@ -190,6 +198,7 @@ void EndpointCluster::Update(std::vector<Endpoint::Settings> hosts) {
 EndpointPtr EndpointCluster::MakeEndpoint(Endpoint::Settings host) {
   const std::string key = Cat(host.hostname, "|", host.addresses.front().ToString());
   const std::shared_ptr<HostStats> stats = StatsFor(key);
+  host.zone_answers = AnswersOf(host.zone);
   SetEdsHealth(stats->health, host.eds_health);
   if (stats->health.healthy_since() == TimePoint()) {
     stats->health.set_healthy_since(Now());
@@ -267,6 +276,12 @@ void EndpointCluster::Publish(EndpointPtr failed, bool drop_all) {
         failed->DropPool(worker->index(), config().close_connections_on_host_health_failure());
     });
   }
+}
+
+void EndpointCluster::OnRuntimeChanged() {
+  const double before = options_.panic_percent;
+  options_ = OptionsOf(config(), panic_percent_.Get());
+  if (options_.panic_percent != before) Publish(nullptr);
 }
 
 void EndpointCluster::OnHealthChanged(const HostStats& host) {

@@ -26,6 +26,7 @@ class EndpointCluster : public Cluster {
   void DropPools(int worker) const override;
   bool uses_hash() const override { return balancer_->uses_hash(); }
   void Start(const std::vector<std::unique_ptr<Worker>>& workers) override { workers_ = &workers; }
+  void OnRuntimeChanged() override;
   bool ready() const override {
     return health_checker() == nullptr || health_checker()->first_round_done();
   }
@@ -69,7 +70,8 @@ class EndpointCluster : public Cluster {
   static void Replace(Slot& slot, const EndpointList& endpoints, const Sets& sets, Worker& worker);
 
   const std::unique_ptr<const Balancer> balancer_;
-  const EndpointSetOptions options_;
+  const config::RuntimeDouble panic_percent_;
+  EndpointSetOptions options_;  // main thread: as last published
   const std::optional<SubsetSettings> subset_settings_;  // none: no subsets
   std::optional<SubsetStats> subset_stats_;
   std::shared_ptr<const SubsetTable> subsets_;  // main thread: as last published

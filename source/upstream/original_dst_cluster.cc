@@ -38,7 +38,10 @@ absl::StatusOr<Address> OriginalDstCluster::AddressFor(const Exchange& exchange)
   if (!destination_.header.empty() && head != nullptr) {
     if (const auto value = head->headers.Get(std::string_view(destination_.header))) {
       auto parsed = ParseDestination(*value);
-      if (!parsed.ok()) return MakeError(Reason::kNoHealthyUpstream);
+      if (!parsed.ok()) {
+        stats().original_dst_host_invalid.Add();
+        return MakeError(Reason::kNoHealthyUpstream);
+      }
       address = *parsed;
     }
   }

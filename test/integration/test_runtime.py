@@ -3,7 +3,8 @@ import os
 import unittest
 
 from test.support import config
-from test.support.proxy import ProxyTest
+from test.support.origin import closed_port
+from test.support.proxy import IS_ENVOY, ProxyTest
 from test.support.wait import wait_for
 
 
@@ -84,6 +85,87 @@ class Runtime(ProxyTest):
         self.point_to("v3")
         wait_for(lambda: "log.more" in self.entries(), 5, "the third version")
         self.assertEqual(["500", "201", "600"], self.entries()["log.from"]["layer_values"])
+
+
+class KeysWithoutField(ProxyTest):
+    """What the runtime may say about clusters and retries though no field names a key."""
+
+    def begin(self, static, answer=None, hosts=None, action=None):
+        upstream = self.origin(answer)
+        fields = {"load_assignment": {"cluster_name": "up", "endpoints": [{"lb_endpoints": hosts(upstream.port)}]}} if hosts else {}
+        bootstrap = config.bootstrap(
+            config.listener(config.http([config.forward("up", action=action)], log=self.log_path)),
+            [config.cluster("up", upstream.port, **fields)])
+        bootstrap["layered_runtime"] = {"layers": [{"name": "base", "static_layer": static},
+                                                   {"name": "admin", "admin_layer": {}}]}
+        self.start(bootstrap)
+        self.assertNotIn("nothing reads the key", self.proxy.log())
+
+    def modify(self, prefix, **values):
+        query = "&".join("%s.%s=%s" % (prefix, key.replace("__", "."), value) for key, value in values.items())
+        self.assertEqual(200, self.proxy.admin("/runtime_modify?" + query, "POST").status)
+
+    def get(self):
+        return self.ask("GET", "/", "h")
+
+    def counters(self, *names):
+        stats = self.proxy.stats("^cluster.up.")
+        return tuple(stats["cluster.up." + name] for name in names)
+
+    def test_maintenance_mode(self):
+        self.begin({"upstream": {"maintenance_mode": {"up": 100}}})
+        answer = self.get()
+        self.assertEqual((503, b"maintenance mode", "true"),
+                         (answer.status, answer.body, answer.header("x-envoy-overloaded")))
+        self.modify("upstream", maintenance_mode__up=0)
+        self.assertEqual(200, self.get().status)
+        self.modify("upstream", maintenance_mode__up=100)
+        self.assertEqual(503, self.get().status)
+        self.assertEqual((2, 2, 1), self.counters("upstream_rq_maintenance_mode", "upstream_rq_503", "upstream_rq_total"))
+        entry = self.logs(3)[0]
+        self.assertEqual(("UO", "maintenance_mode"), (entry["flags"], entry["details"]))
+
+    def test_breakers(self):
+        self.begin({"circuit_breakers": {"up": {"default": {"max_pending_requests": 0}}}})
+        self.assertEqual(503, self.get().status)
+        self.assertEqual((1,), self.counters("upstream_rq_pending_overflow"))
+        self.modify("circuit_breakers.up.default", max_pending_requests=9, max_requests=0)
+        self.assertEqual(503, self.get().status)
+        self.assertEqual((1,), self.counters("upstream_rq_active_overflow"))
+        self.assertIn("up::default_priority::max_requests::0", self.proxy.admin("/clusters").text)
+        self.modify("circuit_breakers.up.default", max_requests=9)
+        self.assertEqual(200, self.get().status)
+
+    def test_retries(self):
+        self.begin({"upstream": {"use_retry": 0, "base_retry_backoff_ms": 1}},
+                   answer=b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n",
+                   action={"retry_policy": {"retry_on": "5xx", "num_retries": 2}})
+        self.get()
+        self.assertEqual((1,), self.counters("upstream_rq_total"))
+        self.modify("upstream", use_retry=100)
+        self.get()
+        self.assertEqual((4,), self.counters("upstream_rq_total"))
+        self.modify("circuit_breakers.up.default", max_retries=0)
+        self.get()
+        self.modify("circuit_breakers.up.default", max_retries=3, retry_budget__budget_percent=0,
+                    retry_budget__min_retry_concurrency=0)
+        self.get()
+        self.assertEqual((2, 6), self.counters("upstream_rq_retry_overflow", "upstream_rq_total"))
+        self.assertEqual(["-", "URX", "UO", "UO"], [entry["flags"] for entry in self.logs(4)])
+
+    def test_panic(self):
+        # One of two hosts is ill. Half of them is enough, unless the runtime asks for all.
+        closed, holder = closed_port()
+        self.addCleanup(holder.close)
+
+        def hosts(port):
+            return [{"endpoint": {"address": config.socket_address(port=port)}},
+                    {"endpoint": {"address": config.socket_address(port=closed)}, "health_status": "UNHEALTHY"}]
+        self.begin({"upstream": {"healthy_panic_threshold": 100}}, hosts=hosts)
+        wait_for(lambda: self.get().status == 503, 5, "a request to the host that is ill")
+        if not IS_ENVOY:  # There it is read anew only when a host changes.
+            self.modify("upstream", healthy_panic_threshold=50)
+            wait_for(lambda: [self.get().status for _ in range(8)] == [200] * 8, 5, "no panic")
 
 
 class LoadedOnce(ProxyTest):

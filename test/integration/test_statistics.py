@@ -1,11 +1,13 @@
 """Statistics under Envoy's names: that what happens is counted, and what Envoy prints is there."""
 import json
 import re
+import socket
 import threading
 import unittest
 
 from test.support import config
-from test.support.origin import ok
+from test.support.client import Client
+from test.support.origin import closed_port, ok
 from test.support.proxy import ProxyTest
 from test.support.wait import wait_for
 
@@ -26,6 +28,7 @@ class Statistics(ProxyTest):
     def counts(self, **values):
         """Waits for counters of the cluster or of the manager; a name begins with `c_` or `h_`."""
         for name, value in values.items():
+            name = name.replace("__", ".")
             self.proxy.wait_stat({"c": CLUSTER, "h": HTTP}[name[0]] + name[2:], value)
 
     def wait_above(self, name, least):
@@ -194,18 +197,108 @@ class Statistics(ProxyTest):
         value = re.search(r"^envoy_cluster_circuit_breakers_default_remaining_cx_pools\{.*\} (\S+)", page, re.MULTILINE)
         self.assertEqual(str(2**64 - 1), value.group(1))
 
+    def test_kinds_of_answers(self):
+        answers = [ok(b"", "x-envoy-upstream-canary: true"), ok(), ok()]
+        origin = self.origin(lambda request: answers.pop(0))
+        cluster = config.cluster("c", origin.port)
+        cluster["load_assignment"]["endpoints"][0]["locality"] = {"zone": "there"}
+        manager = config.http([config.forward("c")], use_remote_address=True,
+                              internal_address_config={"cidr_ranges": [config.cidr("127.0.0.0", 8)]})
+        self.start(config.bootstrap(config.listener(manager), [cluster], stats_flush_interval="0.1s",
+                                    node={"id": "n", "cluster": "n", "locality": {"zone": "here"}}))
+        for name in ("shop", "shop", "bank"):
+            self.assertEqual(200, self.ask("GET", "/", "h", headers=[("x-envoy-upstream-alt-stat-name", name)]).status)
+        self.counts(c_internal__upstream_rq_200=3, c_zone__here__there__upstream_rq_200=3, c_canary__upstream_rq_200=1,
+                    c_shop__upstream_rq_2xx=2, c_shop__internal__upstream_rq_completed=2,
+                    c_shop__canary__upstream_rq_200=1, c_bank__zone__here__there__upstream_rq_200=1)
+        stats = self.proxy.stats()
+        self.assertEqual((0, None), (stats.get(CLUSTER + "external.upstream_rq_200", 0), stats.get(CLUSTER + "bank.canary.upstream_rq_200")))
+        self.assertNotIn(b"alt-stat-name", b"".join(name.encode() for request in origin.requests for name, _ in request.headers))
+
+        def histograms():
+            page = self.proxy.admin("/stats?filter=upstream_rq_time").text
+            return {line.split(":")[0] for line in page.splitlines() if "No recorded values" not in line}
+        wanted = {CLUSTER + name + "upstream_rq_time" for name in
+                  ("", "internal.", "canary.", "zone.here.there.", "shop.", "shop.internal.", "bank.zone.here.there.")}
+        wait_for(lambda: wanted <= histograms(), 5, "the times")
+
+    def test_names_of_outsiders(self):
+        self.serve(self.origin(ok()).port, manager={"use_remote_address": True})
+        self.assertEqual(200, self.ask("GET", "/", "h", headers=[("x-forwarded-for", "8.8.8.8"), ("x-envoy-upstream-alt-stat-name", "shop")]).status)
+        self.counts(c_external__upstream_rq_200=1)
+        self.assertEqual({}, self.proxy.stats("shop"))
+
+    def test_response_that_is_cut(self):
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"
+        for action, serve in (({}, lambda wire: (wire.head(), wire.send(head))),
+                              ({"timeout": "0.3s"}, lambda wire: (wire.head(), wire.send(head), wire.rest()))):
+            proxy = self.serve(self.raw_origin(serve).port, action=action)
+            with Client(proxy.port()) as client:
+                client.request("GET", "/", "h")
+                client.rest()
+            for name in ("downstream_rq_rx_reset", "downstream_rq_tx_reset"):
+                proxy.wait_stat(HTTP + name, 1)
+            proxy.wait_stat(CLUSTER + "upstream_cx_protocol_error", 0 if action else 1)
+
+    def test_timeout_is_not_a_cancelled_request(self):
+        self.serve(self.raw_origin(lambda wire: wire.rest()).port, action={"timeout": "0.2s"})
+        self.assertEqual(504, self.ask("GET", "/", "h").status)
+        self.counts(c_upstream_rq_timeout=1, c_upstream_rq_cancelled=0, h_downstream_rq_tx_reset=0, h_downstream_rq_rx_reset=0)
+
+    def test_request_that_ends_before_it_has_a_connection(self):
+        # A queue of connections that is full: the next one takes for ever.
+        listening = socket.socket()
+        self.addCleanup(listening.close)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            filler = socket.socket()
+            self.addCleanup(filler.close)
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        self.serve(listening.getsockname()[1], action={"timeout": "0.3s"}, cluster={"connect_timeout": "20s"})
+        self.assertEqual(504, self.ask("GET", "/", "h").status)
+        self.counts(c_upstream_rq_cancelled=1, c_upstream_rq_total=0, c_upstream_cx_http1_total=1)
+
+    def test_connection_that_fails(self):
+        port, holder = closed_port()
+        self.addCleanup(holder.close)
+        self.serve(port)
+        self.assertEqual(503, self.ask("GET", "/", "h").status)
+        self.counts(c_upstream_cx_total=1, c_upstream_cx_http1_total=1, c_upstream_cx_connect_fail=1, c_upstream_cx_destroy=1,
+                    c_upstream_cx_destroy_remote=1, c_upstream_cx_destroy_local=0, c_upstream_cx_active=0)
+
+    def test_tunnel(self):
+        origin = self.raw_origin(lambda wire: wire.send(b"!"))
+        http = config.http([config.connect("c")], upgrade_configs=[{"upgrade_type": "CONNECT"}])
+        self.start(config.bootstrap([config.listener(http), config.listener(config.tcp("c"), name="tcp")],
+                                    [config.cluster("c", origin.port)]))
+        with Client(self.proxy.port()) as client:
+            client.send(b"CONNECT h:1 HTTP/1.1\r\nhost: h:1\r\n\r\n")
+            self.assertIn(b"200 OK", client.rest())
+        self.counts(c_upstream_rq_total=1, c_upstream_cx_total=1, c_upstream_cx_http1_total=0)
+        with Client(self.proxy.port("tcp")) as client:
+            self.assertEqual(b"!", client.rest())
+        self.counts(c_upstream_rq_total=2, c_upstream_cx_total=2, c_upstream_cx_http1_total=0)
+
     def test_names(self):
         """What cannot happen here is there all the same, for dashboards."""
         self.serve(self.origin(ok()).port)
         self.assertEqual(200, self.ask("GET", "/", "h").status)  # Envoy makes some of them with the first connection.
         stats = self.proxy.stats()
         self.assertEqual({}, {name: stats.get(name) for name in (
-            *(HTTP + name for name in ("downstream_rq_rejected_via_ip_detection", "rs_too_large", "rq_overload_local_reply")),
+            *(HTTP + name for name in ("downstream_rq_rejected_via_ip_detection", "rs_too_large", "rq_overload_local_reply",
+                                          "tracing.not_traceable", "passthrough_internal_redirect_predicate",
+                                          "downstream_rq_http2_total", "downstream_cx_ssl_active")),
+            *("server." + name for name in ("debug_assertion_failures", "dropped_stat_flushes", "envoy_bug_failures", "wip_protos")),
+            "listener_manager.total_filter_chains_draining",
             *(CLUSTER + name for name in (
                 "http1.dropped_headers_with_underscores", "http1.metadata_not_supported_error", "http1.response_flood",
                 "http1.requests_rejected_with_underscores_in_headers", "upstream_cx_pool_overflow", "version",
                 "upstream_cx_connect_attempts_exceeded", "lb_subsets_active", "lb_subsets_created", "lb_subsets_fallback",
-                "lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected"))) if stats.get(name) != 0})
+                "lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected",
+                "lb_recalculate_zone_structures", "lb_zone_cluster_too_small", "lb_zone_routing_cross_zone", "warming_state",
+                "original_dst_host_invalid", "upstream_rq_0rtt", "upstream_rq_rx_reset", "upstream_rq_tx_reset"))) if stats.get(name) != 0})
 
 
 if __name__ == "__main__":

@@ -466,6 +466,7 @@ void ServerSession::NoteBrokenBody(H1Exchange& exchange, const absl::Status& err
                             ? canceller_.reason()
                             : ReasonOf(error);
   const ReasonMeaning& meaning = MeaningOf(reason);
+  exchange.response_cut = true;
   if (meaning.flag.has_value()) exchange.Note(*meaning.flag);
   if (meaning.reset.empty()) return exchange.set_details(meaning.details);
   exchange.set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));

@@ -117,6 +117,10 @@ TcpProxyStats::TcpProxyStats(const stats::Scope& scope)
       downstream_cx_no_route(scope.counter("downstream_cx_no_route")),
       downstream_cx_rx_bytes_total(scope.counter("downstream_cx_rx_bytes_total")),
       downstream_cx_tx_bytes_total(scope.counter("downstream_cx_tx_bytes_total")),
+      downstream_flow_control_paused_reading_total(
+          scope.counter("downstream_flow_control_paused_reading_total")),
+      downstream_flow_control_resumed_reading_total(
+          scope.counter("downstream_flow_control_resumed_reading_total")),
       idle_timeout(scope.counter("idle_timeout")),
       max_downstream_connection_duration(scope.counter("max_downstream_connection_duration")),
       upstream_flush_total(scope.counter("upstream_flush_total")),
@@ -135,6 +139,8 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   stats_.downstream_cx_total.Add();
   TcpExchange exchange(connection);
   exchange.upstream.close = DetectedClose::kNormal;
+  exchange.flow.client_paused = stats_.downstream_flow_control_paused_reading_total;
+  exchange.flow.client_resumed = stats_.downstream_flow_control_resumed_reading_total;
   exchange.LimitDuration(MaxDuration(connection.worker.rng()));
   const PeriodicLog periodic(*this, exchange);
   const DrainLimit drain(connection, settings_.drain_time);

@@ -21,6 +21,8 @@ struct TcpProxyStats {
   Counter downstream_cx_total;
   Counter downstream_cx_no_route;
   Counter downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total;
+  Counter downstream_flow_control_paused_reading_total,
+      downstream_flow_control_resumed_reading_total;
   Counter idle_timeout;
   Counter max_downstream_connection_duration;
   /// Always 0: the client's connection is kept until the upstream has taken what came from it, so
