@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -195,6 +196,9 @@ class Exchange {
   std::string_view details() const { return details_; }
   /// The details of a failure and its flag, as reason.h has them.
   void Note(const absl::Status& error);
+  /// Takes over what `other`, of the same connection, says of its outcome: flags, details, bytes,
+  /// the upstream side.
+  void TakeOutcome(const Exchange& other);
   void set_termination_details(std::string_view details) { termination_details_.assign(details); }
   std::string_view termination_details() const { return termination_details_; }
 
@@ -244,6 +248,8 @@ class Exchange {
   uint64_t stream_id = 0;
   std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
+  /// Of a connection as a whole, which has no head; empty: it carried no request.
+  std::optional<HttpVersion> connection_version;
   bool tunnel_established = false;
   bool health_check =
       false;  // a load balancer asks whether we live; set by the filter that answers

@@ -172,7 +172,9 @@ Rendered QueryParameters(const Operator&, const LogContext& context, std::string
 
 Rendered Protocol(const Operator&, const LogContext& context, std::string* out) {
   const RequestHead* head = context.exchange.request_head();
-  return head == nullptr ? Rendered::kMissing : AppendText(ToString(head->version), out);
+  if (head != nullptr) return AppendText(ToString(head->version), out);
+  const std::optional<HttpVersion>& version = context.exchange.connection_version;
+  return version.has_value() ? AppendText(ToString(*version), out) : Rendered::kMissing;
 }
 
 Rendered UpstreamProtocol(const Operator&, const LogContext& context, std::string* out) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "source/config/durations.h"
+#include "source/extension/access_logs.h"
 #include "source/extension/registry.h"
 #include "source/server/cluster_factory.h"
 
@@ -133,10 +134,8 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
     ReadAddress(config.additional_addresses(i).address(),
                 Cat(path, ".additional_addresses[", i, "].address"), server, settings);
   }
-  if (!config.access_log().empty()) {
-    server.diagnostics.Error(path + ".access_log",
-                             "logs of connections are not supported yet: log in the filters");
-  }
+  FactoryContext factory{server, path, server.stats.Root()};
+  settings.access_logs = BuildAccessLogs(config.access_log(), factory, "access_log");
   settings.name = config.name();
   if (settings.name.empty() && !settings.addresses.empty())
     settings.name = settings.addresses.front().ToString();

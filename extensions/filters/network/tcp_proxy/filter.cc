@@ -170,6 +170,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     stats_.max_downstream_connection_duration.Add();
     NoteLimit("max_connection_duration_reached", exchange);
   }
+  if (connection.facts.record != nullptr) connection.facts.record->TakeOutcome(exchange);
   Log(exchange, "TcpConnectionEnd");
 }
 
