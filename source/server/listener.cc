@@ -183,6 +183,7 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   connection->facts.local = connection->stream->local_address();
   connection->facts.direct_remote = connection->stream->remote_address();
   connection->facts.remote = connection->facts.direct_remote;
+  if (config_.has_metadata()) connection->facts.listener_metadata = &config_.metadata();
   connection->buffer_limit = settings_.buffer_limit;
   connection->draining = local.draining;
   connection->LinkTo(local.connections);
@@ -232,6 +233,7 @@ Task<> Listener::RunChain(Connection& connection) const {
     return {};
   }
   connection.facts.filter_chain_name = chain->name;
+  connection.facts.chain_metadata = chain->metadata.get();
   if (record != nullptr)
     connection.stream =
         std::make_unique<MeteredStream>(std::move(connection.stream), record->meter);
@@ -244,13 +246,14 @@ void Listener::Log(Connection& connection) const {
   record.set_remote_address(connection.facts.remote);
   record.bytes.body_received = record.meter.received;
   record.bytes.body_sent = record.meter.sent;
+  record.time.connection_closed = Now();
   if (record.meter.reset) record.close = DetectedClose::kRemoteReset;
   for (const AccessLoggerPtr& logger : settings_.access_logs)
     logger->Log(LogContext{record, "NotSet"});
 }
 
 Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
-  const TimePoint start = Now();
+  const TimePoint start = connection->facts.opened = Now();
   if (!listener.settings_.access_logs.empty()) {
     connection->facts.record = std::make_unique<ConnectionRecord>(
         connection->worker, connection->scope, connection->canceller, connection->facts);

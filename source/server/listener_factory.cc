@@ -43,8 +43,12 @@ NetworkChain BuildChain(const v3::FilterChain& config, const std::string& path,
                         ServerContext& server) {
   if (config.filters().empty())
     server.diagnostics.Error(path, "a filter chain needs at least one filter");
-  return {config.name(), BuildFilters(config.filters(), path + ".filters",
-                                      server.registry.network_filters(), server)};
+  return {
+      config.name(),
+      BuildFilters(config.filters(), path + ".filters", server.registry.network_filters(), server),
+      config.has_metadata()
+          ? std::make_unique<const envoy::config::core::v3::Metadata>(config.metadata())
+          : nullptr};
 }
 
 FilterChainTable BuildChains(const v3::Listener& config, const std::string& path,

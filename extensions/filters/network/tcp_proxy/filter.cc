@@ -161,6 +161,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   exchange.scope().Cancel();
   co_await exchange.scope().Join();
   connection.stream->Close();
+  exchange.time.connection_closed = Now();
   if (drain.passed()) exchange.set_details("downstream_local_disconnect(drained)");
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) {
     stats_.idle_timeout.Add();
@@ -199,7 +200,7 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
   const TcpProxyTarget& target = PickTarget(exchange.worker().rng());
   const Cluster* cluster = clusters_.Find(target.cluster, exchange.worker());
   exchange.upstream.cluster_name = target.cluster;
-  if (cluster != nullptr) exchange.upstream.cluster_metadata = &cluster->config().metadata();
+  if (cluster != nullptr) exchange.upstream.cluster = &cluster->config();
   if (cluster == nullptr) {
     stats_.downstream_cx_no_route.Add();
     exchange.Note(ResponseFlag::kNoClusterFound);
