@@ -88,8 +88,8 @@ TEST_CASE("operators of a complete exchange") {
       {"%RESPONSE_CODE_DETAILS%", "via_upstream_it_is"},
       {"%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "via upstream it is"},
       {"%CONNECTION_TERMINATION_DETAILS%", "done"},
-      {"%RESPONSE_FLAGS%", "UF,DC"},
-      {"%RESPONSE_FLAGS_LONG%", "UpstreamConnectionFailure,DownstreamConnectionTermination"},
+      {"%RESPONSE_FLAGS%", "DC,UF"},
+      {"%RESPONSE_FLAGS_LONG%", "DownstreamConnectionTermination,UpstreamConnectionFailure"},
       {"%REQ(:METHOD)%", "GET"},
       {"%REQ(:PATH)%", "/a/b?x=1&name=a%20b&empty=&name=2"},
       {"%REQ(:AUTHORITY)% %REQ(host)% %REQ(:SCHEME)%", "ok.t:80 ok.t:80 http"},
@@ -225,7 +225,7 @@ TEST_CASE("the default format") {
   exchange.request_head()->headers.Add(HeaderId::kXForwardedFor, "192.0.2.2");
   exchange.request_head()->headers.Add(HeaderId::kXRequestId, "137b701a");
   CHECK(Text(exchange, kDefaultLogFormat) ==
-        "[2026-11-23T08:10:40.537Z] \"GET /original?q=0 HTTP/1.1\" 200 UF,DC 1 2 250 - "
+        "[2026-11-23T08:10:40.537Z] \"GET /original?q=0 HTTP/1.1\" 200 DC,UF 1 2 250 - "
         "\"192.0.2.2\" \"ua/1\" "
         "\"137b701a\" \"ok.t:80\" \"192.0.2.7:8080\"\n");
 }
