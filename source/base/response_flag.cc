@@ -39,10 +39,22 @@ constexpr ResponseFlagName kNames[] = {
 };
 static_assert(std::size(kNames) == static_cast<size_t>(F::kCount));
 
+constexpr bool StandByNumber() {
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    if (kNames[i].flag != static_cast<F>(i)) return false;
+  }
+  return true;
+}
+static_assert(StandByNumber());
+
 }  // namespace
 
 absl::Span<const ResponseFlagName> ResponseFlagNames() {
   return kNames;
+}
+
+const ResponseFlagName& NameOf(ResponseFlag flag) {
+  return kNames[static_cast<size_t>(flag)];
 }
 
 }  // namespace sluice

@@ -10,7 +10,7 @@
 #include "source/async/scope.h"
 #include "source/async/worker.h"
 #include "source/http/exchange.h"
-#include "source/net/stream.h"
+#include "source/net/metered_stream.h"
 
 namespace sluice::stats {
 class Scope;
@@ -20,9 +20,24 @@ namespace sluice {
 
 class NetworkNext;
 
+/// What the access log of a listener says about a connection as a whole. Filters add what they
+/// know; addresses and bytes are the listener's. Belongs to the connection and its worker.
+class ConnectionRecord final : public Exchange {
+ public:
+  using Exchange::Exchange;
+
+  Task<absl::Status> SendInterim(ResponseHeadPtr) override { return absl::OkStatus(); }
+  void LimitIdle(Duration) override {}  // The limits are those of the filters.
+  void LimitDuration(Duration) override {}
+  void Touch() override {}
+
+  StreamMeter meter;
+};
+
 /// The facts of a connection, and what listener filters have found out about it.
 struct ConnectionOrigin : ConnectionFacts {
   std::string_view transport_protocol = "raw_buffer";  // "tls" where a listener filter has seen it
+  std::unique_ptr<ConnectionRecord> record;            // null: its listener has no access log
 };
 
 /// An accepted connection. Lives on one worker from accept to close.

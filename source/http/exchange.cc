@@ -23,6 +23,16 @@ void Exchange::Note(const absl::Status& error) {
   set_details(DetailsOf(error));
 }
 
+void Exchange::TakeOutcome(const Exchange& other) {
+  flags_ = other.flags_;
+  details_ = other.details_;
+  termination_details_ = other.termination_details_;
+  upstream = other.upstream;
+  bytes = other.bytes;
+  local_close_reason = other.local_close_reason;
+  close = other.close;
+}
+
 Exchange::Extras& Exchange::extras() {
   if (extras_ == nullptr) extras_ = std::make_unique<Extras>();
   return *extras_;

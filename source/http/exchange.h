@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,9 @@
 #include "source/http/message.h"
 #include "source/net/address.h"
 
+namespace envoy::config::cluster::v3 {
+class Cluster;
+}
 namespace envoy::config::core::v3 {
 class Metadata;
 }
@@ -40,10 +44,12 @@ struct RouteBase {
   virtual ~RouteBase() = default;
   /// Route.metadata; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> metadata;
+  /// VirtualHost.metadata; null: none.
+  std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
   std::string name;
   std::string cluster_name;  // empty: direct response or redirect
-  /// Cluster.metadata of that cluster, which outlives the route; null: not known, or none.
-  const envoy::config::core::v3::Metadata* cluster_metadata = nullptr;
+  /// The configuration of that cluster, which outlives the route; null: not known.
+  const envoy::config::cluster::v3::Cluster* cluster = nullptr;
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
   /// Per-route configuration of the chain's filter i: levels, least specific first.
   std::vector<std::vector<const void*>> filter_configs;
@@ -63,11 +69,17 @@ class FilterStateObject {
 /// Facts about the client's connection, shared by its exchanges; outlives them.
 struct ConnectionFacts {
   uint64_t id = 0;
+  TimePoint opened{};
   Address local;
+  Address
+      direct_local;  // our end of it, where a PROXY header says otherwise of `local`; else unset
   Address direct_remote;  // the peer's
   Address remote;         // the client's: the peer's, or what a PROXY header says
   std::string requested_server_name;
   std::string_view filter_chain_name;  // the chain, which outlives the connection, keeps it
+  /// Of the listener and of the filter chain, which outlive the connection; null: none.
+  const envoy::config::core::v3::Metadata* listener_metadata = nullptr;
+  const envoy::config::core::v3::Metadata* chain_metadata = nullptr;
   bool is_tls = false;
   mutable ConnectionState state;
   /// What network filters say to all exchanges; few have any.
@@ -106,8 +118,8 @@ struct UpstreamFacts {
   Address local;
   std::string transport_failure;
   std::vector<Attempt> earlier;  // in the order in which they were tried
-  /// Cluster.metadata, which the cluster keeps; null: no cluster was found.
-  const envoy::config::core::v3::Metadata* cluster_metadata = nullptr;
+  /// The cluster's configuration, which it keeps; null: no cluster was found.
+  const envoy::config::cluster::v3::Cluster* cluster = nullptr;
   /// LbEndpoint.metadata of the host; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
   /// How long the last attempt waited for its connection; negative: it did not come to that.
@@ -133,9 +145,11 @@ struct TimeMeter {
   TimePoint upstream_first_sent{};      // US_TX_BEG
   TimePoint upstream_last_sent{};       // US_TX_END
   TimePoint upstream_first_received{};  // US_RX_BEG: head of the response
+  TimePoint upstream_body_received{};   // US_RX_BODY_BEG: the first byte of the body
   TimePoint upstream_last_received{};   // US_RX_END
   TimePoint response_first_sent{};      // DS_TX_BEG
   TimePoint response_last_sent{};       // DS_TX_END
+  TimePoint connection_closed{};        // DS_CX_END: of an exchange that is a connection
 };
 
 /// Bytes of one exchange. Bodies are counted without framing, wires with it.
@@ -199,6 +213,9 @@ class Exchange {
   std::string_view details() const { return details_; }
   /// The details of a failure and its flag, as reason.h has them.
   void Note(const absl::Status& error);
+  /// Takes over what `other`, of the same connection, says of its outcome: flags, details, bytes,
+  /// the upstream side.
+  void TakeOutcome(const Exchange& other);
   void set_termination_details(std::string_view details) { termination_details_.assign(details); }
   std::string_view termination_details() const { return termination_details_; }
 
@@ -247,6 +264,8 @@ class Exchange {
   FlowMeter flow;
   std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
+  /// Of a connection as a whole, which has no head; empty: it carried no request.
+  std::optional<HttpVersion> connection_version;
   bool tunnel_established = false;
   bool response_cut = false;  // begun, and ended by us before its end
   bool health_check =

@@ -50,6 +50,9 @@ TEST_CASE("formats") {
       {"json_format { fields { key: 'k' value { string_value: '%REQ(x)%' } } } omit_empty_values: "
        "true",
        "{}"},
+      {"json_format { fields { key: 'k' value { string_value: '%BYTES_SENT%' } } } "
+       "json_format_options { sort_properties: true }",
+       "{\"k\":2}"},
   };
   for (const Case& c : cases) {
     INFO(c.config);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <regex>
 
+#include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
 #include "source/observe/testing/exchange.h"
@@ -78,14 +79,17 @@ TEST_CASE("operators of a complete exchange") {
       {"%COMMON_DURATION(US_CX_BEG:US_CX_END:us)%", "5000"},
       {"%COMMON_DURATION(US_TX_BEG:US_TX_END:ns)%", "10000000"},
       {"%COMMON_DURATION(US_RX_BEG:DS_RX_BEG:ms)%", "-"},
+      {"%COMMON_DURATION(DS_CX_BEG:DS_RX_BEG)%", "5"},
+      {"%COMMON_DURATION(US_RX_BEG:US_RX_BODY_BEG)%", "15"},
+      {"%COMMON_DURATION(DS_RX_BEG:US_HS_END)% %COMMON_DURATION(DS_CX_BEG:DS_CX_END)%", "- -"},
       {"%PROTOCOL%", "HTTP/1.1"},
       {"%UPSTREAM_PROTOCOL%", "HTTP/1.1"},
       {"%RESPONSE_CODE%", "200"},
       {"%RESPONSE_CODE_DETAILS%", "via_upstream_it_is"},
       {"%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "via upstream it is"},
       {"%CONNECTION_TERMINATION_DETAILS%", "done"},
-      {"%RESPONSE_FLAGS%", "UF,DC"},
-      {"%RESPONSE_FLAGS_LONG%", "UpstreamConnectionFailure,DownstreamConnectionTermination"},
+      {"%RESPONSE_FLAGS%", "DC,UF"},
+      {"%RESPONSE_FLAGS_LONG%", "DownstreamConnectionTermination,UpstreamConnectionFailure"},
       {"%REQ(:METHOD)%", "GET"},
       {"%REQ(:PATH)%", "/a/b?x=1&name=a%20b&empty=&name=2"},
       {"%REQ(:AUTHORITY)% %REQ(host)% %REQ(:SCHEME)%", "ok.t:80 ok.t:80 http"},
@@ -113,6 +117,10 @@ TEST_CASE("operators of a complete exchange") {
        "r -"},
       {"%DOWNSTREAM_TLS_VERSION% %UPSTREAM_PEER_SUBJECT% %TRACE_ID% %CUSTOM_FLAGS%|", "- - - |"},
       {"%BYTES_RETRANSMITTED% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS%", "0 127.0.0.1:10000"},
+      {"%DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_LOCAL_PORT% "
+       "%DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT(8)%",
+       "127.0.0.1 10000 127.0.0.0/8"},
+      {"<%DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID%>", "<>"},
       {"%BYTES_RECEIVED% %BYTES_SENT% %REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES%", "1 2 3 4"},
       {"%DOWNSTREAM_HEADER_BYTES_RECEIVED% %DOWNSTREAM_HEADER_BYTES_SENT%", "3 4"},
       {"%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%", "5 6"},
@@ -153,6 +161,9 @@ TEST_CASE("operators of a complete exchange") {
       {"%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%",
        "127.0.0.1:10000 127.0.0.1"},
       {"%REQUESTED_SERVER_NAME% %FILTER_CHAIN_NAME%", "sni.t chain"},
+      {"%REQUESTED_SERVER_NAME(SNI_FIRST:HOST)% %REQUESTED_SERVER_NAME(HOST_FIRST)% "
+       "%REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%",
+       "sni.t ok.t:80 sni.t"},
       {"%ROUTE_NAME% %VIRTUAL_CLUSTER_NAME%", "r1 -"},
       {"%DYNAMIC_METADATA(ns)%",
        R"({"list":[1,"two",null],"n":1.5,"nested":{"deep":true},"s":"a\"b"})"},
@@ -214,7 +225,7 @@ TEST_CASE("the default format") {
   exchange.request_head()->headers.Add(HeaderId::kXForwardedFor, "192.0.2.2");
   exchange.request_head()->headers.Add(HeaderId::kXRequestId, "137b701a");
   CHECK(Text(exchange, kDefaultLogFormat) ==
-        "[2026-11-23T08:10:40.537Z] \"GET /original?q=0 HTTP/1.1\" 200 UF,DC 1 2 250 - "
+        "[2026-11-23T08:10:40.537Z] \"GET /original?q=0 HTTP/1.1\" 200 DC,UF 1 2 250 - "
         "\"192.0.2.2\" \"ua/1\" "
         "\"137b701a\" \"ok.t:80\" \"192.0.2.7:8080\"\n");
 }
@@ -328,10 +339,16 @@ TEST_CASE("errors name the position and the operator") {
        "position 0: %COMMON_DURATION%: takes (BEGIN:END) or (BEGIN:END:ms|us|ns)"},
       {"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:s)%",
        "position 0: %COMMON_DURATION%: takes (BEGIN:END) or (BEGIN:END:ms|us|ns)"},
-      {"%COMMON_DURATION(DS_RX_BEG:US_HS_END)%",
-       "position 0: %COMMON_DURATION%: 'US_HS_END' is no point in time that is measured "
-       "(DS_RX_BEG, DS_RX_END, "
-       "US_CX_BEG, US_CX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_END, DS_TX_BEG, DS_TX_END)"},
+      {"%COMMON_DURATION(DS_RX_BEG:US_XX_END)%",
+       "position 0: %COMMON_DURATION%: 'US_XX_END' is no point in time that is measured "
+       "(DS_CX_BEG, US_HS_END, DS_CX_END, DS_RX_BEG, DS_RX_END, "
+       "US_CX_BEG, US_CX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_BODY_BEG, US_RX_END, "
+       "DS_TX_BEG, DS_TX_END)"},
+      {"%REQUESTED_SERVER_NAME(X)%",
+       "position 0: %REQUESTED_SERVER_NAME%: takes SNI_ONLY, SNI_FIRST or HOST_FIRST first, not "
+       "'X'"},
+      {"%REQUESTED_SERVER_NAME(SNI_FIRST:X)%",
+       "position 0: %REQUESTED_SERVER_NAME%: takes ORIG_OR_HOST, HOST or ORIG second, not 'X'"},
       {"%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(129)%",
        "position 0: %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%: takes the length of a prefix (0 to "
        "128), not '129'"},
@@ -367,16 +384,18 @@ TEST_CASE("metadata of the request and of its route") {
   const Case none[] = {{"%METADATA(ROUTE:ns:a:b)%", "-"},
                        {"%METADATA(DYNAMIC:ns:a:b)%", "dynamic"}};
   for (const Case& c : none) CHECK(Text(exchange, c.format) == c.text);
-  route.metadata = metadata;
+  route.metadata = route.host_metadata = metadata;
   exchange.set_route(&route);
   const Case cases[] = {
       {"%METADATA(ROUTE:ns:a:b)%", "route"},
       {"%METADATA(ROUTE:ns)%", "{\"a\":{\"b\":\"route\"}}"},
       {"%METADATA(ROUTE:other:a)%", "-"},
       {"%METADATA(ROUTE:ns:a:c)%", "-"},
-      {"%METADATA(LISTENER:ns:a)%",
+      {"%METADATA(VIRTUAL_HOST:ns:a:b)%", "route"},
+      {"%METADATA(LISTENER:ns:a)% %METADATA(LISTENER_FILTER_CHAIN:ns:a)%", "- -"},
+      {"%METADATA(CONNECTION:ns:a)%",
        "error: position 0: %METADATA%: takes TYPE:NAMESPACE:KEY..., TYPE being DYNAMIC, ROUTE, "
-       "CLUSTER or UPSTREAM_HOST"},
+       "CLUSTER, UPSTREAM_HOST, VIRTUAL_HOST, LISTENER or LISTENER_FILTER_CHAIN"},
   };
   for (const Case& c : cases) CHECK(Text(exchange, c.format) == c.text);
 }
@@ -390,18 +409,24 @@ TEST_CASE("metadata of the cluster and of the host") {
     (*metadata->mutable_filter_metadata())["ns"] = ParseStruct(json);
     return metadata;
   };
-  const auto named = of(R"({"a":"by the route"})"), used = of(R"({"a":"used"})");
+  envoy::config::cluster::v3::Cluster named, used;
+  *named.mutable_metadata() = *of(R"({"a":"by the route"})");
+  *used.mutable_metadata() = *of(R"({"a":"used"})");
   TestExchange exchange;
   RouteBase route;
   CHECK(Text(exchange, kFormat) == "- - - - -");
   exchange.set_route(&route);
   CHECK(Text(exchange, kFormat) == "- - - - -");
-  route.cluster_metadata = named.get();
+  route.cluster = &named;
   CHECK(Text(exchange, kFormat) == "by the route by the route - - -");
-  exchange.upstream.cluster_metadata = used.get();
+  exchange.upstream.cluster = &used;
   exchange.upstream.host_metadata = of(R"({"a":["x",1]})");
   CHECK(Text(exchange, kFormat) == R"(used used ["x",1] ["x",1] -)");
   CHECK(Json(exchange, R"({"h":"%UPSTREAM_METADATA(ns)%"})") == R"({"h":{"a":["x",1]}})");
+
+  used.set_alt_stat_name("known as");
+  exchange.upstream.cluster_name = "real";
+  CHECK(Text(exchange, "%UPSTREAM_CLUSTER%|%UPSTREAM_CLUSTER_RAW%") == "known as|real");
 }
 
 TEST_CASE("how connections ended") {

@@ -19,6 +19,10 @@ const Address& DownstreamDirectRemote(const Exchange& exchange) {
 const Address& DownstreamLocal(const Exchange& exchange) {
   return exchange.connection().local;
 }
+const Address& DownstreamDirectLocal(const Exchange& exchange) {
+  const ConnectionFacts& facts = exchange.connection();
+  return facts.direct_local.is_set() ? facts.direct_local : facts.local;
+}
 const Address& UpstreamLocal(const Exchange& exchange) {
   return exchange.upstream.local;
 }
@@ -105,6 +109,12 @@ Rendered Port(const Operator&, const LogContext& context, std::string* out) {
   return address.is_ip() ? AppendNumber(address.port(), out) : Rendered::kMissing;
 }
 
+// Of Envoy's internal addresses, which no connection here has: as for those of the network there,
+// empty.
+Rendered EndpointId(const Operator&, const LogContext&, std::string*) {
+  return Rendered::kString;
+}
+
 // An optional prefix length, as in _WITHOUT_PORT(24).
 absl::Status CompileMask(const std::string_view* argument, Operator* op) {
   op->option = -1;
@@ -175,9 +185,13 @@ absl::Span<const OperatorType> AddressOperators() {
       {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask,
        WithoutPort<DownstreamDirectRemote>, true},
       {"DOWNSTREAM_DIRECT_REMOTE_PORT", nullptr, Port<DownstreamDirectRemote>, false},
-      {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS", nullptr, Full<DownstreamLocal>, true},
+      {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS", nullptr, Full<DownstreamDirectLocal>, true},
+      {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask,
+       WithoutPort<DownstreamDirectLocal>, true},
+      {"DOWNSTREAM_DIRECT_LOCAL_PORT", nullptr, Port<DownstreamDirectLocal>, false},
       {"DOWNSTREAM_LOCAL_ADDRESS", nullptr, Full<DownstreamLocal>, true},
       {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<DownstreamLocal>, true},
+      {"DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", nullptr, EndpointId, false},
       {"DOWNSTREAM_LOCAL_PORT", nullptr, Port<DownstreamLocal>, false},
       {"UPSTREAM_HOST", nullptr, Full<UpstreamRemote>, true},
       {"UPSTREAM_HOST_NAME", nullptr, HostName, true},

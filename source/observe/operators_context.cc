@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "source/base/strings.h"
 #include "source/observe/json.h"
 #include "source/observe/operators.h"
@@ -19,15 +20,69 @@ Rendered Upstream(const Operator&, const LogContext& context, std::string* out) 
 }
 
 // The cluster that the route names, where no connection was tried.
-Rendered UpstreamCluster(const Operator&, const LogContext& context, std::string* out) {
+Rendered UpstreamClusterName(const Operator&, const LogContext& context, std::string* out) {
   const std::string& name = context.exchange.upstream.cluster_name;
   const RouteBase* route = context.exchange.route();
   return AppendText(name.empty() && route != nullptr ? route->cluster_name : name, out);
 }
 
+// Under the name that its statistics have.
+Rendered UpstreamCluster(const Operator& op, const LogContext& context, std::string* out) {
+  const UpstreamFacts& upstream = context.exchange.upstream;
+  const RouteBase* route = context.exchange.route();
+  const auto* cluster = upstream.cluster;
+  if (upstream.cluster_name.empty() && route != nullptr) cluster = route->cluster;
+  return cluster != nullptr && !cluster->alt_stat_name().empty()
+             ? AppendText(cluster->alt_stat_name(), out)
+             : UpstreamClusterName(op, context, out);
+}
+
 template <auto kMember>
 Rendered Connection(const Operator&, const LogContext& context, std::string* out) {
   return AppendText(context.exchange.connection().*kMember, out);
+}
+
+// REQUESTED_SERVER_NAME(WHICH:HOST): what TLS asked for, the request's host, or the first of both
+// that is there; HOST says which of a rewritten host.
+enum ServerNames : int { kSniOnly, kSniFirst, kHostFirst };
+enum HostNames : int { kOriginalOrHost, kHost, kOriginalHost };
+
+absl::Status CompileServerName(const std::string_view* argument, Operator* op) {
+  const std::string_view text = argument == nullptr ? "" : *argument;
+  const size_t colon = std::min(text.find(':'), text.size());
+  const std::string_view which = text.substr(0, colon);
+  const std::string_view host = text.substr(std::min(colon + 1, text.size()));
+  if (which == "SNI_FIRST") {
+    op->option = kSniFirst;
+  } else if (which == "HOST_FIRST") {
+    op->option = kHostFirst;
+  } else if (!which.empty() && which != "SNI_ONLY") {
+    return Invalid("takes SNI_ONLY, SNI_FIRST or HOST_FIRST first, not '", which, "'");
+  }
+  if (host == "HOST") {
+    op->option2 = kHost;
+  } else if (host == "ORIG") {
+    op->option2 = kOriginalHost;
+  } else if (!host.empty() && host != "ORIG_OR_HOST") {
+    return Invalid("takes ORIG_OR_HOST, HOST or ORIG second, not '", host, "'");
+  }
+  return absl::OkStatus();
+}
+
+std::string_view HostFor(const Operator& op, const Exchange& exchange) {
+  const RequestHead* head = exchange.request_head();
+  if (head == nullptr) return {};
+  const std::string_view original =
+      op.option2 == kHost ? "" : head->headers.Get("x-envoy-original-host").value_or("");
+  return original.empty() && op.option2 != kOriginalHost ? head->authority : original;
+}
+
+Rendered ServerName(const Operator& op, const LogContext& context, std::string* out) {
+  const std::string& sni = context.exchange.connection().requested_server_name;
+  if (op.option == kSniOnly || (op.option == kSniFirst && !sni.empty()))
+    return AppendText(sni, out);
+  const std::string_view host = HostFor(op, context.exchange);
+  return AppendText(op.option == kHostFirst && host.empty() ? sni : host, out);
 }
 
 Rendered UpstreamConnectionId(const Operator&, const LogContext& context, std::string* out) {
@@ -64,7 +119,7 @@ absl::Status CompileEnvironment(const std::string_view* argument, Operator* op) 
     return Invalid("takes the name of an environment variable");
   }
   const char* value = std::getenv(std::string(*argument).c_str());
-  op->text = value == nullptr ? "" : value;
+  op->text = value == nullptr ? "-" : value;  // Also in JSON, as Envoy.
   return absl::OkStatus();
 }
 
@@ -173,7 +228,7 @@ Rendered LogType(const Operator&, const LogContext& c, std::string* out) {
 absl::Span<const OperatorType> ContextOperators() {
   static constexpr OperatorType kOperators[] = {
       {"UPSTREAM_CLUSTER", nullptr, UpstreamCluster, true},
-      {"UPSTREAM_CLUSTER_RAW", nullptr, UpstreamCluster, true},
+      {"UPSTREAM_CLUSTER_RAW", nullptr, UpstreamClusterName, true},
       {"UPSTREAM_TRANSPORT_FAILURE_REASON", nullptr, Upstream<&UpstreamFacts::transport_failure>,
        true},
       {"UPSTREAM_REQUEST_ATTEMPT_COUNT", nullptr, Attempts, false},
@@ -184,7 +239,7 @@ absl::Span<const OperatorType> ContextOperators() {
       {"DOWNSTREAM_LOCAL_CLOSE_REASON", nullptr, DownstreamCloseReason, true},
       {"CONNECTION_ID", nullptr, ConnectionId, false},
       {"STREAM_ID", nullptr, StreamId, true},
-      {"REQUESTED_SERVER_NAME", nullptr, Connection<&ConnectionFacts::requested_server_name>, true},
+      {"REQUESTED_SERVER_NAME", CompileServerName, ServerName, true},
       {"FILTER_CHAIN_NAME", nullptr, Connection<&ConnectionFacts::filter_chain_name>, true},
       {"ROUTE_NAME", nullptr, RouteName, true},
       {"VIRTUAL_CLUSTER_NAME", nullptr, VirtualCluster, true},

@@ -172,7 +172,9 @@ Rendered QueryParameters(const Operator&, const LogContext& context, std::string
 
 Rendered Protocol(const Operator&, const LogContext& context, std::string* out) {
   const RequestHead* head = context.exchange.request_head();
-  return head == nullptr ? Rendered::kMissing : AppendText(ToString(head->version), out);
+  if (head != nullptr) return AppendText(ToString(head->version), out);
+  const std::optional<HttpVersion>& version = context.exchange.connection_version;
+  return version.has_value() ? AppendText(ToString(*version), out) : Rendered::kMissing;
 }
 
 Rendered UpstreamProtocol(const Operator&, const LogContext& context, std::string* out) {
@@ -211,17 +213,10 @@ Rendered Details(const Operator& op, const LogContext& context, std::string* out
 
 Rendered Flags(const LogContext& context, std::string_view ResponseFlagName::* name,
                std::string* out) {
-  if (context.exchange.flags().empty()) {
-    out->push_back('-');
-    return Rendered::kString;
-  }
-  const char* separator = "";
-  for (const ResponseFlagName& flag : ResponseFlagNames()) {
-    if (context.exchange.flags().Has(flag.flag)) {
-      out->append(separator).append(flag.*name);
-      separator = ",";
-    }
-  }
+  const ResponseFlags& flags = context.exchange.flags();
+  if (flags.empty()) out->push_back('-');
+  for (size_t i = 0; i < flags.size(); ++i)
+    out->append(i == 0 ? "" : ",").append(NameOf(flags[i]).*name);
   return Rendered::kString;
 }
 

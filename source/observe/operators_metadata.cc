@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
 #include "source/observe/json.h"
@@ -141,14 +142,27 @@ Rendered RouteMetadata(const Operator& op, const LogContext& context, std::strin
 
 // Of the cluster that the request went to, else of the one that its route names.
 Rendered ClusterMetadata(const Operator& op, const LogContext& context, std::string* out) {
-  const Metadata* metadata = context.exchange.upstream.cluster_metadata;
+  const auto* cluster = context.exchange.upstream.cluster;
   const RouteBase* route = context.exchange.route();
-  if (metadata == nullptr && route != nullptr) metadata = route->cluster_metadata;
-  return AppendSpace(op, metadata, out);
+  if (cluster == nullptr && route != nullptr) cluster = route->cluster;
+  return AppendSpace(op, cluster == nullptr ? nullptr : &cluster->metadata(), out);
 }
 
 Rendered HostMetadata(const Operator& op, const LogContext& context, std::string* out) {
   return AppendSpace(op, context.exchange.upstream.host_metadata.get(), out);
+}
+
+Rendered VirtualHostMetadata(const Operator& op, const LogContext& context, std::string* out) {
+  const RouteBase* route = context.exchange.route();
+  return AppendSpace(op, route == nullptr ? nullptr : route->host_metadata.get(), out);
+}
+
+Rendered ListenerMetadata(const Operator& op, const LogContext& context, std::string* out) {
+  return AppendSpace(op, context.exchange.connection().listener_metadata, out);
+}
+
+Rendered ChainMetadata(const Operator& op, const LogContext& context, std::string* out) {
+  return AppendSpace(op, context.exchange.connection().chain_metadata, out);
 }
 
 // METADATA(TYPE:NAMESPACE:KEY:...).
@@ -159,7 +173,10 @@ struct MetadataType {
 constexpr MetadataType kTypes[] = {{"DYNAMIC", DynamicMetadata},
                                    {"ROUTE", RouteMetadata},
                                    {"CLUSTER", ClusterMetadata},
-                                   {"UPSTREAM_HOST", HostMetadata}};
+                                   {"UPSTREAM_HOST", HostMetadata},
+                                   {"VIRTUAL_HOST", VirtualHostMetadata},
+                                   {"LISTENER", ListenerMetadata},
+                                   {"LISTENER_FILTER_CHAIN", ChainMetadata}};
 
 absl::Status CompileTypedMetadata(const std::string_view* argument, Operator* op) {
   const std::string_view text = argument == nullptr ? "" : *argument;
@@ -169,8 +186,8 @@ absl::Status CompileTypedMetadata(const std::string_view* argument, Operator* op
                                  [&](const MetadataType& type) { return type.name == name; });
   if (type == std::end(kTypes))
     return Invalid(
-        "takes TYPE:NAMESPACE:KEY..., TYPE being DYNAMIC, ROUTE, CLUSTER or "
-        "UPSTREAM_HOST");
+        "takes TYPE:NAMESPACE:KEY..., TYPE being DYNAMIC, ROUTE, CLUSTER, UPSTREAM_HOST, "
+        "VIRTUAL_HOST, LISTENER or LISTENER_FILTER_CHAIN");
   const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
   op->option = static_cast<int>(type - std::begin(kTypes));
   return CompileMetadata(&rest, op);

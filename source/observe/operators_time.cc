@@ -223,10 +223,13 @@ Rendered PoolWait(const Operator&, const LogContext& context, std::string* out) 
 
 struct Point {
   std::string_view name;
-  TimePoint TimeMeter::* time;
+  TimePoint TimeMeter::* time;  // null: see TimeOf
 };
 
 constexpr Point kPoints[] = {
+    {"DS_CX_BEG", nullptr},
+    {"US_HS_END", nullptr},
+    {"DS_CX_END", &TimeMeter::connection_closed},
     {"DS_RX_BEG", &TimeMeter::start},
     {"DS_RX_END", &TimeMeter::request_received},
     {"US_CX_BEG", &TimeMeter::upstream_connecting},
@@ -234,10 +237,17 @@ constexpr Point kPoints[] = {
     {"US_TX_BEG", &TimeMeter::upstream_first_sent},
     {"US_TX_END", &TimeMeter::upstream_last_sent},
     {"US_RX_BEG", &TimeMeter::upstream_first_received},
+    {"US_RX_BODY_BEG", &TimeMeter::upstream_body_received},
     {"US_RX_END", &TimeMeter::upstream_last_received},
     {"DS_TX_BEG", &TimeMeter::response_first_sent},
     {"DS_TX_END", &TimeMeter::response_last_sent},
 };
+
+TimePoint TimeOf(const Point& point, const Exchange& exchange) {
+  if (point.time != nullptr) return exchange.time.*point.time;
+  // A handshake is one of TLS, which is never spoken with an upstream.
+  return point.name == "DS_CX_BEG" ? exchange.connection().opened : TimePoint{};
+}
 
 absl::StatusOr<int> FindPoint(std::string_view name) {
   std::string names;
@@ -280,9 +290,9 @@ absl::Status CompileCommonDuration(const std::string_view* argument, Operator* o
 }
 
 Rendered CommonDuration(const Operator& op, const LogContext& context, std::string* out) {
-  const TimeMeter& time = context.exchange.time;
   const int64_t unit = op.text == "ms" ? kMillisecond : op.text == "us" ? 1000 : 1;
-  return AppendBetween(time.*kPoints[op.option].time, time.*kPoints[op.option2].time, unit, out);
+  return AppendBetween(TimeOf(kPoints[op.option], context.exchange),
+                       TimeOf(kPoints[op.option2], context.exchange), unit, out);
 }
 
 Rendered NoTime(const Operator&, const LogContext&, std::string*) {

@@ -205,7 +205,7 @@ BodyPtr SendCopies(
     auto copy = std::make_shared<CopyExchange>(exchange);
     copy->set_request_head(CopyHead(head, mirror));
     copy->upstream.cluster_name = cluster->name();
-    copy->upstream.cluster_metadata = &cluster->config().metadata();
+    copy->upstream.cluster = &cluster->config();
     if (mirror.edits != nullptr) mirror.edits->Apply(copy->request_head()->headers, *copy);
     BodyPtr copied_body;
     if (body != nullptr) {

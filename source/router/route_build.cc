@@ -91,6 +91,10 @@ class RouteTableBuilder {
             : BuildRetry(config.retry_policy(), ChildPath(path, "retry_policy"), diagnostics_);
     host_mirrors_ = BuildMirrorsOf(config, path);
     virtual_clusters_ = BuildVirtualClusters(config, path);
+    host_metadata_ =
+        config.has_metadata()
+            ? std::make_shared<const envoy::config::core::v3::Metadata>(config.metadata())
+            : nullptr;
     levels_.push_back(BuildLevel(config, path));
     host_rate_limits_ = std::make_shared<const RateLimits>(
         RateLimits::Build(config.rate_limits(), ChildPath(path, "rate_limits"), diagnostics_));
@@ -114,6 +118,7 @@ class RouteTableBuilder {
     route.matched = entry.matcher.matched();
     route.matched_prefix = entry.matcher.prefix_length();
     route.virtual_clusters = virtual_clusters_;
+    route.host_metadata = host_metadata_;
     if (config.has_metadata())
       route.metadata = std::make_shared<const envoy::config::core::v3::Metadata>(config.metadata());
     if (!config.stat_prefix().empty() && context_.stats != nullptr) {
@@ -318,8 +323,8 @@ class RouteTableBuilder {
     } else {
       for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) add_edits(*level);
     }
-    if (!route.cluster_name.empty() && context_.cluster_metadata != nullptr)
-      route.cluster_metadata = context_.cluster_metadata(route.cluster_name);
+    if (!route.cluster_name.empty() && context_.cluster_config != nullptr)
+      route.cluster = context_.cluster_config(route.cluster_name);
     entry->choices.push_back(std::move(route));
   }
 
@@ -332,8 +337,9 @@ class RouteTableBuilder {
   std::shared_ptr<const std::vector<MirrorPolicy>> mirrors_;       // of the whole configuration
   std::shared_ptr<const std::vector<MirrorPolicy>> host_mirrors_;  // of the open virtual host
   std::shared_ptr<const VirtualClusters> virtual_clusters_;        // of the open virtual host
-  std::shared_ptr<const RetryPolicy> host_retry_;                  // of the open virtual host
-  std::vector<RouteLevel> levels_;  // open ones, least specific first
+  std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata_;  // of that, too
+  std::shared_ptr<const RetryPolicy> host_retry_;  // of the open virtual host
+  std::vector<RouteLevel> levels_;                 // open ones, least specific first
 };
 
 std::shared_ptr<const RouteTable> RouteTable::Build(const v3::RouteConfiguration& config,

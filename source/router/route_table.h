@@ -39,8 +39,8 @@ struct RouteBuildContext {
   const stats::Scope* stats = nullptr;  // the root, for vhost.*; null: a table without figures
   /// Whether there is a cluster of that name; empty: do not check.
   std::function<bool(std::string_view name)> cluster_exists;
-  /// Cluster.metadata of the cluster of that name, null when there is none; empty: nobody knows.
-  std::function<const envoy::config::core::v3::Metadata*(std::string_view name)> cluster_metadata;
+  /// The configuration of the cluster of that name, null when there is none; empty: nobody knows.
+  std::function<const envoy::config::cluster::v3::Cluster*(std::string_view name)> cluster_config;
   config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults
 };
 

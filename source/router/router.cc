@@ -127,7 +127,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   const Cluster* cluster = settings_.find_cluster(route->ClusterFor(head), exchange.worker());
   if (cluster == nullptr) return Answered(NoCluster(*route, exchange));
   exchange.upstream.cluster_name = cluster->name();
-  exchange.upstream.cluster_metadata = &cluster->config().metadata();
+  exchange.upstream.cluster = &cluster->config();
   if (settings_.overload->Applies(OverloadState::kShedRouter, exchange.worker().rng()))
     return Answered(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())

@@ -100,10 +100,12 @@ void AttemptLog::FillTimes(TimeMeter& time) const {
   time.upstream_first_sent = all.upstream_first_sent;
   time.upstream_last_sent = all.upstream_last_sent;
   time.upstream_first_received = all.upstream_first_received;
+  time.upstream_body_received = all.upstream_body_received;
   time.upstream_last_received = all.upstream_last_received;
   for (TimePoint* point :
        {&time.upstream_connecting, &time.upstream_connected, &time.upstream_first_sent,
-        &time.upstream_last_sent, &time.upstream_first_received, &time.upstream_last_received})
+        &time.upstream_last_sent, &time.upstream_first_received, &time.upstream_body_received,
+        &time.upstream_last_received})
     DropIfBefore(start_, *point);
 }
 

@@ -90,9 +90,9 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
   routes.stats = &root;
   const ClusterManager& clusters = context.server.clusters;
   routes.cluster_exists = [&](std::string_view name) { return clusters.Has(name); };
-  routes.cluster_metadata = [&](std::string_view name) {
+  routes.cluster_config = [&](std::string_view name) {
     const auto found = clusters.clusters().find(name);
-    return found == clusters.clusters().end() ? nullptr : &found->second->config().metadata();
+    return found == clusters.clusters().end() ? nullptr : &found->second->config();
   };
   return RouteTable::Build(config.route_config(), routes);
 }

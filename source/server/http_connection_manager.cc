@@ -10,6 +10,13 @@ namespace {
 
 constexpr size_t kMaxLocalReply = 16 * 1024 * 1024;
 
+// What the log of the listener says of a connection's requests.
+void Report(const Exchange& exchange, ConnectionRecord& record) {
+  if (const RequestHead* head = exchange.request_head()) record.connection_version = head->version;
+  if (exchange.flags().Has(ResponseFlag::kDownstreamProtocolError))
+    record.Note(ResponseFlag::kDownstreamProtocolError);
+}
+
 bool MayRedirect(const Exchange& exchange) {
   const auto* route = static_cast<const Route*>(exchange.route());
   return route != nullptr && route->internal_redirects != nullptr;
@@ -275,6 +282,7 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   const std::string_view details = exchange.details();
   if (details == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
   if (details == "max_duration_timeout") stats_.downstream_rq_max_duration_reached.Add();
+  if (ConnectionRecord* record = OriginOf(exchange).record.get()) Report(exchange, *record);
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
 }
 

@@ -183,6 +183,7 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   connection->facts.local = connection->stream->local_address();
   connection->facts.direct_remote = connection->stream->remote_address();
   connection->facts.remote = connection->facts.direct_remote;
+  if (config_.has_metadata()) connection->facts.listener_metadata = &config_.metadata();
   connection->buffer_limit = settings_.buffer_limit;
   connection->draining = local.draining;
   connection->LinkTo(local.connections);
@@ -222,16 +223,43 @@ Task<bool> Listener::Inspect(Listener& listener, Connection& connection) {
 // The filters of the chain that matches; nothing where none does.
 Task<> Listener::RunChain(Connection& connection) const {
   const NetworkChain* chain = chains_.Find(connection.facts);
+  ConnectionRecord* record = connection.facts.record.get();
   if (chain == nullptr) {
     stats_->no_filter_chain_match.Add();
+    if (record != nullptr) {
+      record->Note(ResponseFlag::kNoRouteFound);
+      record->set_details("filter_chain_not_found");
+    }
     return {};
   }
   connection.facts.filter_chain_name = chain->name;
+  connection.facts.chain_metadata = chain->metadata.get();
+  if (record != nullptr)
+    connection.stream =
+        std::make_unique<MeteredStream>(std::move(connection.stream), record->meter);
   return NetworkNext(chain->filters, 0)(connection);
 }
 
+// One line about a connection that has ended.
+void Listener::Log(Connection& connection) const {
+  ConnectionRecord& record = *connection.facts.record;
+  record.set_remote_address(connection.facts.remote);
+  record.bytes.body_received = record.meter.received;
+  record.bytes.body_sent = record.meter.sent;
+  record.time.connection_closed = Now();
+  if (record.meter.reset) record.close = DetectedClose::kRemoteReset;
+  for (const AccessLoggerPtr& logger : settings_.access_logs)
+    logger->Log(LogContext{record, "NotSet"});
+}
+
 Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
-  const TimePoint start = Now();
+  const TimePoint start = connection->facts.opened = Now();
+  if (!listener.settings_.access_logs.empty()) {
+    connection->facts.record = std::make_unique<ConnectionRecord>(
+        connection->worker, connection->scope, connection->canceller, connection->facts);
+    connection->facts.record->time.start = start;
+    connection->facts.record->time.wall_start = WallNow();
+  }
   listener.stats_->cx_active.Add();
   const OnWorker& on_worker = listener.on(connection->worker);
   on_worker.cx_total.Add();
@@ -244,6 +272,7 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
     co_await connection->scope.Join();
   }
   connection->stream->Close();
+  if (connection->facts.record != nullptr) listener.Log(*connection);
   listener.stats_->cx_active.Sub();
   on_worker.cx_active.Sub();
   listener.stats_->cx_destroy.Add();

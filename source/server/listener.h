@@ -14,6 +14,7 @@
 #include "source/extension/network_filter.h"
 #include "source/net/address.h"
 #include "source/net/listen_socket.h"
+#include "source/extension/registry.h"
 #include "source/observe/stats.h"
 #include "source/server/filter_chains.h"
 
@@ -31,6 +32,7 @@ struct ListenerSettings {
   bool counts_globally = true;  // against the ConnectionBudget
   const OverloadState* overload = &OverloadState::Calm();
   config::RuntimeUInt32 max_connections{nullptr, "", UINT32_MAX};
+  std::vector<AccessLoggerPtr> access_logs;  // of connections
 };
 
 /// Limits the connections of the whole process, so that descriptors for upstream connections and
@@ -102,6 +104,7 @@ class Listener {
   static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
   static Task<bool> Inspect(Listener& listener, Connection& connection);
   Task<> RunChain(Connection& connection) const;
+  void Log(Connection& connection) const;
   void Welcome(PerWorker& local, StreamPtr stream);
   stats::Scope scope() const;
   const OnWorker& on(const Worker& worker) const {

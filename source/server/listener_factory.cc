@@ -4,6 +4,7 @@
 #include <map>
 
 #include "source/config/durations.h"
+#include "source/extension/access_logs.h"
 #include "source/extension/registry.h"
 #include "source/server/cluster_factory.h"
 
@@ -42,8 +43,12 @@ NetworkChain BuildChain(const v3::FilterChain& config, const std::string& path,
                         ServerContext& server) {
   if (config.filters().empty())
     server.diagnostics.Error(path, "a filter chain needs at least one filter");
-  return {config.name(), BuildFilters(config.filters(), path + ".filters",
-                                      server.registry.network_filters(), server)};
+  return {
+      config.name(),
+      BuildFilters(config.filters(), path + ".filters", server.registry.network_filters(), server),
+      config.has_metadata()
+          ? std::make_unique<const envoy::config::core::v3::Metadata>(config.metadata())
+          : nullptr};
 }
 
 FilterChainTable BuildChains(const v3::Listener& config, const std::string& path,
@@ -133,10 +138,8 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
     ReadAddress(config.additional_addresses(i).address(),
                 Cat(path, ".additional_addresses[", i, "].address"), server, settings);
   }
-  if (!config.access_log().empty()) {
-    server.diagnostics.Error(path + ".access_log",
-                             "logs of connections are not supported yet: log in the filters");
-  }
+  FactoryContext factory{server, path, server.stats.Root()};
+  settings.access_logs = BuildAccessLogs(config.access_log(), factory, "access_log");
   settings.name = config.name();
   if (settings.name.empty() && !settings.addresses.empty())
     settings.name = settings.addresses.front().ToString();

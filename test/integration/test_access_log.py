@@ -107,6 +107,45 @@ class AccessLog(ProxyTest):
         self.assertEqual({**none, "close": "- -", "pool": None, "cluster": "cluster", "same": "cluster",
                           "route": "route"}, refused)
 
+    def test_surroundings_of_a_request(self):
+        """Metadata of listener, filter chain and virtual host, the cluster's other name, our own end of the connection."""
+        def space(value):
+            return {"filter_metadata": {"ns": {"key": value}}}
+        origin = self.origin()
+        formats = {"listener": "%METADATA(LISTENER:ns:key)%", "chain": "%METADATA(LISTENER_FILTER_CHAIN:ns)%",
+                   "host": "%METADATA(VIRTUAL_HOST:ns:key)%", "none": "%METADATA(LISTENER:other)%",
+                   "cluster": "%UPSTREAM_CLUSTER%", "raw": "%UPSTREAM_CLUSTER_RAW%", "id": "%DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID%",
+                   "local": "%DOWNSTREAM_LOCAL_ADDRESS%", "direct": "%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%",
+                   "port": "%DOWNSTREAM_DIRECT_LOCAL_PORT%", "net": "%DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT(8)%",
+                   "server": "%REQUESTED_SERVER_NAME(SNI_FIRST)%", "sni": "%REQUESTED_SERVER_NAME%",
+                   "environment": "%ENVIRONMENT(SLUICE_NOT_SET)%", "handshake": "%COMMON_DURATION(DS_CX_BEG:US_HS_END)%",
+                   "before": "%COMMON_DURATION(DS_CX_BEG:DS_RX_BEG:ns)%", "body": "%COMMON_DURATION(US_RX_BEG:US_RX_BODY_BEG:ns)%",
+                   "rest": "%COMMON_DURATION(US_RX_BODY_BEG:US_RX_END:ns)%", "open": "%COMMON_DURATION(DS_RX_BEG:DS_CX_END)%"}
+        hosts = [config.virtual_host([config.direct(200, prefix="/direct"), config.forward("up")], metadata=space("host"))]
+        kind = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+        sorted_log = config.file_log(self.log_path, log_format={
+            "json_format": formats, "json_format_options": {"sort_properties": True}})
+        main = config.listener(config.http(hosts=hosts, log=[sorted_log]), metadata=space("listener"),
+                               listener_filters=[config.typed("envoy.filters.listener.proxy_protocol", kind)])
+        main["filter_chains"][0]["metadata"] = space("chain")
+        self.start(config.bootstrap(main, [config.cluster("up", origin.port, alt_stat_name="alt")]), concurrency=1)
+        here = "127.0.0.1:%d" % self.proxy.port()
+        with self.client() as client:
+            client.send("PROXY TCP4 10.1.1.1 10.2.2.2 7 8\r\n")
+            for path in ("/", "/direct"):
+                self.assertEqual(200, client.ask("GET", path, "h.t:80").status)
+        first, direct = self.entries(2)
+        for entry in (first, direct):
+            self.assertGreaterEqual(entry.pop("before"), 0)
+        for name in ("body", "rest"):
+            self.assertGreaterEqual(first.pop(name), 0)
+        same = {"listener": "listener", "chain": {"key": "chain"}, "host": "host", "none": None, "id": "",
+                "local": "10.2.2.2:8", "direct": here, "port": self.proxy.port(), "net": "127.0.0.0/8", "server": "h.t:80",
+                "sni": None, "environment": "-", "handshake": None, "open": None}
+        self.assertEqual({**same, "cluster": "alt", "raw": "up"}, first)
+        self.assertEqual({**same, "cluster": None, "raw": None, "body": None, "rest": None}, direct)
+        self.assertIn("up::observability_name::alt\n", self.proxy.admin("/clusters").text)
+
     def test_nothing_is_traced(self):
         kinds = {"path": "%REQ(:PATH)%"}
         both = {"or_filter": {"filters": [{"traceable_filter": {}}, {"status_code_filter": {"comparison": {

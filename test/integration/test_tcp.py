@@ -181,6 +181,40 @@ class TcpProxy(ProxyTest):
             with self.subTest(listener):
                 self.assertEqual(line, end(listener, lambda client: client.rest()))
 
+    def test_what_the_log_says(self):
+        """Bytes on the wires; a connection has flags, and no details."""
+        def serve(wire):
+            if wire.read(5) == b"reset":
+                wire.reset()
+            else:
+                wire.send("answer")
+                wire.rest()
+        origin = self.raw_origin(serve)
+        closed, holder = closed_port()
+        self.addCleanup(holder.close)
+        names = {"flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%", "why": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+                 "down": "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%",
+                 "up": "%UPSTREAM_WIRE_BYTES_SENT% %UPSTREAM_WIRE_BYTES_RECEIVED%"}
+        log = [config.file_log(self.log_path, log_format={"json_format": names})]
+        self.start(config.bootstrap(
+            [config.listener(config.tcp(name, access_log=log), name=name) for name in ("up", "dead")],
+            [config.cluster("up", origin.port), config.cluster("dead", closed)]), concurrency=1)
+
+        def entry(listener, send, expect, count):
+            with Client(self.proxy.port(listener)) as client:
+                client.send(send)
+                if expect:
+                    self.assertEqual(expect, client.read(len(expect)))
+                else:
+                    client.rest()
+            return json.loads(self.proxy.lines(self.log_path, count)[-1])
+        self.assertEqual({"flags": "-", "details": None, "why": None, "down": "5 6", "up": "5 6"},
+                         entry("up", "hello", b"answer", 1))
+        self.assertEqual({"flags": "UR", "details": None, "why": None, "down": "5 0", "up": "5 0"},
+                         entry("up", "reset", b"", 2))
+        self.assertEqual({"flags": "UF,URX", "details": None, "why": "delayed_connect_error:_Connection_refused",
+                          "down": "0 0", "up": "0 0"}, entry("dead", "", b"", 3))
+
     @unittest.skipIf(IS_ENVOY, "Envoy ends at once")
     def test_drain_ends_it(self):
         origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))

@@ -31,7 +31,11 @@ class UpstreamSource {
 
   ReadBuffer& buffer() const { return lease_->buffer_; }
   Stream& stream() const { return *lease_->stream_; }
-  void Received(size_t bytes) { lease_->Received(bytes, *exchange_); }
+  void Received(size_t bytes) {
+    lease_->Received(bytes, *exchange_);
+    TimePoint& begin = exchange_->time.upstream_body_received;
+    if (begin == TimePoint{}) begin = Now();
+  }
   void Delivered(size_t) {}  // The session counts what it writes.
   void Ended() { lease_->EndResponse(*exchange_); }
   absl::Status Failed(absl::Status error) { return lease_->Failed(std::move(error)); }
@@ -153,6 +157,7 @@ HeadResult ClientSession::ParseHead(ResponseHeadParser& parser, ResponseHead* he
 Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
                                      const Framing& framing, Exchange& exchange) {
   exchange.time.upstream_first_received = Now();
+  exchange.time.upstream_body_received = TimePoint{};  // of another attempt
   Response response{std::move(head), nullptr, nullptr};
   lease->keep_alive_ = framing.keep_alive;
   if (framing.kind == Framing::kTunnel) {
@@ -161,6 +166,8 @@ Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
              (framing.kind == Framing::kLength && framing.length == 0)) {
     lease->EndResponse(exchange);
   } else {
+    if (!lease->buffer_.empty())
+      exchange.time.upstream_body_received = exchange.time.upstream_first_received;
     response.body = MakeBody(UpstreamSource(std::move(lease), exchange), framing);
   }
   return response;

@@ -376,7 +376,11 @@ Task<> ServerSession::Tunnel(H1Exchange& exchange, Stream& upstream) {
   exchange.StopWatching();
   co_await exchange.watch_scope_.Join();
   handler_.OnTunnel(exchange);
-  co_await RunTunnel(stream_, buffer_, upstream, exchange, settings_.received, settings_.sent);
+  const TunnelEnd end =
+      co_await RunTunnel(stream_, buffer_, upstream, exchange, settings_.received, settings_.sent);
+  if (!end.origin_broke) co_return;
+  exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
+  exchange.set_details("upstream_reset_after_response_started{connection_termination}");
 }
 
 // What is to become of the connection behind a whole response.

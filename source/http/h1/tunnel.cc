@@ -168,16 +168,21 @@ Task<> Run(Direction& direction) {
   direction.ended.Set();
 }
 
-void NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
-  if (exchange.canceller().cancelled())
-    return exchange.Note(MakeError(exchange.canceller().reason()));
+TunnelEnd NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
+  TunnelEnd end{WasReset(up), WasReset(down), false};
+  if (exchange.canceller().cancelled()) {
+    exchange.Note(MakeError(exchange.canceller().reason()));
+    return end;
+  }
   const bool client_broke = WasReset(up) || (!down.result.ok() && down.write_failed);
   const bool origin_broke =
       (!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed);
-  if (client_broke) return exchange.Note(MakeError(Reason::kDownstreamClosed));
-  if (!origin_broke) return;
-  exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
-  exchange.set_details("upstream_reset_after_response_started{connection_termination}");
+  if (client_broke) {
+    exchange.Note(MakeError(Reason::kDownstreamClosed));
+  } else {
+    end.origin_broke = origin_broke;
+  }
+  return end;
 }
 
 }  // namespace
@@ -191,8 +196,7 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
     early.Consume(early.view().size());
     early.Release();
     if (!written.ok()) {
-      exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
-      co_return TunnelEnd{};
+      co_return TunnelEnd{.origin_broke = true};
     }
   }
   Direction up{downstream, upstream,        exchange.bytes.body_received, received, exchange,
@@ -204,8 +208,7 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
   // Limits interrupt what runs here, and nothing else: joining a scope does not hear them.
   if (!down.result.ok() || !co_await up.ended.Wait()) exchange.scope().Cancel();
   co_await exchange.scope().Join();
-  NoteEnd(up, down, exchange);
-  co_return TunnelEnd{WasReset(up), WasReset(down)};
+  co_return NoteEnd(up, down, exchange);
 }
 
 }  // namespace sluice

@@ -70,12 +70,14 @@ void TestExchange::Fill() {
 
   time.wall_start = WallTime(std::chrono::nanoseconds(1795421440537042001));
   time.start = Now() - std::chrono::seconds(10);
+  facts.opened = After(time.start, -5);
   time.request_received = After(time.start, 10);
   time.upstream_connecting = After(time.start, 20);
   time.upstream_connected = After(time.start, 25);
   time.upstream_first_sent = After(time.start, 30);
   time.upstream_last_sent = After(time.start, 40);
   time.upstream_first_received = After(time.start, 200);
+  time.upstream_body_received = After(time.start, 215);
   time.upstream_last_received = After(time.start, 240);
   time.response_first_sent = After(time.start, 205);
   time.response_last_sent = After(time.start, 250);

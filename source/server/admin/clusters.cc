@@ -59,11 +59,16 @@ void AppendRates(std::string_view cluster, std::string_view kind,
   AppendTo(out, cluster, "::outlier::", kind, "_ejection_threshold::", rates.threshold, "\n");
 }
 
+// The name in statistics.
+const std::string& ObservabilityName(const envoy::config::cluster::v3::Cluster& config) {
+  return config.alt_stat_name().empty() ? config.name() : config.alt_stat_name();
+}
+
 std::string Text(const std::vector<ClusterView>& clusters) {
   std::string out;
   for (const ClusterView& cluster : clusters) {
     const std::string& name = cluster.config->name();
-    AppendTo(&out, name, "::observability_name::", name, "\n");
+    AppendTo(&out, name, "::observability_name::", ObservabilityName(*cluster.config), "\n");
     if (cluster.rates.has_value()) AppendRates(name, "success_rate", *cluster.rates, &out);
     if (cluster.local_rates.has_value())
       AppendRates(name, "local_origin_success_rate", *cluster.local_rates, &out);
@@ -123,7 +128,7 @@ api::Clusters Message(const std::vector<ClusterView>& clusters) {
   for (const ClusterView& cluster : clusters) {
     api::ClusterStatus& status = *message.add_cluster_statuses();
     status.set_name(cluster.config->name());
-    status.set_observability_name(cluster.config->name());
+    status.set_observability_name(ObservabilityName(*cluster.config));
     if (cluster.rates.has_value() && cluster.rates->threshold >= 0)
       status.mutable_success_rate_ejection_threshold()->set_value(cluster.rates->threshold);
     if (cluster.local_rates.has_value() && cluster.local_rates->threshold >= 0) {

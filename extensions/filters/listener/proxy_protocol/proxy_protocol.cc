@@ -74,7 +74,7 @@ absl::Status ProxyProtocolFilter::Judge(const ProxyHeader& header, Connection& c
   version.found.Add();
   if (header.local) return absl::OkStatus();
   connection.facts.remote = header.source;
-  connection.facts.local = header.destination;
+  connection.facts.direct_local = std::exchange(connection.facts.local, header.destination);
   return absl::OkStatus();
 }
 

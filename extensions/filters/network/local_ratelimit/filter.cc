@@ -12,6 +12,10 @@ namespace {
 using Proto = envoy::extensions::filters::network::local_ratelimit::v3::LocalRateLimit;
 
 Task<> Refuse(Connection& connection) {
+  if (ConnectionRecord* record = connection.facts.record.get()) {
+    record->Note(ResponseFlag::kUpstreamRetryLimitExceeded);  // Envoy's flag for it
+    record->local_close_reason = "local_ratelimit_close_over_limit";
+  }
   connection.stream->Close();
   co_return;
 }

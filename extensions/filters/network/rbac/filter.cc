@@ -1,6 +1,7 @@
 // The RBAC filter of connections. Worker threads, but for what is built.
 #include "extensions/filters/network/rbac/filter.h"
 
+#include "absl/strings/str_replace.h"
 #include "source/config/durations.h"
 
 namespace sluice {
@@ -46,9 +47,17 @@ Task<> NetworkRbac::Handle(Connection& connection, NetworkNext next) const {
   if (shadow_ != nullptr)
     (shadow_->Decide(subject).allowed ? stats_.shadow_allowed : stats_.shadow_denied).Add();
   if (enforced_ == nullptr) return next(connection);
-  const bool allowed = enforced_->Decide(subject).allowed;
-  (allowed ? stats_.allowed : stats_.denied).Add();
-  return allowed ? next(connection) : Deny(connection, delay_deny_);
+  const RbacEngine::Verdict verdict = enforced_->Decide(subject);
+  (verdict.allowed ? stats_.allowed : stats_.denied).Add();
+  if (verdict.allowed) return next(connection);
+  if (ConnectionRecord* record = connection.facts.record.get()) {
+    std::string policy = "none";
+    if (verdict.policy >= 0) policy = enforced_->names()[static_cast<size_t>(verdict.policy)];
+    record->set_termination_details(Cat("rbac_access_denied_matched_policy[",
+                                        absl::StrReplaceAll(policy, {{" ", "_"}}), "]"));
+    record->local_close_reason = "rbac_deny_close";
+  }
+  return Deny(connection, delay_deny_);
 }
 
 Task<> NetworkRbac::Deny(Connection& connection, Duration delay) {

@@ -31,8 +31,27 @@ class TcpExchange final : public Exchange {
   void Touch() override { limits_.Touch(); }
   void Settle() { limits_.Disarm(); }
 
+  /// From now on bytes go both ways; `framed`: on the upstream's wire in messages, which are
+  /// counted there.
+  void Begin(bool framed) {
+    tunnel_established = true;
+    framed_ = framed;
+    asked_sent_ = bytes.upstream_wire_sent;
+    asked_received_ = bytes.upstream_wire_received;
+  }
+  /// What has gone over the wires up to now: nothing but the bytes, behind what asked for a tunnel.
+  void CountWires() {
+    bytes.downstream_wire_received = bytes.body_received;
+    bytes.downstream_wire_sent = bytes.body_sent;
+    if (framed_ || !tunnel_established) return;
+    bytes.upstream_wire_sent = asked_sent_ + bytes.body_received;
+    bytes.upstream_wire_received = asked_received_ + bytes.body_sent;
+  }
+
  private:
   TimeLimits limits_{*this};
+  bool framed_ = false;
+  uint64_t asked_sent_ = 0, asked_received_ = 0;
 };
 
 // Ends a connection some time after its listener has begun to drain: bytes have no natural end.
@@ -61,6 +80,13 @@ bool IsConnectFailure(Reason reason) {
   return reason == Reason::kConnectRefused || reason == Reason::kConnectTimeout;
 }
 
+// A connection has no details, as in Envoy, unless nothing else would say what went wrong.
+void NoteFailure(const absl::Status& error, Exchange& exchange) {
+  if (exchange.upstream.transport_failure.empty()) return exchange.Note(error);
+  const ReasonMeaning& meaning = MeaningOf(ReasonOf(error));
+  if (meaning.flag.has_value()) exchange.Note(*meaning.flag);
+}
+
 // What Envoy writes as the reason of its own end, with its number of what was wrong.
 std::string_view CloseReasonOf(Reason reason) {
   if (IsConnectFailure(reason)) return "tcp_initializion_failure:0";
@@ -68,6 +94,7 @@ std::string_view CloseReasonOf(Reason reason) {
 }
 
 void NoteReset(const TunnelEnd& end, Exchange& exchange) {
+  if (end.origin_broke) exchange.Note(ResponseFlag::kUpstreamRemoteReset);
   if (end.client_reset) {
     exchange.close = DetectedClose::kRemoteReset;
   } else if (end.origin_reset) {
@@ -95,7 +122,7 @@ uint64_t HashOf(const Address& address) {
 // Logs now and then while it lives.
 class TcpProxy::PeriodicLog final : private Timer {
  public:
-  PeriodicLog(const TcpProxy& proxy, Exchange& exchange) : proxy_(proxy), exchange_(exchange) {
+  PeriodicLog(const TcpProxy& proxy, TcpExchange& exchange) : proxy_(proxy), exchange_(exchange) {
     Rearm();
   }
 
@@ -105,11 +132,12 @@ class TcpProxy::PeriodicLog final : private Timer {
       exchange_.worker().wheel().Arm(*this, proxy_.settings_.log_interval);
   }
   void OnTimer() override {
+    exchange_.CountWires();
     proxy_.Log(exchange_, "TcpPeriodic");
     Rearm();
   }
   const TcpProxy& proxy_;
-  Exchange& exchange_;
+  TcpExchange& exchange_;
 };
 
 TcpProxyStats::TcpProxyStats(const stats::Scope& scope)
@@ -150,7 +178,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   co_await watch.End();
   if (upstream.ok()) {
     exchange.LimitIdle(settings_.idle_timeout);
-    exchange.tunnel_established = true;
+    exchange.Begin(settings_.tunneling.has_value() && settings_.tunneling->is_framed());
     if (settings_.log_connected) Log(exchange, "TcpUpstreamConnected");
     stats_.downstream_cx_rx_bytes_total.Add(watch.early().view().size());
     NoteReset(co_await RunTunnel(*connection.stream, watch.early(), **upstream, exchange,
@@ -168,6 +196,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   exchange.scope().Cancel();
   co_await exchange.scope().Join();
   connection.stream->Close();
+  exchange.time.connection_closed = Now();
   if (drain.passed()) exchange.set_details("downstream_local_disconnect(drained)");
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) {
     stats_.idle_timeout.Add();
@@ -179,6 +208,8 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     stats_.max_downstream_connection_duration.Add();
     NoteLimit("max_connection_duration_reached", exchange);
   }
+  exchange.CountWires();
+  if (connection.facts.record != nullptr) connection.facts.record->TakeOutcome(exchange);
   Log(exchange, "TcpConnectionEnd");
 }
 
@@ -207,7 +238,7 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
   const TcpProxyTarget& target = PickTarget(exchange.worker().rng());
   const Cluster* cluster = clusters_.Find(target.cluster, exchange.worker());
   exchange.upstream.cluster_name = target.cluster;
-  if (cluster != nullptr) exchange.upstream.cluster_metadata = &cluster->config().metadata();
+  if (cluster != nullptr) exchange.upstream.cluster = &cluster->config();
   if (cluster == nullptr) {
     stats_.downstream_cx_no_route.Add();
     exchange.Note(ResponseFlag::kNoClusterFound);
@@ -227,7 +258,7 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
       co_return MakeError(Reason::kCancelled);
     }
     if (ReasonOf(stream.status()) == Reason::kCancelled) co_return stream;
-    exchange.Note(stream.status());
+    NoteFailure(stream.status(), exchange);
     exchange.local_close_reason = CloseReasonOf(ReasonOf(stream.status()));
     if (failed_to_connect) {
       target.attempts_exceeded.Add();

@@ -25,6 +25,8 @@ class TcpProxyTunneling {
   /// Errors: kConnectRefused when the proxy refuses, kInternal when the hostname came out as none,
   /// kCancelled. Bound it with a Deadline.
   Task<absl::StatusOr<StreamPtr>> Ask(StreamPtr stream, Exchange& exchange) const;
+  /// Whether the tunnel's bytes travel in the bodies of messages.
+  bool is_framed() const { return !post_path_.empty(); }
 
  private:
   explicit TcpProxyTunneling(Formatter hostname) : hostname_(std::move(hostname)) {}
