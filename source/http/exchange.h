@@ -66,20 +66,33 @@ class FilterStateObject {
   virtual std::string ToJson() const { return {}; }
 };
 
+/// What is configured of a filter chain and its listener, for logs.
+struct ChainFacts {
+  std::string name;
+  std::shared_ptr<const envoy::config::core::v3::Metadata> metadata;  // null: none
+  std::shared_ptr<const envoy::config::core::v3::Metadata> listener_metadata;
+
+  /// Of what came through no listener.
+  static const ChainFacts kNone;
+};
+inline const ChainFacts ChainFacts::kNone;
+
 /// Facts about the client's connection, shared by its exchanges; outlives them.
 struct ConnectionFacts {
+  struct Ends {
+    Address local, remote;
+  };
+
+  /// The two ends of the connection itself.
+  const Address& direct_local() const { return direct == nullptr ? local : direct->local; }
+  const Address& direct_remote() const { return direct == nullptr ? remote : direct->remote; }
+
   uint64_t id = 0;
-  TimePoint opened{};
-  Address local;
-  Address
-      direct_local;  // our end of it, where a PROXY header says otherwise of `local`; else unset
-  Address direct_remote;  // the peer's
-  Address remote;         // the client's: the peer's, or what a PROXY header says
+  TimePoint opened = Now();
+  Address local, remote;               // as the client sees them
+  std::unique_ptr<const Ends> direct;  // where a PROXY header says otherwise; null: the same
   std::string requested_server_name;
-  std::string_view filter_chain_name;  // the chain, which outlives the connection, keeps it
-  /// Of the listener and of the filter chain, which outlive the connection; null: none.
-  const envoy::config::core::v3::Metadata* listener_metadata = nullptr;
-  const envoy::config::core::v3::Metadata* chain_metadata = nullptr;
+  const ChainFacts* chain = &ChainFacts::kNone;  // outlives the connection
   bool is_tls = false;
   mutable ConnectionState state;
   /// What network filters say to all exchanges; few have any.

@@ -14,14 +14,13 @@ const Address& DownstreamRemote(const Exchange& exchange) {
   return exchange.remote_address();
 }
 const Address& DownstreamDirectRemote(const Exchange& exchange) {
-  return exchange.connection().direct_remote;
+  return exchange.connection().direct_remote();
 }
 const Address& DownstreamLocal(const Exchange& exchange) {
   return exchange.connection().local;
 }
 const Address& DownstreamDirectLocal(const Exchange& exchange) {
-  const ConnectionFacts& facts = exchange.connection();
-  return facts.direct_local.is_set() ? facts.direct_local : facts.local;
+  return exchange.connection().direct_local();
 }
 const Address& UpstreamLocal(const Exchange& exchange) {
   return exchange.upstream.local;

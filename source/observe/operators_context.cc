@@ -37,9 +37,8 @@ Rendered UpstreamCluster(const Operator& op, const LogContext& context, std::str
              : UpstreamClusterName(op, context, out);
 }
 
-template <auto kMember>
-Rendered Connection(const Operator&, const LogContext& context, std::string* out) {
-  return AppendText(context.exchange.connection().*kMember, out);
+Rendered FilterChainName(const Operator&, const LogContext& context, std::string* out) {
+  return AppendText(context.exchange.connection().chain->name, out);
 }
 
 // REQUESTED_SERVER_NAME(WHICH:HOST): what TLS asked for, the request's host, or the first of both
@@ -240,7 +239,7 @@ absl::Span<const OperatorType> ContextOperators() {
       {"CONNECTION_ID", nullptr, ConnectionId, false},
       {"STREAM_ID", nullptr, StreamId, true},
       {"REQUESTED_SERVER_NAME", CompileServerName, ServerName, true},
-      {"FILTER_CHAIN_NAME", nullptr, Connection<&ConnectionFacts::filter_chain_name>, true},
+      {"FILTER_CHAIN_NAME", nullptr, FilterChainName, true},
       {"ROUTE_NAME", nullptr, RouteName, true},
       {"VIRTUAL_CLUSTER_NAME", nullptr, VirtualCluster, true},
       {"ACCESS_LOG_TYPE", nullptr, LogType, true},

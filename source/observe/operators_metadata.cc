@@ -158,11 +158,11 @@ Rendered VirtualHostMetadata(const Operator& op, const LogContext& context, std:
 }
 
 Rendered ListenerMetadata(const Operator& op, const LogContext& context, std::string* out) {
-  return AppendSpace(op, context.exchange.connection().listener_metadata, out);
+  return AppendSpace(op, context.exchange.connection().chain->listener_metadata.get(), out);
 }
 
 Rendered ChainMetadata(const Operator& op, const LogContext& context, std::string* out) {
-  return AppendSpace(op, context.exchange.connection().chain_metadata, out);
+  return AppendSpace(op, context.exchange.connection().chain->metadata.get(), out);
 }
 
 // METADATA(TYPE:NAMESPACE:KEY:...).

@@ -68,7 +68,7 @@ int ScoreOf(const ChainMatch& match, const ConnectionOrigin& facts, int criterio
              : match.transport_protocol == facts.transport_protocol ? 1
                                                                     : kNo;
     case 3:
-      return Score(match.direct_source, facts.direct_remote);
+      return Score(match.direct_source, facts.direct_remote());
     case 4:
       return ScoreSource(match.source_type, facts);
     case 5:

@@ -14,9 +14,8 @@
 namespace sluice {
 
 struct NetworkChain {
-  std::string name;
+  ChainFacts facts;
   std::vector<std::unique_ptr<const NetworkFilter>> filters;
-  std::unique_ptr<const envoy::config::core::v3::Metadata> metadata = nullptr;  // null: none
 };
 
 /// A FilterChainMatch in plain values; what is empty matches everything.

@@ -31,8 +31,10 @@ ConnectionOrigin FactsOf(const Client& client) {
   ConnectionOrigin facts;
   facts.local = *Address::Ip(client.local, client.port);
   facts.remote = *Address::Ip(client.remote, client.remote_port);
-  facts.direct_remote =
-      client.direct.empty() ? facts.remote : *Address::Ip(client.direct, client.remote_port);
+  if (!client.direct.empty()) {
+    facts.direct.reset(
+        new ConnectionFacts::Ends{facts.local, *Address::Ip(client.direct, client.remote_port)});
+  }
   facts.requested_server_name = client.name;
   facts.transport_protocol = client.transport;
   return facts;
@@ -42,10 +44,10 @@ ConnectionOrigin FactsOf(const Client& client) {
 std::string Found(const std::vector<std::string>& matches, const Client& client,
                   bool with_default = false) {
   FilterChainTable table;
-  for (const std::string& match : matches) table.Add(Match(match), {match, {}});
-  if (with_default) table.SetDefault({"default", {}});
+  for (const std::string& match : matches) table.Add(Match(match), {{match, nullptr, nullptr}, {}});
+  if (with_default) table.SetDefault({{"default", nullptr, nullptr}, {}});
   const NetworkChain* chain = table.Find(FactsOf(client));
-  return chain == nullptr ? "none" : chain->name;
+  return chain == nullptr ? "none" : chain->facts.name;
 }
 
 TEST_CASE("A connection gets the chain that fits it best") {

@@ -56,6 +56,8 @@ Listener::Listener(ListenerSettings settings, envoy::config::listener::v3::Liste
                    FilterChainTable chains, stats::Store& stats, ConnectionBudget& budget)
     : settings_(std::move(settings)),
       config_(std::move(config)),
+      no_chain_{"", nullptr,
+                std::make_shared<const envoy::config::core::v3::Metadata>(config_.metadata())},
       listener_filters_(std::move(listener_filters)),
       chains_(std::move(chains)),
       store_(stats),
@@ -181,9 +183,8 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   auto connection = std::make_unique<Connection>(*local.worker, std::move(stream));
   connection->facts.id = NextConnectionId(*local.worker);
   connection->facts.local = connection->stream->local_address();
-  connection->facts.direct_remote = connection->stream->remote_address();
-  connection->facts.remote = connection->facts.direct_remote;
-  if (config_.has_metadata()) connection->facts.listener_metadata = &config_.metadata();
+  connection->facts.remote = connection->stream->remote_address();
+  connection->facts.chain = &no_chain_;
   connection->buffer_limit = settings_.buffer_limit;
   connection->draining = local.draining;
   connection->LinkTo(local.connections);
@@ -215,7 +216,7 @@ Task<bool> Listener::Inspect(Listener& listener, Connection& connection) {
   if (reason == Reason::kDownstreamProtocol) {
     listener.stats_->listener_filter_error.Add();
     SLUICE_LOG(kDebug, kConnection, listener.name(), ": ",
-               connection.facts.direct_remote.ToString(), ": ", Std(status.message()));
+               connection.facts.direct_remote().ToString(), ": ", Std(status.message()));
   }
   co_return false;
 }
@@ -232,8 +233,7 @@ Task<> Listener::RunChain(Connection& connection) const {
     }
     return {};
   }
-  connection.facts.filter_chain_name = chain->name;
-  connection.facts.chain_metadata = chain->metadata.get();
+  connection.facts.chain = &chain->facts;
   if (record != nullptr)
     connection.stream =
         std::make_unique<MeteredStream>(std::move(connection.stream), record->meter);
@@ -253,11 +253,10 @@ void Listener::Log(Connection& connection) const {
 }
 
 Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
-  const TimePoint start = connection->facts.opened = Now();
   if (!listener.settings_.access_logs.empty()) {
     connection->facts.record = std::make_unique<ConnectionRecord>(
         connection->worker, connection->scope, connection->canceller, connection->facts);
-    connection->facts.record->time.start = start;
+    connection->facts.record->time.start = connection->facts.opened;
     connection->facts.record->time.wall_start = WallNow();
   }
   listener.stats_->cx_active.Add();
@@ -276,7 +275,8 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   listener.stats_->cx_active.Sub();
   on_worker.cx_active.Sub();
   listener.stats_->cx_destroy.Add();
-  listener.stats_->cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start)));
+  listener.stats_->cx_length_ms.Record(
+      static_cast<uint64_t>(Milliseconds(Now() - connection->facts.opened)));
   listener.open_.fetch_sub(1, std::memory_order_relaxed);
   if (listener.settings_.counts_globally) listener.budget_.Give();
   // The canceller lives in the connection, and the scope lets go of it when this coroutine has

@@ -113,6 +113,7 @@ class Listener {
 
   ListenerSettings settings_;
   const envoy::config::listener::v3::Listener config_;
+  const ChainFacts no_chain_;  // of connections that no chain takes
   const std::vector<std::unique_ptr<const ListenerFilter>> listener_filters_;
   const FilterChainTable chains_;
   stats::Store& store_;

@@ -39,16 +39,19 @@ std::vector<Filter> BuildFilters(const Configs& configs, const std::string& path
   return filters;
 }
 
-NetworkChain BuildChain(const v3::FilterChain& config, const std::string& path,
-                        ServerContext& server) {
+template <class Config>
+std::shared_ptr<const envoy::config::core::v3::Metadata> MetadataOf(const Config& config) {
+  if (!config.has_metadata()) return nullptr;
+  return std::make_shared<const envoy::config::core::v3::Metadata>(config.metadata());
+}
+
+NetworkChain BuildChain(const v3::FilterChain& config, const v3::Listener& listener,
+                        const std::string& path, ServerContext& server) {
   if (config.filters().empty())
     server.diagnostics.Error(path, "a filter chain needs at least one filter");
   return {
-      config.name(),
-      BuildFilters(config.filters(), path + ".filters", server.registry.network_filters(), server),
-      config.has_metadata()
-          ? std::make_unique<const envoy::config::core::v3::Metadata>(config.metadata())
-          : nullptr};
+      {config.name(), MetadataOf(config), MetadataOf(listener)},
+      BuildFilters(config.filters(), path + ".filters", server.registry.network_filters(), server)};
 }
 
 FilterChainTable BuildChains(const v3::Listener& config, const std::string& path,
@@ -69,13 +72,13 @@ FilterChainTable BuildChains(const v3::Listener& config, const std::string& path
       server.diagnostics.Error(chain_path + ".filter_chain_match",
                                Cat("has the same matching rules as ", before->second));
     }
-    table.Add(*std::move(match), BuildChain(chain, chain_path, server));
+    table.Add(*std::move(match), BuildChain(chain, config, chain_path, server));
   }
   if (config.has_default_filter_chain()) {
     const std::string chain_path = path + ".default_filter_chain";
     if (config.default_filter_chain().has_filter_chain_match())
       server.diagnostics.Error(chain_path + ".filter_chain_match", "the default chain has none");
-    table.SetDefault(BuildChain(config.default_filter_chain(), chain_path, server));
+    table.SetDefault(BuildChain(config.default_filter_chain(), config, chain_path, server));
   } else if (config.filter_chains().empty()) {
     server.diagnostics.Error(path + ".filter_chains", "no filter chains specified");
   }

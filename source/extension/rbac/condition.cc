@@ -247,7 +247,7 @@ ConditionPtr BuildPrincipal(const v3::Principal& config, const std::string& path
     return BuildPrincipal(one, its_path, build);
   };
   const auto direct = [](const RbacSubject& subject) -> const Address& {
-    return subject.connection.direct_remote;
+    return subject.connection.direct_remote();
   };
   const auto remote = [](const RbacSubject& subject) -> const Address& { return subject.remote; };
   switch (config.identifier_case()) {

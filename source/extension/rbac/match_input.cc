@@ -60,7 +60,7 @@ const Address& Remote(const RbacSubject& subject) {
   return subject.remote;
 }
 const Address& DirectRemote(const RbacSubject& subject) {
-  return subject.connection.direct_remote;
+  return subject.connection.direct_remote();
 }
 
 template <AddressInput::Which which>

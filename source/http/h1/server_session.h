@@ -125,7 +125,6 @@ class ServerSession final : public Drainable {
   const ExchangeHandler& handler_;
   const ServerSessionSettings& settings_;
   const size_t max_read_;
-  const TimePoint opened_ = Now();
   ReadBuffer buffer_;
   std::unique_ptr<H1Exchange> exchange_;  // the one that runs
   uint32_t requests_ = 0;

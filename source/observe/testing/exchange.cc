@@ -23,9 +23,10 @@ void TestExchange::Fill() {
   ConnectionFacts& facts = Surroundings::connection;
   facts.id = 11;
   facts.local = *Address::Ip("127.0.0.1", 10000);
-  facts.direct_remote = *Address::Ip("10.1.2.3", 4444);
+  facts.remote = *Address::Ip("10.1.2.3", 4444);
   facts.requested_server_name = "sni.t";
-  facts.filter_chain_name = "chain";
+  static const ChainFacts chain{"chain", nullptr, nullptr};
+  facts.chain = &chain;
   set_remote_address(*Address::Ip("203.0.113.9", 0));
 
   Surroundings::route.name = "r1";

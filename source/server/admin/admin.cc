@@ -122,7 +122,7 @@ Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
   exchange.set_details(kDetails);
   if (const std::string_view refusal = Refusal(head, exchange); !refusal.empty()) {
     SLUICE_LOG(kWarning, kAdmin, "refused ", head.method, " ", head.PathOnly(), " from ",
-               exchange.connection().direct_remote.ToString(), ": ",
+               exchange.connection().direct_remote().ToString(), ": ",
                refusal.substr(0, refusal.size() - 1));
     co_return ToResponse({403, std::string(refusal)});
   }

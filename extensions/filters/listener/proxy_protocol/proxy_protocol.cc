@@ -73,8 +73,11 @@ absl::Status ProxyProtocolFilter::Judge(const ProxyHeader& header, Connection& c
   }
   version.found.Add();
   if (header.local) return absl::OkStatus();
-  connection.facts.remote = header.source;
-  connection.facts.direct_local = std::exchange(connection.facts.local, header.destination);
+  ConnectionOrigin& facts = connection.facts;
+  if (facts.direct == nullptr)
+    facts.direct.reset(new ConnectionFacts::Ends{facts.local, facts.remote});
+  facts.local = header.destination;
+  facts.remote = header.source;
   return absl::OkStatus();
 }
 

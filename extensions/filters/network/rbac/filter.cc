@@ -43,7 +43,7 @@ NetworkRbac::NetworkRbac(const Proto& config, FactoryContext& context)
 }
 
 Task<> NetworkRbac::Handle(Connection& connection, NetworkNext next) const {
-  const RbacSubject subject{connection.facts, connection.facts.direct_remote, nullptr, nullptr};
+  const RbacSubject subject{connection.facts, connection.facts.direct_remote(), nullptr, nullptr};
   if (shadow_ != nullptr)
     (shadow_->Decide(subject).allowed ? stats_.shadow_allowed : stats_.shadow_denied).Add();
   if (enforced_ == nullptr) return next(connection);
