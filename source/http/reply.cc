@@ -1,9 +1,28 @@
 // Local replies. Worker thread only.
 #include "source/http/reply.h"
 
+#include "source/base/strings.h"
 #include "source/http/exchange.h"
 
 namespace sluice {
+namespace {
+
+// What is not printable ASCII, and the sign itself, as %XX.
+std::string PercentEncoded(std::string_view text) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte < 0x7f && c != '%') {
+      out += c;
+    } else {
+      (out += '%').append({kHex[byte >> 4], kHex[byte & 15]});
+    }
+  }
+  return out;
+}
+
+}  // namespace
 
 Response Reply(int status, std::string body) {
   Response response{std::make_unique<ResponseHead>(status), nullptr, nullptr};
@@ -43,6 +62,36 @@ Response ErrorReply(const absl::Status& error, Exchange& exchange) {
   if (meaning.reason == Reason::kOverflow)
     response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
   return response;
+}
+
+int GrpcStatusFor(int http_status) {
+  switch (http_status) {
+    case 400:
+      return 13;  // INTERNAL
+    case 401:
+      return 16;  // UNAUTHENTICATED
+    case 403:
+      return 7;  // PERMISSION_DENIED
+    case 404:
+      return 12;  // UNIMPLEMENTED
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;  // UNAVAILABLE
+    default:
+      return 2;  // UNKNOWN
+  }
+}
+
+void MakeGrpc(Response& response, std::string_view message) {
+  Headers& headers = response.head->headers;
+  headers.Remove(HeaderId::kContentType);
+  headers.Add(HeaderId::kContentType, "application/grpc");
+  headers.AddCopy("grpc-status", Cat(GrpcStatusFor(response.head->status)));
+  if (!message.empty()) headers.AddCopy("grpc-message", PercentEncoded(message));
+  response.head->status = 200;
+  response.body = StaticBody("");
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "source/async/task.h"
 #include "source/base/reason.h"
@@ -25,5 +26,13 @@ Task<Response> Answered(Response response);
 /// The answer to a failure: status, body, and on `exchange` the response flag and
 /// %RESPONSE_CODE_DETAILS% of the error's reason.
 Response ErrorReply(const absl::Status& error, Exchange& exchange);
+
+/// What an HTTP status means to gRPC, as a number. Any thread.
+/// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+int GrpcStatusFor(int http_status);
+
+/// Makes a local reply one that a gRPC client understands: 200, with the status and `message`,
+/// which was the body, in the header.
+void MakeGrpc(Response& response, std::string_view message);
 
 }  // namespace sluice

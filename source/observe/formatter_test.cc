@@ -341,9 +341,9 @@ TEST_CASE("errors name the position and the operator") {
        "position 0: %COMMON_DURATION%: takes (BEGIN:END) or (BEGIN:END:ms|us|ns)"},
       {"%COMMON_DURATION(DS_RX_BEG:US_XX_END)%",
        "position 0: %COMMON_DURATION%: 'US_XX_END' is no point in time that is measured "
-       "(DS_CX_BEG, US_HS_END, DS_CX_END, DS_RX_BEG, DS_RX_END, "
-       "US_CX_BEG, US_CX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_BODY_BEG, US_RX_END, "
-       "DS_TX_BEG, DS_TX_END)"},
+       "(DS_CX_BEG, DS_CX_END, DS_RX_BEG, DS_RX_END, US_CX_BEG, US_CX_END, US_HS_END, US_TX_BEG, "
+       "US_TX_END, US_RX_BEG, US_RX_BODY_BEG, US_RX_END, DS_TX_BEG, DS_TX_END, "
+       "envoy.dynamic_forward_proxy.dns_start_ms, envoy.dynamic_forward_proxy.dns_end_ms)"},
       {"%REQUESTED_SERVER_NAME(X)%",
        "position 0: %REQUESTED_SERVER_NAME%: takes SNI_ONLY, SNI_FIRST or HOST_FIRST first, not "
        "'X'"},
@@ -423,6 +423,15 @@ TEST_CASE("metadata of the cluster and of the host") {
   exchange.upstream.host_metadata = of(R"({"a":["x",1]})");
   CHECK(Text(exchange, kFormat) == R"(used used ["x",1] ["x",1] -)");
   CHECK(Json(exchange, R"({"h":"%UPSTREAM_METADATA(ns)%"})") == R"({"h":{"a":["x",1]}})");
+
+  constexpr char kLookUp[] =
+      "%COMMON_DURATION(envoy.dynamic_forward_proxy.dns_start_ms:envoy.dynamic_forward_proxy."
+      "dns_end_ms)%";
+  CHECK(Text(exchange, kLookUp) == "-");
+  const TimePoint start = Now();
+  exchange.NoteLookUp(start, start + std::chrono::milliseconds(7));
+  exchange.NoteLookUp(start, start + std::chrono::milliseconds(8));
+  CHECK(Text(exchange, kLookUp) == "7");
 
   used.set_alt_stat_name("known as");
   exchange.upstream.cluster_name = "real";

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "source/base/strings.h"
+#include "source/http/reply.h"
 #include "source/observe/formatter.h"
 #include "source/observe/match.h"
 #include "source/observe/operators.h"
@@ -352,24 +353,7 @@ std::optional<uint64_t> GrpcStatusOf(const Exchange& exchange) {
   if (head == nullptr) return std::nullopt;
   if (!text) text = head->headers.Get(std::string_view("grpc-status"));
   if (text) return ParseDecimal<uint32_t>(*text);
-  // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
-  switch (head->status) {
-    case 400:
-      return 13;  // INTERNAL
-    case 401:
-      return 16;  // UNAUTHENTICATED
-    case 403:
-      return 7;  // PERMISSION_DENIED
-    case 404:
-      return 12;  // UNIMPLEMENTED
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;  // UNAVAILABLE
-    default:
-      return 2;  // UNKNOWN
-  }
+  return GrpcStatusFor(head->status);
 }
 
 }  // namespace sluice

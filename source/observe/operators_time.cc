@@ -223,36 +223,52 @@ Rendered PoolWait(const Operator&, const LogContext& context, std::string* out) 
 
 struct Point {
   std::string_view name;
-  TimePoint TimeMeter::* time;  // null: see TimeOf
+  TimePoint (*of)(const Exchange& exchange);
 };
+
+template <TimePoint TimeMeter::* kTime>
+TimePoint Of(const Exchange& exchange) {
+  return exchange.time.*kTime;
+}
+TimePoint Opened(const Exchange& exchange) {
+  return exchange.connection().opened;
+}
+TimePoint LookUpStart(const Exchange& exchange) {
+  return exchange.look_up().start;
+}
+TimePoint LookUpEnd(const Exchange& exchange) {
+  return exchange.look_up().end;
+}
+// The end of a handshake with an upstream is one of TLS, which is never spoken there.
+TimePoint Never(const Exchange&) {
+  return TimePoint{};
+}
 
 constexpr Point kPoints[] = {
-    {"DS_CX_BEG", nullptr},
-    {"US_HS_END", nullptr},
-    {"DS_CX_END", &TimeMeter::connection_closed},
-    {"DS_RX_BEG", &TimeMeter::start},
-    {"DS_RX_END", &TimeMeter::request_received},
-    {"US_CX_BEG", &TimeMeter::upstream_connecting},
-    {"US_CX_END", &TimeMeter::upstream_connected},
-    {"US_TX_BEG", &TimeMeter::upstream_first_sent},
-    {"US_TX_END", &TimeMeter::upstream_last_sent},
-    {"US_RX_BEG", &TimeMeter::upstream_first_received},
-    {"US_RX_BODY_BEG", &TimeMeter::upstream_body_received},
-    {"US_RX_END", &TimeMeter::upstream_last_received},
-    {"DS_TX_BEG", &TimeMeter::response_first_sent},
-    {"DS_TX_END", &TimeMeter::response_last_sent},
+    {"DS_CX_BEG", Opened},
+    {"DS_CX_END", Of<&TimeMeter::connection_closed>},
+    {"DS_RX_BEG", Of<&TimeMeter::start>},
+    {"DS_RX_END", Of<&TimeMeter::request_received>},
+    {"US_CX_BEG", Of<&TimeMeter::upstream_connecting>},
+    {"US_CX_END", Of<&TimeMeter::upstream_connected>},
+    {"US_HS_END", Never},
+    {"US_TX_BEG", Of<&TimeMeter::upstream_first_sent>},
+    {"US_TX_END", Of<&TimeMeter::upstream_last_sent>},
+    {"US_RX_BEG", Of<&TimeMeter::upstream_first_received>},
+    {"US_RX_BODY_BEG", Of<&TimeMeter::upstream_body_received>},
+    {"US_RX_END", Of<&TimeMeter::upstream_last_received>},
+    {"DS_TX_BEG", Of<&TimeMeter::response_first_sent>},
+    {"DS_TX_END", Of<&TimeMeter::response_last_sent>},
+    {"envoy.dynamic_forward_proxy.dns_start_ms", LookUpStart},
+    {"envoy.dynamic_forward_proxy.dns_end_ms", LookUpEnd},
 };
-
-TimePoint TimeOf(const Point& point, const Exchange& exchange) {
-  if (point.time != nullptr) return exchange.time.*point.time;
-  // A handshake is one of TLS, which is never spoken with an upstream.
-  return point.name == "DS_CX_BEG" ? exchange.connection().opened : TimePoint{};
-}
 
 absl::StatusOr<int> FindPoint(std::string_view name) {
   std::string names;
   for (size_t i = 0; i < std::size(kPoints); ++i) {
     if (kPoints[i].name == name) {
+      if (kPoints[i].of == LookUpStart || kPoints[i].of == LookUpEnd)
+        Exchange::look_ups_wanted.store(true, std::memory_order_relaxed);
       return static_cast<int>(i);
     }
     AppendTo(&names, i == 0 ? "" : ", ", kPoints[i].name);
@@ -291,8 +307,8 @@ absl::Status CompileCommonDuration(const std::string_view* argument, Operator* o
 
 Rendered CommonDuration(const Operator& op, const LogContext& context, std::string* out) {
   const int64_t unit = op.text == "ms" ? kMillisecond : op.text == "us" ? 1000 : 1;
-  return AppendBetween(TimeOf(kPoints[op.option], context.exchange),
-                       TimeOf(kPoints[op.option2], context.exchange), unit, out);
+  return AppendBetween(kPoints[op.option].of(context.exchange),
+                       kPoints[op.option2].of(context.exchange), unit, out);
 }
 
 Rendered NoTime(const Operator&, const LogContext&, std::string*) {

@@ -59,6 +59,7 @@ void FormatBody(const DirectResponse& direct, Response& response, Exchange& exch
   if (direct.format->is_json()) text += '\n';  // As Envoy ends it.
   exchange.set_response_head(nullptr);
   response.head->headers.Set(HeaderId::kContentType, direct.content_type);
+  exchange.set_local_reply_body(text);
   response.body = TextBody(std::move(text));
 }
 

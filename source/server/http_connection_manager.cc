@@ -205,6 +205,9 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
 void HttpConnectionManager::OnResponse(Response& response, const Exchange& exchange) const {
   const RequestHead& head = *exchange.request_head();
   Headers& headers = response.head->headers;
+  // Rewrite() has done it already.
+  if (response.head->is_local && settings_.local_replies == nullptr && head.is_grpc())
+    MakeGrpc(response, exchange.local_reply_body());
   using ServerHeader = HcmSettings::ServerHeader;
   const bool tunnel_to_connect =
       response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();

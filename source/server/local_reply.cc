@@ -3,6 +3,7 @@
 
 #include "source/base/strings.h"
 #include "source/config/data_source.h"
+#include "source/http/reply.h"
 #include "source/observe/access_log_config.h"
 
 namespace sluice {
@@ -76,9 +77,11 @@ void LocalReplies::Rewrite(Response& response, std::string_view body, Exchange& 
                                                                  : format->content_type);
     }
   }
-  // The one that was is read already.
-  response.body = TextBody(std::move(text));
   exchange.set_response_head(nullptr);
+  // The body that was is read already.
+  const RequestHead* request = exchange.request_head();
+  if (request != nullptr && request->is_grpc()) return MakeGrpc(response, text);
+  response.body = TextBody(std::move(text));
 }
 
 }  // namespace sluice

@@ -146,6 +146,22 @@ class AccessLog(ProxyTest):
         self.assertEqual({**same, "cluster": None, "raw": None, "body": None, "rest": None}, direct)
         self.assertIn("up::observability_name::alt\n", self.proxy.admin("/clusters").text)
 
+    def test_local_reply_to_grpc(self):
+        """Its status is in the header, whence the log has it."""
+        closed, holder = closed_port()
+        self.addCleanup(holder.close)
+        names = {"code": "%RESPONSE_CODE%", "status": "%GRPC_STATUS%", "number": "%GRPC_STATUS_NUMBER%", "flags": "%RESPONSE_FLAGS%"}
+        routes = [config.direct(403, "no", prefix="/direct"), config.forward("down", prefix="/down")]
+        log_of_errors = log(self.log_path, names, filter={"grpc_status_filter": {"statuses": ["UNAVAILABLE", "PERMISSION_DENIED"]}})
+        self.start(config.bootstrap(config.listener(config.http(routes, log=[log_of_errors])),
+                                    [config.cluster("down", closed)]), concurrency=1)
+        for path, message in (("/direct", "no"), ("/none", None), ("/down", "upstream connect error or disconnect/reset before headers. "
+                                                                            "reset reason: remote connection failure")):
+            answer = self.ask("POST", path, "h", [("content-type", "application/grpc")], b"x")
+            self.assertEqual((200, message, b""), (answer.status, answer.header("grpc-message"), answer.body))
+        self.assertEqual([{"code": 200, "status": "PermissionDenied", "number": 7, "flags": "-"},
+                          {"code": 200, "status": "Unavailable", "number": 14, "flags": "UF"}], self.entries(2))
+
     def test_nothing_is_traced(self):
         kinds = {"path": "%REQ(:PATH)%"}
         both = {"or_filter": {"filters": [{"traceable_filter": {}}, {"status_code_filter": {"comparison": {

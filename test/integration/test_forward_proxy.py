@@ -1,4 +1,5 @@
 """The forward proxy by Host, absolute-form and rewrite header, and every way in which names fail."""
+import json
 import threading
 import unittest
 
@@ -239,6 +240,23 @@ class ForwardProxy(ProxyTest):
         self.assertEqual("upstream_reset_before_response_started{remote_connection_failure|"
                          "delayed_connect_error:_Connection_refused}", entry["details"])
         self.assertEqual(1, self.proxy.stat("cluster.dfp.upstream_cx_connect_fail"))
+
+    def test_the_log_says_how_long_a_look_up_took(self):
+        origin = self.origin()
+        name = "envoy.dynamic_forward_proxy.dns_"
+        log = config.file_log(self.log_path, log_format={"json_format": {
+            "took": "%%COMMON_DURATION(%sstart_ms:%send_ms:us)%%" % (name, name),
+            "before": "%%COMMON_DURATION(DS_RX_BEG:%sstart_ms:us)%%" % name}})
+        self.server = self.names({"slow.t": names.address("127.0.0.1", delay=0.1)})
+        self.start(config.forward_proxy(self.server, log=[log], routes=[config.direct(200, prefix="/direct"), config.forward()]),
+                   concurrency=1)
+        for path in ("/", "/", "/direct"):
+            self.assertEqual(200, self.ask("GET", path, "slow.t:%d" % origin.port).status)
+        miss, hit, none = [json.loads(line) for line in self.proxy.lines(self.log_path, 3)]
+        self.assertGreaterEqual(miss["took"], 100000)
+        self.assertLess(hit["took"], 100000)
+        self.assertGreaterEqual(min(miss["before"], hit["before"]), 0)
+        self.assertIsNone(none["before"])
 
     def test_names_with_case_and_dot(self):
         origin = self.origin()
