@@ -1,4 +1,5 @@
-// Drainable: what a connection is told through that it shall end when it can. Belongs to one worker.
+// Drainable: what a connection is told through that it shall end when it can. Belongs to one
+// worker.
 #pragma once
 
 namespace sluice {

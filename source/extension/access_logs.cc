@@ -1,7 +1,7 @@
 // Main thread, while a configuration is loaded.
 #include "source/extension/access_logs.h"
 
-#include "source/observe/access_log_config.h"
+#include "source/observe/access_log/access_log_config.h"
 
 namespace sluice {
 

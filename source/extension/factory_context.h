@@ -9,8 +9,8 @@
 #include "source/base/overload_state.h"
 #include "source/config/diagnostics.h"
 #include "source/config/runtime.h"
-#include "source/observe/access_log.h"
-#include "source/observe/stats.h"
+#include "source/observe/access_log/access_log.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice {

@@ -16,7 +16,7 @@
 #include "source/extension/listener_filter.h"
 #include "source/extension/network_filter.h"
 #include "source/http/filter.h"
-#include "source/observe/access_log.h"
+#include "source/observe/access_log/access_log.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice {

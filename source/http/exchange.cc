@@ -54,14 +54,6 @@ void Exchange::set_filter_state(std::string_view name,
   extras().filter_state[name] = std::move(object);
 }
 
-void Exchange::NoteLookUp(TimePoint start, TimePoint end) {
-  if (look_up().start == TimePoint{}) extras().look_up = {start, end};
-}
-
-Exchange::LookUp Exchange::look_up() const {
-  return extras_ == nullptr ? LookUp{} : extras_->look_up;
-}
-
 const google::protobuf::Struct* Exchange::metadata(std::string_view name_space) const {
   for (const SharedMetadata& shared : shared_metadata_) {
     if (shared.fields != nullptr && shared.name_space == name_space) return shared.fields;

@@ -2,7 +2,6 @@
 // filters, the router and the access log share about it. Belongs to one worker.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -154,6 +153,8 @@ struct TimeMeter {
   TimePoint start{};  // first byte of the request
   WallTime wall_start{};
   TimePoint request_received{};         // last byte of the request (DS_RX_END)
+  TimePoint look_up_started{};          // of the name, by the dynamic forward proxy
+  TimePoint look_up_ended{};            // the same while it was known already
   TimePoint upstream_connecting{};      // US_CX_BEG
   TimePoint upstream_connected{};       // US_CX_END
   TimePoint upstream_first_sent{};      // US_TX_BEG
@@ -268,15 +269,6 @@ class Exchange {
   /// does. It costs two stores, unless the name space has fields already: then both are merged.
   void AddMetadata(std::string_view name_space, const google::protobuf::Struct& fields);
 
-  /// The look-up of a name for this exchange, the first one; nobody notes it unless a log asks, for
-  /// every request would pay.
-  struct LookUp {
-    TimePoint start{}, end{};
-  };
-  static inline std::atomic<bool> look_ups_wanted{false};  // Main thread, while it loads.
-  void NoteLookUp(TimePoint start, TimePoint end);
-  LookUp look_up() const;
-
   /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
   /// Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
@@ -298,7 +290,6 @@ class Exchange {
   struct Extras {  // What few requests have.
     StringMap<std::shared_ptr<const FilterStateObject>> filter_state;
     StringMap<std::shared_ptr<google::protobuf::Struct>> metadata;
-    LookUp look_up;
   };
   Extras& extras();
 

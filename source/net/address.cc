@@ -131,7 +131,8 @@ std::string Address::ToString() const {
   const UnixPath& path = *storage_.un.path;
   const size_t used = path.length - offsetof(sockaddr_un, sun_path);
   if (used == 0) return "@";  // An unnamed peer.
-  if (path.un.sun_path[0] == '\0') return Cat("@", std::string_view(path.un.sun_path + 1, used - 1));
+  if (path.un.sun_path[0] == '\0')
+    return Cat("@", std::string_view(path.un.sun_path + 1, used - 1));
   return std::string(path.un.sun_path, strnlen(path.un.sun_path, used));
 }
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 
 namespace sluice {
 

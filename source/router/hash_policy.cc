@@ -8,7 +8,7 @@
 #include "source/base/hash.h"
 #include "source/base/strings.h"
 #include "source/config/durations.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 #include "source/router/cookie.h"
 #include "source/router/route_action.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "source/config/runtime.h"
-#include "source/observe/header_edits.h"
+#include "source/observe/format/header_edits.h"
 
 namespace sluice {
 

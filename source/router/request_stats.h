@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "source/observe/match.h"
-#include "source/observe/stats.h"
+#include "source/observe/match/match.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/cluster_stats.h"
 
 namespace sluice {

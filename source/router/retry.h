@@ -12,7 +12,7 @@
 #include "source/async/worker.h"
 #include "source/base/clock.h"
 #include "source/http/message.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 #include "source/upstream/retry_hosts.h"
 
 namespace sluice {

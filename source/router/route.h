@@ -10,8 +10,8 @@
 
 #include "source/base/clock.h"
 #include "source/http/exchange.h"
-#include "source/observe/formatter.h"
-#include "source/observe/header_edits.h"
+#include "source/observe/format/formatter.h"
+#include "source/observe/format/header_edits.h"
 #include "source/router/hash_policy.h"
 #include "source/router/internal_redirect.h"
 #include "source/router/mirror_policy.h"

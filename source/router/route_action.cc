@@ -5,8 +5,8 @@
 
 #include "source/base/strings.h"
 #include "source/config/data_source.h"
-#include "source/observe/access_log_config.h"
-#include "source/observe/match.h"
+#include "source/observe/access_log/access_log_config.h"
+#include "source/observe/match/match.h"
 
 namespace sluice {
 namespace {

@@ -1,7 +1,7 @@
 // Compiling a route configuration into a RouteTable. Main thread, while a configuration is loaded.
 #include "api/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/rate_limit.h"
+#include "source/extension/rate_limit/rate_limit.h"
 #include "source/router/filter_levels.h"
 #include "source/router/route_action.h"
 #include "source/router/route_table.h"

@@ -10,7 +10,7 @@
 #include "api/envoy/config/route/v3/route_components.pb.h"
 #include "source/config/diagnostics.h"
 #include "source/config/runtime.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 #include "source/router/cookie.h"
 #include "source/router/route.h"
 #include "source/router/uri_template.h"

@@ -11,7 +11,7 @@
 #include "source/base/overload_state.h"
 #include "source/config/runtime.h"
 #include "source/http/filter.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/router/request_recording.h"
 #include "source/router/route.h"
 #include "source/router/routed_body.h"

@@ -2,7 +2,7 @@
 #include "source/router/upstream_log.h"
 
 #include "source/base/reason.h"
-#include "source/observe/access_log.h"
+#include "source/observe/access_log/access_log.h"
 
 namespace sluice {
 namespace {

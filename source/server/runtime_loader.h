@@ -12,7 +12,7 @@
 #include "source/async/task.h"
 #include "source/config/diagnostics.h"
 #include "source/config/runtime.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

@@ -15,11 +15,11 @@
 #include "source/base/log.h"
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
-#include "source/observe/stats_config.h"
-#include "source/server/admin_filter.h"
-#include "source/server/cluster_factory.h"
+#include "source/observe/stats/stats_config.h"
+#include "source/server/admin/admin_filter.h"
+#include "source/server/clusters/cluster_factory.h"
 #include "source/server/extension_list.h"
-#include "source/server/listener_factory.h"
+#include "source/server/listeners/listener_factory.h"
 #include "source/server/version.h"
 
 namespace sluice {

@@ -1,7 +1,7 @@
 // The metrics of the process under Envoy's names (server.*, listener_manager.*). Main thread.
 #pragma once
 
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

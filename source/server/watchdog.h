@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "source/async/worker.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

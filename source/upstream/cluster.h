@@ -11,7 +11,7 @@
 #include "source/config/runtime.h"
 #include "source/http/exchange.h"
 #include "source/net/dialer.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/address_order.h"
 #include "source/upstream/balancer.h"
 #include "source/upstream/circuit_breaker.h"
@@ -51,8 +51,8 @@ struct ClusterSettings {
   /// Connections for each request, to its host and in the cluster (preconnect_policy); 1: no more.
   double preconnect_ratio = 1, predictive_preconnect_ratio = 1;
   bool is_tls = false;
-  bool pool_per_downstream = false;  // connections serve one downstream connection only
-  Worker* main = nullptr;            // where health is judged; null: nobody does
+  bool pool_per_downstream = false;    // connections serve one downstream connection only
+  Worker* main = nullptr;              // where health is judged; null: nobody does
   config::Runtime* runtime = nullptr;  // for what has a key and no field; null: nothing has
 };
 

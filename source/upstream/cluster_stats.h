@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "source/base/strings.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

@@ -15,7 +15,7 @@
 #include "source/async/worker.h"
 #include "source/base/strings.h"
 #include "source/net/resolver.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/dns_host.h"
 #include "source/upstream/dns_options.h"
 #include "source/upstream/dns_store.h"

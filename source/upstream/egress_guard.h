@@ -13,8 +13,8 @@
 #include "api/sluice/egress/v1/egress_guard.pb.h"
 #include "source/base/metric.h"
 #include "source/net/address.h"
-#include "source/observe/match.h"
-#include "source/observe/stats.h"
+#include "source/observe/match/match.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/address_filter.h"
 #include "source/upstream/loop_mark.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "source/net/dialer.h"
-#include "source/observe/header_edits.h"
-#include "source/observe/stats.h"
+#include "source/observe/format/header_edits.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/endpoint.h"
 
 namespace sluice {

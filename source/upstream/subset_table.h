@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/endpoint_set.h"
 #include "source/upstream/metadata_criteria.h"
 

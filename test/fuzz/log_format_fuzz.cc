@@ -2,7 +2,7 @@
 // end a line or a field early. One thread.
 #include <string>
 
-#include "source/observe/formatter.h"
+#include "source/observe/format/formatter.h"
 #include "source/observe/testing/exchange.h"
 #include "test/fuzz/check.h"
 

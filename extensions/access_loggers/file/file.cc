@@ -2,7 +2,7 @@
 #include "extensions/access_loggers/file/file.h"
 
 #include "source/base/strings.h"
-#include "source/observe/access_log_config.h"
+#include "source/observe/access_log/access_log_config.h"
 
 namespace sluice {
 namespace {

@@ -1,7 +1,7 @@
 // The factories of access logs on standard streams. Main thread.
 #include "extensions/access_loggers/stream/stream.h"
 
-#include "source/observe/access_log_config.h"
+#include "source/observe/access_log/access_log_config.h"
 
 namespace sluice {
 namespace {

@@ -62,15 +62,13 @@ Task<absl::StatusOr<EndpointPtr>> DynamicCluster::Pick(const SendOptions&,
                                                        Exchange& exchange) const {
   const Destination destination = DestinationOf(exchange, settings().is_tls ? 443 : 80);
   const EgressGuard* guard = GuardOf(exchange);
-  const bool timed = Exchange::look_ups_wanted.load(std::memory_order_relaxed);
-  const TimePoint start = timed ? Now() : TimePoint{};
+  TimeMeter& time = exchange.time;
+  const bool first = time.look_up_started == TimePoint{};  // a retry looks up again
+  if (first) time.look_up_started = time.look_up_ended = Now();
   const auto found =
       cache_.Find(exchange.worker().index(), destination.authority(), destination.default_port);
   if (!found.ok()) co_return found.status();
-  if (*found != nullptr) {
-    if (timed) exchange.NoteLookUp(start, start);
-    co_return Choose(**found, guard, exchange);
-  }
+  if (*found != nullptr) co_return Choose(**found, guard, exchange);
   // What may not be dialled under any address is not looked up either.
   if (guard != nullptr && guard->enforces()) {
     const auto key = DnsKey::Parse(destination.authority(), destination.default_port);
@@ -80,7 +78,7 @@ Task<absl::StatusOr<EndpointPtr>> DynamicCluster::Pick(const SendOptions&,
   }
   auto resolved = co_await cache_.Resolve(exchange.worker(), std::string(destination.authority()),
                                           destination.default_port);
-  if (timed) exchange.NoteLookUp(start, Now());
+  if (first) time.look_up_ended = Now();
   if (!resolved.ok()) co_return resolved.status();
   co_return Choose(*resolved, guard, exchange);
 }

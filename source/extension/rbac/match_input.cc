@@ -5,7 +5,7 @@
 #include "api/envoy/extensions/matching/input_matchers/ip/v3/ip.pb.h"
 #include "api/envoy/type/matcher/v3/http_inputs.pb.h"
 #include "source/extension/rbac/match_tree.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 #include "source/upstream/address_filter.h"
 
 namespace sluice {

@@ -10,8 +10,8 @@
 
 #include "source/base/metric.h"
 #include "source/http/h1/server_session.h"
-#include "source/observe/access_log.h"
-#include "source/observe/match.h"
+#include "source/observe/access_log/access_log.h"
+#include "source/observe/match/match.h"
 #include "source/server/admin/context.h"
 
 namespace sluice::admin {

@@ -1,7 +1,7 @@
 // /clusters: every cluster with its limits and hosts. Main thread.
 #include "api/envoy/admin/v3/clusters.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 #include "source/server/admin/page.h"
 #include "source/server/admin/proto.h"
 

@@ -8,7 +8,7 @@
 #include "source/base/strings.h"
 #include "source/config/known_api.h"
 #include "source/config/redact.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 #include "source/server/admin/mask.h"
 #include "source/server/admin/page.h"
 #include "source/server/admin/proto.h"

@@ -17,7 +17,7 @@
 #include "source/config/options.h"
 #include "source/config/runtime.h"
 #include "source/net/address.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/cluster.h"
 
 namespace sluice::admin {

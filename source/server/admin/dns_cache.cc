@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "source/base/strings.h"
-#include "source/observe/json.h"
+#include "source/observe/format/json.h"
 #include "source/server/admin/page.h"
 #include "source/upstream/dns_cache.h"
 

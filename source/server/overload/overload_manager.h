@@ -13,7 +13,7 @@
 #include "source/base/clock.h"
 #include "source/base/overload_state.h"
 #include "source/config/diagnostics.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/server/overload/resource_monitor.h"
 
 namespace sluice {

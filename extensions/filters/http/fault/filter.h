@@ -15,7 +15,7 @@
 #include "source/config/runtime.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 
 namespace sluice {
 

@@ -9,7 +9,7 @@
 #include "api/envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
-#include "source/observe/header_edits.h"
+#include "source/observe/format/header_edits.h"
 
 namespace sluice {
 

@@ -10,7 +10,7 @@
 #include "api/envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
-#include "source/observe/match.h"
+#include "source/observe/match/match.h"
 
 namespace sluice {
 

@@ -9,7 +9,7 @@
 #include "source/config/runtime.h"
 #include "source/extension/registry.h"
 #include "source/http/filter.h"
-#include "source/observe/header_edits.h"
+#include "source/observe/format/header_edits.h"
 
 namespace sluice {
 

@@ -16,7 +16,7 @@
 #include "source/base/strings.h"
 #include "source/base/token_bucket.h"
 #include "source/config/diagnostics.h"
-#include "source/observe/rate_limit.h"
+#include "source/extension/rate_limit/rate_limit.h"
 
 namespace sluice {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "source/extension/registry.h"
-#include "source/observe/formatter.h"
+#include "source/observe/format/formatter.h"
 
 namespace sluice {
 

@@ -6,7 +6,7 @@
 
 #include "source/extension/registry.h"
 #include "source/net/proxy_protocol.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "source/extension/registry.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

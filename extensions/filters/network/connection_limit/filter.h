@@ -6,7 +6,7 @@
 
 #include "source/config/runtime.h"
 #include "source/extension/registry.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

@@ -7,7 +7,7 @@
 #include "source/base/token_bucket.h"
 #include "source/config/runtime.h"
 #include "source/extension/registry.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 
 namespace sluice {
 

@@ -9,7 +9,7 @@
 #include "extensions/filters/network/tcp_proxy/tunneling.h"
 #include "source/extension/network_filter.h"
 #include "source/extension/registry.h"
-#include "source/observe/stats.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/dns_backoff.h"
 
 namespace sluice {

@@ -7,8 +7,8 @@
 #include "api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "source/extension/factory_context.h"
 #include "source/net/stream.h"
-#include "source/observe/formatter.h"
-#include "source/observe/header_edits.h"
+#include "source/observe/format/formatter.h"
+#include "source/observe/format/header_edits.h"
 
 namespace sluice {
 
