@@ -35,7 +35,7 @@ namespace sluice {
   X(kXEnvoyInternal, "x-envoy-internal")                          \
   X(kXEnvoyOriginalPath, "x-envoy-original-path")                 \
   X(kXEnvoyOverloaded, "x-envoy-overloaded")                      \
-  X(kXEnvoyUpstreamCanary, "x-envoy-upstream-canary")            \
+  X(kXEnvoyUpstreamCanary, "x-envoy-upstream-canary")             \
   X(kXEnvoyUpstreamServiceTime, "x-envoy-upstream-service-time")  \
   X(kXForwardedFor, "x-forwarded-for")                            \
   X(kXForwardedHost, "x-forwarded-host")                          \

@@ -42,6 +42,7 @@ struct RouteBuildContext {
   /// Cluster.metadata of the cluster of that name, null when there is none; empty: nobody knows.
   std::function<const envoy::config::core::v3::Metadata*(std::string_view name)> cluster_metadata;
   config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults
+  std::string own_cluster = {};        // of the proxy's node
 };
 
 class RouteTable {

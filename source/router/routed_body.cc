@@ -71,8 +71,7 @@ void ForEachKind(const Cluster& cluster, const RequestCounters& counters, const 
   use(alternative->all);
   use(internal ? alternative->internal : alternative->external);
   const std::string prefix = Cat(counters.alternative, ".");
-  if (upstream.zone_answers != nullptr)
-    use(stats.kinds.Get(prefix + upstream.zone_answers->name));
+  if (upstream.zone_answers != nullptr) use(stats.kinds.Get(prefix + upstream.zone_answers->name));
   if (upstream.canary) use(stats.kinds.Get(prefix + "canary"));
 }
 

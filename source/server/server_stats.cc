@@ -23,8 +23,8 @@ ServerStats::ServerStats(stats::Store& store) {
   static_unknown_fields = server.counter("static_unknown_fields");
   dynamic_unknown_fields = server.counter("dynamic_unknown_fields");
   // They stand at zero: nothing here raises them.
-  for (const std::string_view name : {"debug_assertion_failures", "dropped_stat_flushes",
-                                      "envoy_bug_failures", "wip_protos"})
+  for (const std::string_view name :
+       {"debug_assertion_failures", "dropped_stat_flushes", "envoy_bug_failures", "wip_protos"})
     server.counter(name);
   const stats::Scope listeners = store.Root().Sub("listener_manager");
   listener_added = listeners.counter("listener_added");

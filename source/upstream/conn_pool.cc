@@ -223,8 +223,8 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
   }
   KeepAhead(priority, kMostAtOnce - 1);
   exchange.time.upstream_connecting = Now();
-  auto stream = co_await Connect(exchange.canceller(), wish.tie.beginning,
-                                 wish.wanted != Wanted::kUnused);
+  auto stream =
+      co_await Connect(exchange.canceller(), wish.tie.beginning, wish.wanted != Wanted::kUnused);
   if (!stream.ok()) {
     turn->units = {};
     GiveUp();

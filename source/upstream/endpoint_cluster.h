@@ -71,7 +71,7 @@ class EndpointCluster : public Cluster {
 
   const std::unique_ptr<const Balancer> balancer_;
   const config::RuntimeDouble panic_percent_;
-  EndpointSetOptions options_;  // main thread: as last published
+  EndpointSetOptions options_;                           // main thread: as last published
   const std::optional<SubsetSettings> subset_settings_;  // none: no subsets
   std::optional<SubsetStats> subset_stats_;
   std::shared_ptr<const SubsetTable> subsets_;  // main thread: as last published
