@@ -55,7 +55,8 @@ class TokenBucket {
   uint64_t SecondsToNext(TimePoint now) const {
     const double missing = taken_.load(std::memory_order_relaxed) + 1 - Inflow(now);
     if (missing <= kRounding) return 0;
-    return static_cast<uint64_t>(std::min(std::ceil(missing / rate_.per_second), 1e18));
+    return static_cast<uint64_t>(
+        std::min(std::ceil((missing - kRounding) / rate_.per_second), 1e18));
   }
 
   const TokenRate& rate() const { return rate_; }

@@ -49,6 +49,15 @@ TEST_CASE("rates that are no whole number give neither more nor less", "[token_b
   CHECK(taken <= 301);
 }
 
+TEST_CASE("what rounding makes of an interval is not another second", "[token_bucket]") {
+  TokenBucket bucket(TokenRate::Of(1, 1, seconds(60)), kStart);
+  for (int ms : {1, 70'003, 140'007, 1'000'000'009}) {
+    const TimePoint at = kStart + milliseconds(ms);
+    REQUIRE(bucket.Take(1, at));
+    CHECK(bucket.SecondsToNext(at) == 60);
+  }
+}
+
 TEST_CASE("a clock that another thread read earlier gives nothing back", "[token_bucket]") {
   TokenBucket bucket(TokenRate::Of(1, 1, seconds(1)), kStart);
   CHECK(bucket.Take(1, kStart + seconds(1)));

@@ -96,8 +96,8 @@ class RouteTableBuilder {
             ? std::make_shared<const envoy::config::core::v3::Metadata>(config.metadata())
             : nullptr;
     levels_.push_back(BuildLevel(config, path));
-    host_rate_limits_ = std::make_shared<const RateLimits>(
-        RateLimits::Build(config.rate_limits(), ChildPath(path, "rate_limits"), diagnostics_));
+    host_rate_limits_ = std::make_shared<const RateLimits>(RateLimits::Build(
+        config.rate_limits(), ChildPath(path, "rate_limits"), context_.own_cluster, diagnostics_));
     for (int i = 0; i < config.routes_size(); ++i) {
       host.entries.push_back(
           BuildEntry(config.routes(i), config, ElementPath(ChildPath(path, "routes"), i)));
@@ -160,8 +160,8 @@ class RouteTableBuilder {
 
   std::shared_ptr<const RouteRateLimits> BuildRateLimits(const v3::RouteAction& config,
                                                          const std::string& path) {
-    RateLimits own =
-        RateLimits::Build(config.rate_limits(), ChildPath(path, "rate_limits"), diagnostics_);
+    RateLimits own = RateLimits::Build(config.rate_limits(), ChildPath(path, "rate_limits"),
+                                       context_.own_cluster, diagnostics_);
     if (own.empty() && host_rate_limits_->empty()) return nullptr;
     return std::make_shared<const RouteRateLimits>(RouteRateLimits{
         std::move(own), host_rate_limits_, config.include_vh_rate_limits().value()});

@@ -42,6 +42,7 @@ struct RouteBuildContext {
   /// The configuration of the cluster of that name, null when there is none; empty: nobody knows.
   std::function<const envoy::config::cluster::v3::Cluster*(std::string_view name)> cluster_config;
   config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults
+  std::string own_cluster = {};        // of the proxy's node
 };
 
 class RouteTable {

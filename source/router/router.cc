@@ -133,8 +133,8 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     return Answered(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
     return Answered(UnreadableHeader(name, *route, head, exchange));
-  if (cluster->InMaintenance(exchange.worker().rng()))
-    return Answered(Maintenance(*cluster, *route, head, exchange));
+  if (const TurnedAway why = cluster->TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot)
+    return Answered(TurnAway(why, *cluster, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
   Forwarding forwarding{.exchange = exchange,
                         .route = *route,
@@ -199,14 +199,11 @@ Response Router::Shed(Exchange& exchange) const {
   return Refusal(exchange, 503, "envoy overloaded", "overload");
 }
 
-Response Router::Maintenance(const Cluster& cluster, const Route& route, const RequestHead& head,
-                             Exchange& exchange) const {
-  cluster.stats().upstream_rq_maintenance_mode.Add();
+Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
+                          const RequestHead& head, Exchange& exchange) const {
+  if (why == TurnedAway::kMaintenance) cluster.stats().upstream_rq_maintenance_mode.Add();
   CountAnswer(cluster, 503, CountersFor(route, head, exchange), exchange);
-  exchange.Note(ResponseFlag::kUpstreamOverflow);
-  Response response = Refusal(exchange, 503, "maintenance mode", "maintenance_mode");
-  if (!settings_.suppress_envoy_headers)
-    response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
+  Response response = AnswerTo(why, settings_.suppress_envoy_headers, exchange);
   EditResponse(route, response, exchange);
   return response;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "source/base/strings.h"
+#include "source/http/reply.h"
 
 namespace sluice {
 namespace {
@@ -199,6 +200,25 @@ std::string_view UnreadableWish(const std::vector<std::string>& names, const Req
     if (value.has_value() && !IsReadable(name, *value)) return name;
   }
   return {};
+}
+
+Response AnswerTo(TurnedAway why, bool suppress_envoy_headers, Exchange& exchange) {
+  struct Words {
+    ResponseFlag flag;
+    std::string_view body, details, header;
+  };
+  static constexpr Words kWords[] = {
+      {ResponseFlag::kUpstreamOverflow, "maintenance mode", "maintenance_mode",
+       "x-envoy-overloaded"},
+      {ResponseFlag::kDropOverload, "drop overload", "drop_overload", "x-envoy-drop-overload"},
+      {ResponseFlag::kUnconditionalDropOverload, "unconditional drop overload",
+       "unconditional_drop_overload", "x-envoy-unconditional-drop-overload"},
+  };
+  const Words& words = kWords[static_cast<size_t>(why) - 1];
+  exchange.Note(words.flag);
+  Response response = Refusal(exchange, 503, words.body, words.details);
+  if (!suppress_envoy_headers) response.head->headers.Set(words.header, "true");
+  return response;
 }
 
 bool MayRetry(const RetryPolicy& policy, const RequestHead& head) {

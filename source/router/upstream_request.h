@@ -10,6 +10,7 @@
 
 #include "source/http/exchange.h"
 #include "source/router/route.h"
+#include "source/upstream/cluster.h"
 
 namespace sluice {
 
@@ -55,6 +56,9 @@ RequestWishes TakeWishes(RequestHead& head);
 
 /// The route's policy (null: none) with the wishes on top of it.
 RetryPolicy WithWishes(const RetryPolicy* policy, const RequestWishes& wishes);
+
+/// The answer to a request that the cluster does not take.
+Response AnswerTo(TurnedAway why, bool suppress_envoy_headers, Exchange& exchange);
 
 /// Whether the policy has a say on this request (retriable_request_headers).
 bool MayRetry(const RetryPolicy& policy, const RequestHead& head);

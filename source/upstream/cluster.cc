@@ -37,6 +37,12 @@ Thresholds ThresholdsOf(const v3::CircuitBreakers& config,
   return result;
 }
 
+config::Fraction DroppedOf(
+    const envoy::config::endpoint::v3::ClusterLoadAssignment::Policy& policy) {
+  if (policy.drop_overloads().empty()) return {};
+  return config::Fraction::Of(policy.drop_overloads(0).drop_percentage());
+}
+
 // RFC 9110 9.2.2: these may be sent again when nobody can say whether they were processed.
 bool IsIdempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" ||
@@ -124,6 +130,8 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
               ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers,
               settings_.runtime, Cat("circuit_breakers.", settings_.name, ".high."))},
       maintenance_(settings_.runtime, Cat("upstream.maintenance_mode.", settings_.name), 0),
+      drop_(DroppedOf(config.load_assignment().policy())),
+      drop_limit_(settings_.runtime, "load_balancing_policy.drop_overload_limit", 100),
       breaker_gauges_{
           {scope.Sub("circuit_breakers").Sub("default"), breakers_[0]->tracks_remaining()},
           {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->tracks_remaining()}} {
@@ -174,6 +182,14 @@ std::shared_ptr<HostStats> Cluster::StatsFor(const std::string& key) {
 const AnswerStats* Cluster::AnswersOf(const std::string& zone) const {
   if (zone.empty() || settings_.zone.empty()) return nullptr;
   return &stats_.kinds.Get(Cat("zone.", settings_.zone, ".", zone));
+}
+
+TurnedAway Cluster::Drops(Rng& rng) const {
+  const double share =
+      std::min(static_cast<double>(drop_.numerator) / drop_.denominator, drop_limit_.Get() / 100.0);
+  if (share >= 1) return TurnedAway::kAllDropped;
+  constexpr uint32_t kFine = 1'000'000;
+  return rng.Below(kFine) < share * kFine ? TurnedAway::kDropped : TurnedAway::kNot;
 }
 
 ConnPool& Cluster::PoolFor(const Endpoint& endpoint, Worker& worker) const {

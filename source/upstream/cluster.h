@@ -29,6 +29,9 @@ struct UpstreamTransport;
 
 enum class Priority : uint8_t { kDefault, kHigh };
 
+/// Why a cluster takes no requests.
+enum class TurnedAway : uint8_t { kNot, kMaintenance, kDropped, kAllDropped };
+
 /// What the configuration says, in the units that the request path uses. A duration of zero: no
 /// limit.
 struct ClusterSettings {
@@ -90,11 +93,12 @@ class Cluster {
     return *breakers_[static_cast<size_t>(priority)];
   }
   const Dialer& dialer() const { return dialer_; }
-  /// Worker: whether the operator has this request turned away
-  /// (upstream.maintenance_mode.<name>, in percent).
-  bool InMaintenance(Rng& rng) const {
+  /// Worker: whether and why the router is to answer this request itself:
+  /// upstream.maintenance_mode.<name>, in percent, or drop_overloads.
+  TurnedAway TurnsAway(Rng& rng) const {
     const uint32_t percent = maintenance_.Get();
-    return percent != 0 && rng.Below(100) < percent;
+    if (percent != 0 && rng.Below(100) < percent) return TurnedAway::kMaintenance;
+    return drop_.numerator == 0 ? TurnedAway::kNot : Drops(rng);
   }
 
   /// True for a dynamic forward proxy cluster; the filter of that name acts on routes to such
@@ -210,6 +214,7 @@ class Cluster {
                                      Exchange& exchange, Priority priority) const;
   void NoteConnected(const Endpoint& endpoint, const Stream& stream, Exchange& exchange) const;
   void CountFailure(Reason reason) const;
+  TurnedAway Drops(Rng& rng) const;
 
   const ClusterSettings settings_;
   const envoy::config::cluster::v3::Cluster config_;
@@ -218,6 +223,8 @@ class Cluster {
   const size_t workers_;
   std::unique_ptr<CircuitBreaker> breakers_[2];
   const config::RuntimeUInt32 maintenance_;  // percent of the requests
+  const config::Fraction drop_;              // of the requests
+  const config::RuntimeUInt32 drop_limit_;   // percent of them, at most
   const ClusterStats::Breaker breaker_gauges_[2];
   StringMap<std::weak_ptr<HostStats>> hosts_;  // main thread
   const Balancer* measuring_ = nullptr;

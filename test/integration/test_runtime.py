@@ -90,9 +90,10 @@ class Runtime(ProxyTest):
 class KeysWithoutField(ProxyTest):
     """What the runtime may say about clusters and retries though no field names a key."""
 
-    def begin(self, static, answer=None, hosts=None, action=None):
+    def begin(self, static, answer=None, hosts=None, action=None, policy=None):
         upstream = self.origin(answer)
-        fields = {"load_assignment": {"cluster_name": "up", "endpoints": [{"lb_endpoints": hosts(upstream.port)}]}} if hosts else {}
+        fields = {"load_assignment": {"cluster_name": "up", "endpoints": [{"lb_endpoints": hosts(upstream.port)}],
+                                      "policy": policy or {}}} if hosts else {}
         bootstrap = config.bootstrap(
             config.listener(config.http([config.forward("up", action=action)], log=self.log_path)),
             [config.cluster("up", upstream.port, **fields)])
@@ -135,6 +136,21 @@ class KeysWithoutField(ProxyTest):
         self.assertIn("up::default_priority::max_requests::0", self.proxy.admin("/clusters").text)
         self.modify("circuit_breakers.up.default", max_requests=9)
         self.assertEqual(200, self.get().status)
+
+    def test_dropped(self):
+        drop = {"drop_overloads": [{"category": "all", "drop_percentage": {"numerator": 999999, "denominator": "MILLION"}}]}
+
+        def hosts(port):
+            return [{"endpoint": {"address": config.socket_address(port=port)}}]
+        self.begin({"load_balancing_policy": {"drop_overload_limit": 100}}, hosts=hosts, policy=drop)
+        answer = self.get()
+        self.assertEqual((503, b"drop overload", "true"), (answer.status, answer.body, answer.header("x-envoy-drop-overload")))
+        entry = self.logs(1)[0]
+        self.assertEqual(("DO", "drop_overload"), (entry["flags"], entry["details"]))
+        self.assertEqual((1, 0), self.counters("upstream_rq_503", "upstream_rq_total"))
+        if not IS_ENVOY:  # There it is read when the cluster is made.
+            self.modify("load_balancing_policy", drop_overload_limit=0)
+            self.assertEqual(200, self.get().status)
 
     def test_retries(self):
         self.begin({"upstream": {"use_retry": 0, "base_retry_backoff_ms": 1}},

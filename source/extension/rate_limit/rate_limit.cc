@@ -108,9 +108,14 @@ absl::StatusOr<RateLimits::Action> RateLimits::BuildMatch(const Proto& config) {
   return action;
 }
 
-absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config) {
+absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config,
+                                                           const std::string& own_cluster) {
   Action action;
   switch (config.action_specifier_case()) {
+    case Proto::kSourceCluster:
+      action.key = "source_cluster";
+      action.value = own_cluster;
+      break;
     case Proto::kDestinationCluster:
       action.kind = Kind::kDestinationCluster;
       action.key = "destination_cluster";
@@ -161,7 +166,7 @@ absl::StatusOr<RateLimits::Action> RateLimits::BuildAction(const Proto& config) 
 }
 
 RateLimits RateLimits::Build(const Protos& configs, std::string_view path,
-                             config::Diagnostics& diagnostics) {
+                             const std::string& own_cluster, config::Diagnostics& diagnostics) {
   RateLimits limits;
   for (int i = 0; i < configs.size(); ++i) {
     const v3::RateLimit& config = configs[i];
@@ -169,7 +174,7 @@ RateLimits RateLimits::Build(const Protos& configs, std::string_view path,
     limit.stage = config.stage().value();
     if (config.hits_addend().has_number()) limit.hits = config.hits_addend().number().value();
     for (int j = 0; j < config.actions_size(); ++j) {
-      auto action = BuildAction(config.actions(j));
+      auto action = BuildAction(config.actions(j), own_cluster);
       if (action.ok()) {
         limit.actions.push_back(*std::move(action));
       } else {

@@ -36,9 +36,9 @@ class RateLimits {
  public:
   using Protos = google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>;
 
-  /// Reports problems at `<path>[i]`.
+  /// Reports problems at `<path>[i]`. `own_cluster`: that of the proxy's node (source_cluster).
   static RateLimits Build(const Protos& configs, std::string_view path,
-                          config::Diagnostics& diagnostics);
+                          const std::string& own_cluster, config::Diagnostics& diagnostics);
 
   bool empty() const { return limits_.empty(); }
 
@@ -79,7 +79,8 @@ class RateLimits {
   };
   enum class Found : uint8_t { kEntry, kSkipped, kNothing };
 
-  static absl::StatusOr<Action> BuildAction(const envoy::config::route::v3::RateLimit::Action&);
+  static absl::StatusOr<Action> BuildAction(const envoy::config::route::v3::RateLimit::Action&,
+                                            const std::string& own_cluster);
   static absl::StatusOr<Action> BuildMatch(const envoy::config::route::v3::RateLimit::Action&);
   static Found Evaluate(const Action& action, RequestHead& head, const Exchange& exchange,
                         RateLimitDescriptor* out);

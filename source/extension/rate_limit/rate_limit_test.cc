@@ -15,7 +15,7 @@ RateLimits Compile(const std::string& text) {
   envoy::config::route::v3::VirtualHost host;
   REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &host));
   config::Diagnostics diagnostics;
-  RateLimits limits = RateLimits::Build(host.rate_limits(), "v.rate_limits", diagnostics);
+  RateLimits limits = RateLimits::Build(host.rate_limits(), "v.rate_limits", "own", diagnostics);
   REQUIRE(diagnostics.ok());
   return limits;
 }
@@ -64,6 +64,7 @@ TEST_CASE("an action makes an entry, or none", "[rate_limit]") {
       {"actions { generic_key { descriptor_value: 'v' } }", "generic_key=v,;"},
       {"actions { generic_key { descriptor_key: 'k' descriptor_value: 'v' } }", "k=v,;"},
       {"actions { destination_cluster {} }", "destination_cluster=c1,;"},
+      {"actions { source_cluster {} }", "source_cluster=own,;"},
       {"actions { remote_address {} }", "remote_address=10.1.2.3,;"},
       {"actions { masked_remote_address { v4_prefix_mask_len { value: 12 } } }",
        "masked_remote_address=10.0.0.0/12,;"},

@@ -86,6 +86,7 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
     return entry.create_route(any, inner);
   };
   routes.runtime = context.server.runtime;
+  routes.own_cluster = context.server.cluster;
   const stats::Scope root = context.server.stats.Root();
   routes.stats = &root;
   const ClusterManager& clusters = context.server.clusters;
