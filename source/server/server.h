@@ -21,8 +21,8 @@
 #include "source/server/server_stats.h"
 #include "source/server/watchdog.h"
 #include "source/upstream/cluster_manager.h"
-#include "source/upstream/dns_cache_manager.h"
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/dns/dns_cache_manager.h"
+#include "source/upstream/egress/egress_guard.h"
 
 namespace sluice {
 

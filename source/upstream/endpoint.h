@@ -11,8 +11,8 @@
 
 #include "source/base/metric.h"
 #include "source/net/address.h"
+#include "source/upstream/dns/host_use.h"
 #include "source/upstream/host_health.h"
-#include "source/upstream/host_use.h"
 
 namespace envoy::config::core::v3 {
 class Metadata;

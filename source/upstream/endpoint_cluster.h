@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "source/upstream/cluster.h"
-#include "source/upstream/dns_tracker.h"
+#include "source/upstream/dns/dns_tracker.h"
 #include "source/upstream/endpoint_set.h"
 #include "source/upstream/subset_table.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "source/upstream/cluster.h"
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/egress/egress_guard.h"
 
 namespace sluice {
 

@@ -18,7 +18,7 @@
 #include "source/server/clusters/cluster_factory.h"
 #include "source/server/listeners/listener_factory.h"
 #include "source/upstream/cluster_manager.h"
-#include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/dns/dns_cache_manager.h"
 #include "test/fuzz/check.h"
 #include "test/fuzz/strict_http.h"
 

@@ -1,7 +1,7 @@
 // Hands the settings to those who make the caches. Main thread.
 #include "extensions/bootstrap/dns_caches/dns_caches.h"
 
-#include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/dns/dns_cache_manager.h"
 
 namespace sluice {
 namespace {

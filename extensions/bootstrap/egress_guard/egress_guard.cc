@@ -1,7 +1,7 @@
 // Puts the configured policy in the place of the default one. Main thread.
 #include "extensions/bootstrap/egress_guard/egress_guard.h"
 
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/egress/egress_guard.h"
 
 namespace sluice {
 namespace {

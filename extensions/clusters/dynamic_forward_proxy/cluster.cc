@@ -8,7 +8,7 @@
 #include "source/base/log.h"
 #include "source/base/reason.h"
 #include "source/upstream/conn_pool.h"
-#include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/dns/dns_cache_manager.h"
 #include "source/upstream/saved_address.h"
 
 namespace sluice {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "source/extension/registry.h"
-#include "source/upstream/dns_cache.h"
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/dns/dns_cache.h"
+#include "source/upstream/egress/egress_guard.h"
 
 namespace sluice {
 

@@ -4,7 +4,7 @@
 #include "source/base/log.h"
 #include "source/base/reason.h"
 #include "source/upstream/cluster_manager.h"
-#include "source/upstream/dns_config.h"
+#include "source/upstream/dns/dns_config.h"
 
 namespace sluice {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "api/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
 #include "source/extension/factory_context.h"
-#include "source/upstream/dns_host.h"
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/dns/dns_host.h"
+#include "source/upstream/egress/egress_guard.h"
 
 namespace sluice {
 

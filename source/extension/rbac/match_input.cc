@@ -6,7 +6,7 @@
 #include "api/envoy/type/matcher/v3/http_inputs.pb.h"
 #include "source/extension/rbac/match_tree.h"
 #include "source/observe/match/match.h"
-#include "source/upstream/address_filter.h"
+#include "source/upstream/egress/address_filter.h"
 
 namespace sluice {
 namespace {

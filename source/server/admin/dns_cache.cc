@@ -5,7 +5,7 @@
 #include "source/base/strings.h"
 #include "source/observe/format/json.h"
 #include "source/server/admin/page.h"
-#include "source/upstream/dns_cache.h"
+#include "source/upstream/dns/dns_cache.h"
 
 namespace sluice::admin {
 namespace {

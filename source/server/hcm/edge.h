@@ -10,7 +10,7 @@
 #include "source/http/message.h"
 #include "source/net/address.h"
 #include "source/server/hcm/client_address.h"
-#include "source/upstream/address_filter.h"
+#include "source/upstream/egress/address_filter.h"
 
 namespace sluice {
 

@@ -5,8 +5,8 @@
 #include "source/config/durations.h"
 #include "source/http/reply.h"
 #include "source/upstream/cluster_manager.h"
-#include "source/upstream/dns_cache_manager.h"
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/dns/dns_cache_manager.h"
+#include "source/upstream/egress/egress_guard.h"
 #include "source/upstream/saved_address.h"
 
 namespace sluice {

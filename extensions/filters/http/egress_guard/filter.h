@@ -3,7 +3,7 @@
 #pragma once
 
 #include "source/extension/registry.h"
-#include "source/upstream/egress_guard.h"
+#include "source/upstream/egress/egress_guard.h"
 
 namespace sluice {
 

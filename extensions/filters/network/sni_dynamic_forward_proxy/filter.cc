@@ -3,7 +3,7 @@
 
 #include "api/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy.pb.h"
 #include "source/base/strings.h"
-#include "source/upstream/dns_cache_manager.h"
+#include "source/upstream/dns/dns_cache_manager.h"
 
 namespace sluice {
 namespace {

@@ -10,7 +10,7 @@
 #include "source/extension/network_filter.h"
 #include "source/extension/registry.h"
 #include "source/observe/stats/stats.h"
-#include "source/upstream/dns_backoff.h"
+#include "source/upstream/dns/dns_backoff.h"
 
 namespace sluice {
 
