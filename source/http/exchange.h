@@ -260,6 +260,12 @@ class Exchange {
   void NoteLookUp(TimePoint start, TimePoint end);
   LookUp look_up() const;
 
+  /// What tells a connection that carries no requests from others; those have their x-request-id.
+  void set_stream_id(std::string_view id) { extras().stream_id = id; }
+  std::string_view stream_id() const {
+    return extras_ == nullptr ? std::string_view() : std::string_view(extras_->stream_id);
+  }
+
   /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
   /// Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
@@ -268,7 +274,6 @@ class Exchange {
   TimeMeter time;
   ByteMeter bytes;
   FlowMeter flow;
-  uint64_t stream_id = 0;
   std::string_view local_close_reason;  // why we closed the client's connection, as upstream's
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
   /// Of a connection as a whole, which has no head; empty: it carried no request.
@@ -282,6 +287,7 @@ class Exchange {
     StringMap<std::shared_ptr<const FilterStateObject>> filter_state;
     StringMap<std::shared_ptr<google::protobuf::Struct>> metadata;
     LookUp look_up;
+    std::string stream_id;
   };
   Extras& extras();
 

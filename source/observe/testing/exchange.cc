@@ -83,7 +83,6 @@ void TestExchange::Fill() {
   time.response_last_sent = After(time.start, 250);
 
   bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-  stream_id = 12;
 
   auto metadata = std::make_shared<google::protobuf::Struct>();
   (void)google::protobuf::util::JsonStringToMessage(
