@@ -44,8 +44,7 @@ class MeteredStream final : public Stream, public PlainSocket {
  private:
   static Task<absl::StatusOr<size_t>> CountRead(MeteredStream& self,
                                                 Task<absl::StatusOr<size_t>> read);
-  static Task<absl::Status> CountWrite(MeteredStream& self, Task<absl::Status> write,
-                                       size_t bytes);
+  static Task<absl::Status> CountWrite(MeteredStream& self, Task<absl::Status> write, size_t bytes);
   void Received(const absl::Status& status, size_t bytes);
 
   const StreamPtr stream_;

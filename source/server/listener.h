@@ -12,9 +12,9 @@
 #include "source/config/runtime.h"
 #include "source/extension/listener_filter.h"
 #include "source/extension/network_filter.h"
+#include "source/extension/registry.h"
 #include "source/net/address.h"
 #include "source/net/listen_socket.h"
-#include "source/extension/registry.h"
 #include "source/observe/stats.h"
 #include "source/server/filter_chains.h"
 

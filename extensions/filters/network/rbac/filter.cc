@@ -53,8 +53,8 @@ Task<> NetworkRbac::Handle(Connection& connection, NetworkNext next) const {
   if (ConnectionRecord* record = connection.facts.record.get()) {
     std::string policy = "none";
     if (verdict.policy >= 0) policy = enforced_->names()[static_cast<size_t>(verdict.policy)];
-    record->set_termination_details(Cat("rbac_access_denied_matched_policy[",
-                                        absl::StrReplaceAll(policy, {{" ", "_"}}), "]"));
+    record->set_termination_details(
+        Cat("rbac_access_denied_matched_policy[", absl::StrReplaceAll(policy, {{" ", "_"}}), "]"));
     record->local_close_reason = "rbac_deny_close";
   }
   return Deny(connection, delay_deny_);
