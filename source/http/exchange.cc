@@ -29,6 +29,7 @@ void Exchange::TakeOutcome(const Exchange& other) {
   termination_details_ = other.termination_details_;
   upstream = other.upstream;
   bytes = other.bytes;
+  if (!other.stream_id().empty()) set_stream_id(other.stream_id());
   local_close_reason = other.local_close_reason;
   close = other.close;
 }

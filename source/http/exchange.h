@@ -90,7 +90,7 @@ struct ConnectionFacts {
   uint64_t id = 0;
   TimePoint opened = Now();
   Address local, remote;               // as the client sees them
-  std::unique_ptr<const Ends> direct;  // where a PROXY header says otherwise; null: the same
+  std::shared_ptr<const Ends> direct;  // where a PROXY header says otherwise; null: the same
   std::string requested_server_name;
   const ChainFacts* chain = &ChainFacts::kNone;  // outlives the connection
   bool is_tls = false;
@@ -269,6 +269,12 @@ class Exchange {
   /// does. It costs two stores, unless the name space has fields already: then both are merged.
   void AddMetadata(std::string_view name_space, const google::protobuf::Struct& fields);
 
+  /// What tells a connection that carries no requests from others; those have their x-request-id.
+  void set_stream_id(std::string_view id) { extras().stream_id = id; }
+  std::string_view stream_id() const {
+    return extras_ == nullptr ? std::string_view() : std::string_view(extras_->stream_id);
+  }
+
   /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
   /// Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
@@ -290,6 +296,7 @@ class Exchange {
   struct Extras {  // What few requests have.
     StringMap<std::shared_ptr<const FilterStateObject>> filter_state;
     StringMap<std::shared_ptr<google::protobuf::Struct>> metadata;
+    std::string stream_id;
   };
   Extras& extras();
 

@@ -193,6 +193,7 @@ class TcpProxy(ProxyTest):
         closed, holder = closed_port()
         self.addCleanup(holder.close)
         names = {"flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%", "why": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+                 "id": "%STREAM_ID%",
                  "down": "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%",
                  "up": "%UPSTREAM_WIRE_BYTES_SENT% %UPSTREAM_WIRE_BYTES_RECEIVED%"}
         log = [config.file_log(self.log_path, log_format={"json_format": names})]
@@ -207,7 +208,11 @@ class TcpProxy(ProxyTest):
                     self.assertEqual(expect, client.read(len(expect)))
                 else:
                     client.rest()
-            return json.loads(self.proxy.lines(self.log_path, count)[-1])
+            line = json.loads(self.proxy.lines(self.log_path, count)[-1])
+            ids.add(line.pop("id"))
+            self.assertEqual(count, len(ids - {None}))
+            return line
+        ids = set()
         self.assertEqual({"flags": "-", "details": None, "why": None, "down": "5 6", "up": "5 6"},
                          entry("up", "hello", b"answer", 1))
         self.assertEqual({"flags": "UR", "details": None, "why": None, "down": "5 0", "up": "5 0"},

@@ -432,6 +432,9 @@ TEST_CASE("metadata of the cluster and of the host") {
   exchange.time.look_up_started = start;
   exchange.time.look_up_ended = start + std::chrono::milliseconds(7);
   CHECK(Text(exchange, kLookUp) == "7");
+  CHECK(Text(exchange, "%STREAM_ID%") == "-");
+  exchange.set_stream_id("of a connection");
+  CHECK(Text(exchange, "%STREAM_ID%") == "of a connection");
 
   used.set_alt_stat_name("known as");
   exchange.upstream.cluster_name = "real";

@@ -215,8 +215,8 @@ Rendered ConnectionId(const Operator&, const LogContext& c, std::string* out) {
 Rendered StreamId(const Operator&, const LogContext& c, std::string* out) {
   // As Envoy: what its request id extension identifies the stream by.
   const RequestHead* head = c.exchange.request_head();
-  const auto id = head == nullptr ? std::nullopt : head->headers.Get(HeaderId::kXRequestId);
-  return AppendText(id.value_or(""), out);
+  if (head == nullptr) return AppendText(c.exchange.stream_id(), out);
+  return AppendText(head->headers.Get(HeaderId::kXRequestId).value_or(""), out);
 }
 Rendered LogType(const Operator&, const LogContext& c, std::string* out) {
   return AppendText(c.log_type, out);

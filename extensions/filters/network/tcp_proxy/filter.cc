@@ -5,6 +5,7 @@
 #include "extensions/filters/network/tcp_proxy/client_watch.h"
 #include "source/base/reason.h"
 #include "source/http/h1/tunnel.h"
+#include "source/http/request_id.h"
 #include "source/http/time_limits.h"
 #include "source/upstream/cluster_manager.h"
 
@@ -169,6 +170,10 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   exchange.upstream.close = DetectedClose::kNormal;
   exchange.flow.client_paused = stats_.downstream_flow_control_paused_reading_total;
   exchange.flow.client_resumed = stats_.downstream_flow_control_resumed_reading_total;
+  if (!access_logs_.empty() || connection.facts.record != nullptr) {
+    Arena arena;
+    exchange.set_stream_id(MakeRequestId(connection.worker.rng(), arena));
+  }
   exchange.LimitDuration(MaxDuration(connection.worker.rng()));
   const PeriodicLog periodic(*this, exchange);
   const DrainLimit drain(connection, settings_.drain_time);
