@@ -137,7 +137,8 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
           {scope.Sub("circuit_breakers").Sub("high"), breakers_[1]->tracks_remaining()}} {
   if (!config.has_outlier_detection() || settings_.main == nullptr) return;
   outlier_ = std::make_shared<OutlierDetector>(
-      OutlierSettings(config.outlier_detection()), scope.Sub("outlier_detection"), *settings_.main,
+      OutlierSettings(config.outlier_detection(), settings_.runtime),
+      scope.Sub("outlier_detection"), *settings_.main,
       [this] {
         std::vector<std::shared_ptr<const HostStats>> hosts;
         for (HostView& host : Hosts()) hosts.push_back(std::move(host.stats));

@@ -24,6 +24,7 @@ class Struct;
 namespace sluice {
 
 class ConnPool;
+struct AnswerStats;
 
 /// The figures of /clusters for one host. Shared by successive endpoints of the same host, so that
 /// they survive a DNS change.

@@ -26,9 +26,12 @@ constexpr std::string_view kNames[kEjectors] = {
 uint32_t Or(const google::protobuf::UInt32Value& value, bool set, uint32_t standard) {
   return set ? value.value() : standard;
 }
-#define SLUICE_OR(field, standard) Or(config.field(), config.has_##field(), standard)
-#define SLUICE_TIME_OR(field, standard) \
-  (config.has_##field() ? config::ToDuration(config.field()) : Duration(standard))
+// The initializer of a field: what the runtime says, or the configuration, or the standard.
+#define SLUICE_OR(field, standard) \
+  field(runtime, "outlier_detection." #field, Or(config.field(), config.has_##field(), standard))
+#define SLUICE_TIME_OR(field, standard)             \
+  field(runtime, "outlier_detection." #field "_ms", \
+        config.has_##field() ? config::ToDuration(config.field()) : Duration(standard))
 
 // Adds one to a row of failures; true when that makes it `limit` long.
 bool Lengthen(std::atomic<uint32_t>& row, uint32_t limit) {
@@ -46,35 +49,33 @@ bool IsGatewayError(int status) {
 
 }  // namespace
 
-OutlierSettings::OutlierSettings(const Config& config)
-    : consecutive_5xx(SLUICE_OR(consecutive_5xx, 5)),
-      consecutive_gateway_failure(SLUICE_OR(consecutive_gateway_failure, 5)),
-      consecutive_local_origin_failure(SLUICE_OR(consecutive_local_origin_failure, 5)),
-      interval(SLUICE_TIME_OR(interval, std::chrono::seconds(10))),
-      base_ejection_time(SLUICE_TIME_OR(base_ejection_time, std::chrono::seconds(30))),
-      max_ejection_time(SLUICE_TIME_OR(
-          max_ejection_time, std::max<Duration>(std::chrono::seconds(300), base_ejection_time))),
-      max_ejection_time_jitter(SLUICE_TIME_OR(max_ejection_time_jitter, 0)),
-      max_ejection_percent(SLUICE_OR(max_ejection_percent, 10)),
+OutlierSettings::OutlierSettings(const Config& config, config::Runtime* runtime)
+    : SLUICE_OR(consecutive_5xx, 5),
+      SLUICE_OR(consecutive_gateway_failure, 5),
+      SLUICE_OR(consecutive_local_origin_failure, 5),
+      SLUICE_TIME_OR(interval, std::chrono::seconds(10)),
+      SLUICE_TIME_OR(base_ejection_time, std::chrono::seconds(30)),
+      SLUICE_TIME_OR(max_ejection_time,
+                     std::max<Duration>(std::chrono::seconds(300), base_ejection_time.Get())),
+      SLUICE_TIME_OR(max_ejection_time_jitter, 0),
+      SLUICE_OR(max_ejection_percent, 10),
       always_eject_one_host(config.always_eject_one_host().value()),
       split_errors(config.split_external_local_origin_errors()),
       uneject_on_health_check(!config.has_successful_active_health_check_uneject_host() ||
                               config.successful_active_health_check_uneject_host().value()),
-      enforcing_consecutive_5xx(SLUICE_OR(enforcing_consecutive_5xx, 100)),
-      enforcing_consecutive_gateway_failure(SLUICE_OR(enforcing_consecutive_gateway_failure, 0)),
-      enforcing_consecutive_local_origin_failure(
-          SLUICE_OR(enforcing_consecutive_local_origin_failure, 100)),
-      enforcing_success_rate(SLUICE_OR(enforcing_success_rate, 100)),
-      enforcing_local_origin_success_rate(SLUICE_OR(enforcing_local_origin_success_rate, 100)),
-      enforcing_failure_percentage(SLUICE_OR(enforcing_failure_percentage, 0)),
-      enforcing_failure_percentage_local_origin(
-          SLUICE_OR(enforcing_failure_percentage_local_origin, 0)),
-      success_rate_minimum_hosts(SLUICE_OR(success_rate_minimum_hosts, 5)),
-      success_rate_request_volume(SLUICE_OR(success_rate_request_volume, 100)),
-      success_rate_stdev_factor(SLUICE_OR(success_rate_stdev_factor, 1900)),
-      failure_percentage_threshold(SLUICE_OR(failure_percentage_threshold, 85)),
-      failure_percentage_minimum_hosts(SLUICE_OR(failure_percentage_minimum_hosts, 5)),
-      failure_percentage_request_volume(SLUICE_OR(failure_percentage_request_volume, 50)) {}
+      SLUICE_OR(enforcing_consecutive_5xx, 100),
+      SLUICE_OR(enforcing_consecutive_gateway_failure, 0),
+      SLUICE_OR(enforcing_consecutive_local_origin_failure, 100),
+      SLUICE_OR(enforcing_success_rate, 100),
+      SLUICE_OR(enforcing_local_origin_success_rate, 100),
+      SLUICE_OR(enforcing_failure_percentage, 0),
+      SLUICE_OR(enforcing_failure_percentage_local_origin, 0),
+      SLUICE_OR(success_rate_minimum_hosts, 5),
+      SLUICE_OR(success_rate_request_volume, 100),
+      SLUICE_OR(success_rate_stdev_factor, 1900),
+      SLUICE_OR(failure_percentage_threshold, 85),
+      SLUICE_OR(failure_percentage_minimum_hosts, 5),
+      SLUICE_OR(failure_percentage_request_volume, 50) {}
 
 OutlierDetector::OutlierDetector(const OutlierSettings& settings, const stats::Scope& scope,
                                  Worker& main, ListHosts hosts, OnChange on_change)
@@ -96,7 +97,7 @@ OutlierDetector::OutlierDetector(const OutlierSettings& settings, const stats::S
 
 void OutlierDetector::Start() {
   main_.Post([this, weak = weak_from_this()] {
-    if (weak.lock() != nullptr) main_.scope().Spawn(Run(weak, settings_.interval));
+    if (weak.lock() != nullptr) main_.scope().Spawn(Run(weak, Interval()));
   });
 }
 
@@ -109,7 +110,13 @@ Task<> OutlierDetector::Run(std::weak_ptr<OutlierDetector> weak, Duration interv
     const auto self = weak.lock();
     if (self == nullptr || self->stopped_) co_return;
     self->OnInterval(Now());
+    interval = self->Interval();
   }
+}
+
+// The runtime may say nothing that would keep the main thread from all else.
+Duration OutlierDetector::Interval() const {
+  return std::max<Duration>(settings_.interval.Get(), std::chrono::milliseconds(10));
 }
 
 void OutlierDetector::OnAnswer(const std::shared_ptr<HostStats>& host, int status) {
@@ -186,8 +193,8 @@ size_t OutlierDetector::Ejected(const std::vector<HostStatsPtr>& hosts) const {
 void OutlierDetector::Eject(const HostStats& host, Ejector ejector) {
   const std::vector<HostStatsPtr> hosts = hosts_();
   const size_t ejected = Ejected(hosts);
-  const bool within = 100 * (ejected + 1) <=
-                      size_t{settings_.max_ejection_percent} * std::max<size_t>(hosts.size(), 1);
+  const bool within = 100 * (ejected + 1) <= size_t{settings_.max_ejection_percent.Get()} *
+                                                 std::max<size_t>(hosts.size(), 1);
   if (!within && !(settings_.always_eject_one_host && ejected == 0)) return overflow_.Add();
   if (ejector == Ejector::kConsecutive5xx || ejector == Ejector::kSuccessRate) old_total_.Add();
   if (!main_.rng().Chance(Enforcing(ejector), 100)) return;
@@ -196,11 +203,11 @@ void OutlierDetector::Eject(const HostStats& host, Ejector ejector) {
   if (ejector == Ejector::kSuccessRate) old_success_rate_.Add();
   HostHealth::Ejection& ejection = host.health.ejection;
   ejection.at = Now();
-  if (settings_.base_ejection_time * (ejection.multiplier + 1) <
-      settings_.max_ejection_time + settings_.base_ejection_time) {
+  const Duration base = settings_.base_ejection_time.Get();
+  if (base * (ejection.multiplier + 1) < settings_.max_ejection_time.Get() + base) {
     ++ejection.multiplier;
   }
-  const auto jitter = static_cast<uint64_t>(settings_.max_ejection_time_jitter.count());
+  const auto jitter = static_cast<uint64_t>(settings_.max_ejection_time_jitter.Get().count());
   ejection.jitter = jitter == 0 ? Duration::zero()
                                 : Duration(static_cast<int64_t>(main_.rng().Below(jitter + 1)));
   host.health.Set(HostHealth::kFailedOutlierCheck, true);
@@ -225,12 +232,12 @@ void OutlierDetector::MayReturn(const HostStats& host, TimePoint now) {
   HostHealth::Ejection& ejection = host.health.ejection;
   if (!host.health.Has(HostHealth::kFailedOutlierCheck)) {
     // A quiet interval makes the next ejection shorter.
-    if (ejection.multiplier > 0 && now - ejection.ended >= settings_.interval)
+    if (ejection.multiplier > 0 && now - ejection.ended >= settings_.interval.Get())
       --ejection.multiplier;
     return;
   }
-  const Duration time = std::min<Duration>(settings_.base_ejection_time * ejection.multiplier,
-                                           settings_.max_ejection_time) +
+  const Duration time = std::min<Duration>(settings_.base_ejection_time.Get() * ejection.multiplier,
+                                           settings_.max_ejection_time.Get()) +
                         ejection.jitter;
   if (now - ejection.at >= time) Return(host, now);
 }
@@ -277,8 +284,8 @@ OutlierDetector::Rates OutlierDetector::JudgeRates(const std::vector<HostStatsPt
     const auto [success, total] = volumes[i];
     if (total == 0 || hosts[i]->health.Has(HostHealth::kFailedOutlierCheck)) continue;
     const double rate = 100.0 * static_cast<double>(success) / static_cast<double>(total);
-    if (total >= std::min(settings_.success_rate_request_volume,
-                          settings_.failure_percentage_request_volume)) {
+    if (total >= std::min(settings_.success_rate_request_volume.Get(),
+                          settings_.failure_percentage_request_volume.Get())) {
       shown = rate;
     }
     if (total >= settings_.success_rate_request_volume) {

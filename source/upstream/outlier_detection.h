@@ -4,29 +4,52 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "api/envoy/config/cluster/v3/outlier_detection.pb.h"
 #include "source/async/worker.h"
 #include "source/observe/stats/stats.h"
+#include "source/config/runtime.h"
 #include "source/upstream/endpoint.h"
 
 namespace sluice {
 
-/// envoy.config.cluster.v3.OutlierDetection with Envoy's defaults.
+/// envoy.config.cluster.v3.OutlierDetection with Envoy's defaults. The runtime's values of
+/// outlier_detection.<field>, of all clusters, go before them; times as <field>_ms.
 struct OutlierSettings {
-  explicit OutlierSettings(const envoy::config::cluster::v3::OutlierDetection& config);
+  class Number : public config::RuntimeUInt32 {
+   public:
+    using RuntimeUInt32::RuntimeUInt32;
+    operator uint32_t() const { return Get(); }
+  };
+  class Time {
+   public:
+    Time(config::Runtime* runtime, std::string_view key, Duration fallback)
+        : milliseconds_(runtime, key, UINT32_MAX), fallback_(fallback) {}
+    Duration Get() const {
+      const uint32_t milliseconds = milliseconds_.Get();
+      return milliseconds == UINT32_MAX ? fallback_ : std::chrono::milliseconds(milliseconds);
+    }
 
-  uint32_t consecutive_5xx, consecutive_gateway_failure, consecutive_local_origin_failure;
-  Duration interval, base_ejection_time, max_ejection_time, max_ejection_time_jitter;
-  uint32_t max_ejection_percent;
+   private:
+    config::RuntimeUInt32 milliseconds_;  // UINT32_MAX: the runtime has none
+    Duration fallback_;
+  };
+
+  explicit OutlierSettings(const envoy::config::cluster::v3::OutlierDetection& config,
+                           config::Runtime* runtime = nullptr);
+
+  Number consecutive_5xx, consecutive_gateway_failure, consecutive_local_origin_failure;
+  Time interval, base_ejection_time, max_ejection_time, max_ejection_time_jitter;
+  Number max_ejection_percent;
   bool always_eject_one_host, split_errors, uneject_on_health_check;
-  uint32_t enforcing_consecutive_5xx, enforcing_consecutive_gateway_failure,
+  Number enforcing_consecutive_5xx, enforcing_consecutive_gateway_failure,
       enforcing_consecutive_local_origin_failure, enforcing_success_rate,
       enforcing_local_origin_success_rate, enforcing_failure_percentage,
       enforcing_failure_percentage_local_origin;
-  uint32_t success_rate_minimum_hosts, success_rate_request_volume, success_rate_stdev_factor;
-  uint32_t failure_percentage_threshold, failure_percentage_minimum_hosts,
+  Number success_rate_minimum_hosts, success_rate_request_volume, success_rate_stdev_factor;
+  Number failure_percentage_threshold, failure_percentage_minimum_hosts,
       failure_percentage_request_volume;
 };
 
@@ -87,6 +110,7 @@ class OutlierDetector : public std::enable_shared_from_this<OutlierDetector> {
     uint64_t success = 0, total = 0;
   };
   static Task<> Run(std::weak_ptr<OutlierDetector> weak, Duration interval);
+  Duration Interval() const;
   void Report(const std::shared_ptr<HostStats>& host, Ejector ejector);
   void OnRow(const HostStats& host, Ejector ejector);
   void Eject(const HostStats& host, Ejector ejector);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <future>
 
+#include "source/config/runtime_layers.h"
 #include "source/upstream/testing/endpoints.h"
 
 namespace sluice {
@@ -14,9 +15,9 @@ using Config = envoy::config::cluster::v3::OutlierDetection;
 
 // A cluster's detector and hosts; what is posted to the main thread runs in Settle().
 struct Fixture {
-  explicit Fixture(const Config& config, size_t count = 10)
+  explicit Fixture(const Config& config, size_t count = 10, config::Runtime* runtime = nullptr)
       : detector(std::make_shared<OutlierDetector>(
-            OutlierSettings(config), store.Root(), main,
+            OutlierSettings(config, runtime), store.Root(), main,
             [this] {
               return std::vector<std::shared_ptr<const HostStats>>(hosts.begin(), hosts.end());
             },
@@ -84,6 +85,26 @@ TEST_CASE("a row of server errors ejects, an interrupted one does not") {
   CHECK(fixture.Stat("ejections_enforced_consecutive_5xx") == 1);
   CHECK(fixture.Stat("ejections_enforced_total") == 1);
   CHECK(fixture.Stat("ejections_total") == 1);
+}
+
+TEST_CASE("the runtime's limits go before those of the configuration") {
+  config::Runtime runtime;
+  Fixture fixture({}, 10, &runtime);
+  const auto set = [&](const char* key, const char* text) {
+    config::RuntimeLayer layer{"l", {}};
+    layer.values[key] = config::ParseRuntimeValue(text);
+    fixture.OnMain([&] { runtime.Publish({layer}); });
+  };
+  set("outlier_detection.consecutive_5xx", "2");
+  fixture.Answers(0, 500, 2);
+  CHECK(fixture.Ejected(0));
+  set("outlier_detection.base_ejection_time_ms", "1000");
+  fixture.Interval(Now() + std::chrono::milliseconds(1100));
+  CHECK_FALSE(fixture.Ejected(0));
+  fixture.Answers(1, 500, 4);
+  CHECK_FALSE(fixture.Ejected(1));
+  fixture.Answers(1, 500, 1);
+  CHECK(fixture.Ejected(1));
 }
 
 TEST_CASE("max_ejection_percent") {

@@ -60,6 +60,16 @@ class LocalRateLimit(ProxyTest):
             self.assertEqual([200] * 3 + [429] * 2, statuses)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
 
+    def test_cluster_of_the_node(self):
+        bucket = {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "60s"}
+        manager = config.http([config.direct(200, "in")], filters=[limit(
+            1000, enable_x_ratelimit_headers="DRAFT_VERSION_03",
+            descriptors=[{"entries": [{"key": "source_cluster", "value": "us"}], "token_bucket": bucket}],
+            rate_limits=[{"actions": [{"source_cluster": {}}]}])])
+        self.start(config.bootstrap(config.listener(manager), node={"id": "n", "cluster": "us"}))
+        answers = [self.ask("GET", "/", "h") for _ in range(2)]
+        self.assertEqual([(200, "60"), (429, "60")], [(answer.status, answer.header("x-ratelimit-reset")) for answer in answers])
+
     def test_each_connection_has_its_own(self):
         self.gateway(limit(2, local_rate_limit_per_downstream_connection=True))
         for _ in range(2):

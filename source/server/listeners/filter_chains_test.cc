@@ -32,8 +32,8 @@ ConnectionOrigin FactsOf(const Client& client) {
   facts.local = *Address::Ip(client.local, client.port);
   facts.remote = *Address::Ip(client.remote, client.remote_port);
   if (!client.direct.empty()) {
-    facts.direct.reset(
-        new ConnectionFacts::Ends{facts.local, *Address::Ip(client.direct, client.remote_port)});
+    facts.direct = std::make_shared<ConnectionFacts::Ends>(
+        ConnectionFacts::Ends{facts.local, *Address::Ip(client.direct, client.remote_port)});
   }
   facts.requested_server_name = client.name;
   facts.transport_protocol = client.transport;

@@ -75,7 +75,8 @@ absl::Status ProxyProtocolFilter::Judge(const ProxyHeader& header, Connection& c
   if (header.local) return absl::OkStatus();
   ConnectionOrigin& facts = connection.facts;
   if (facts.direct == nullptr)
-    facts.direct.reset(new ConnectionFacts::Ends{facts.local, facts.remote});
+    facts.direct =
+        std::make_shared<ConnectionFacts::Ends>(ConnectionFacts::Ends{facts.local, facts.remote});
   facts.local = header.destination;
   facts.remote = header.source;
   return absl::OkStatus();
