@@ -152,6 +152,11 @@ RequestHeadPtr CopyHead(const RequestHead& head, const MirrorPolicy& mirror) {
 }
 
 Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
+  if (const TurnedAway why = cluster.TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot) {
+    if (why == TurnedAway::kMaintenance) cluster.stats().upstream_rq_maintenance_mode.Add();
+    CountAnswer(cluster, 503, {}, exchange);
+    co_return;
+  }
   Request request{exchange.request_head(), std::move(body)};
   auto response = co_await cluster.Send(request, exchange, SendOptions());
   if (!response.ok()) {

@@ -30,6 +30,7 @@ TEST_CASE("wishes are granted to internal clients only, and taken out for all", 
     head.headers.AddCopy("x-envoy-hedge-on-per-try-timeout", "true");
     head.headers.AddCopy("x-envoy-retriable-header-names", "x-a, X-B");
     head.headers.AddCopy("x-envoy-upstream-rq-timeout-alt-response", "1");
+    head.headers.AddCopy("x-envoy-upstream-alt-stat-name", "shop");
     head.headers.AddCopy("x-envoy-other", "stays");
     head.headers.AddCopy("x-other", "stays");
     if (internal) head.headers.AddCopy("x-envoy-internal", "true");
@@ -38,6 +39,7 @@ TEST_CASE("wishes are granted to internal clients only, and taken out for all", 
     CHECK(head.headers.Get("x-envoy-other") == "stays");
     CHECK(wishes.wants_retries() == internal);
     CHECK(wishes.timeout.has_value() == internal);
+    CHECK(wishes.alt_stat_name == (internal ? "shop" : ""));
     if (!internal) continue;
     CHECK(wishes.timeout == milliseconds(250));
     CHECK(wishes.per_try_timeout == milliseconds(50));

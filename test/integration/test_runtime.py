@@ -126,6 +126,19 @@ class KeysWithoutField(ProxyTest):
         entry = self.logs(3)[0]
         self.assertEqual(("UO", "maintenance_mode"), (entry["flags"], entry["details"]))
 
+    def test_copies_are_turned_away_too(self):
+        upstream, shadow = self.origin(), self.origin()
+        route = config.forward("up", action={"request_mirror_policies": [{"cluster": "shadow"}]})
+        bootstrap = config.bootstrap(config.listener(config.http([route])),
+                                     [config.cluster("up", upstream.port), config.cluster("shadow", shadow.port)])
+        bootstrap["layered_runtime"] = {"layers": [{"name": "base", "static_layer": {
+            "upstream": {"maintenance_mode": {"shadow": 100}}}}]}
+        self.start(bootstrap)
+        self.assertEqual(200, self.get().status)
+        self.proxy.wait_stat("cluster.shadow.upstream_rq_maintenance_mode", 1)
+        self.proxy.wait_stat("cluster.shadow.upstream_rq_503", 1)
+        self.assertEqual([], shadow.requests)
+
     def test_breakers(self):
         self.begin({"circuit_breakers": {"up": {"default": {"max_pending_requests": 0}}}})
         self.assertEqual(503, self.get().status)

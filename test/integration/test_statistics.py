@@ -240,6 +240,16 @@ class Statistics(ProxyTest):
                 proxy.wait_stat(HTTP + name, 1)
             proxy.wait_stat(CLUSTER + "upstream_cx_protocol_error", 0 if action else 1)
 
+    def test_client_that_breaks_the_protocol(self):
+        self.serve(self.raw_origin(lambda wire: wire.rest()).port)
+        for count, message in enumerate((b"GET / HTTP/1.1\r\nhost: h\r\nno colon\r\n\r\n",
+                                         b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n"), 1):
+            with Client(self.proxy.port()) as client:
+                client.send(message)
+                self.assertIn(b"400 Bad Request", client.rest())
+            self.counts(h_downstream_rq_rx_reset=count, h_downstream_cx_protocol_error=count, h_downstream_rq_tx_reset=0)
+        self.assertEqual(0, self.proxy.stats("cluster.c").get("cluster.c.upstream_rq_4xx", 0))
+
     def test_timeout_is_not_a_cancelled_request(self):
         self.serve(self.raw_origin(lambda wire: wire.rest()).port, action={"timeout": "0.2s"})
         self.assertEqual(504, self.ask("GET", "/", "h").status)

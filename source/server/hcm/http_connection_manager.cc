@@ -264,9 +264,12 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout))
     stats_.downstream_rq_idle_timeout.Add();
   const bool client_left = exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination);
-  const bool bad_body = exchange.request_head() != nullptr &&
-                        exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
-  if (client_left || bad_body || exchange.response_cut) stats_.downstream_rq_rx_reset.Add();
+  const bool broken = exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
+  // Of a bad head OnBadRequest knows.
+  if (broken && exchange.request_head() != nullptr &&
+      exchange.details() == MeaningOf(Reason::kDownstreamProtocol).details)
+    stats_.downstream_cx_protocol_error.Add();
+  if (client_left || broken || exchange.response_cut) stats_.downstream_rq_rx_reset.Add();
   if (exchange.response_cut && !client_left) stats_.downstream_rq_tx_reset.Add();
   if (client_left) {
     stats_.downstream_cx_destroy_active_rq.Add();
