@@ -29,18 +29,19 @@ struct RouteBuildContext {
     std::string name;       // as configured: the key of typed_per_filter_config
     bool disabled = false;  // HttpFilter.disabled
   };
-  std::vector<ChainFilter> chain;  // in the order of FilterChain::entries
+  std::vector<ChainFilter> chain = {};  // in the order of FilterChain::entries
 
   /// Turns the per-route message of the chain's filter `index` into what Next::RouteConfig()
   /// returns.
   std::function<absl::StatusOr<std::shared_ptr<const void>>(
       size_t index, const google::protobuf::Any& config, std::string_view path)>
-      make_filter_config;
+      make_filter_config = {};
   const stats::Scope* stats = nullptr;  // the root, for vhost.*; null: a table without figures
   /// Whether there is a cluster of that name; empty: do not check.
-  std::function<bool(std::string_view name)> cluster_exists;
+  std::function<bool(std::string_view name)> cluster_exists = {};
   /// The configuration of the cluster of that name, null when there is none; empty: nobody knows.
-  std::function<const envoy::config::cluster::v3::Cluster*(std::string_view name)> cluster_config;
+  std::function<const envoy::config::cluster::v3::Cluster*(std::string_view name)> cluster_config =
+      {};
   config::Runtime* runtime = nullptr;  // null: fields with a runtime key keep their defaults
   std::string own_cluster = {};        // of the proxy's node
 };

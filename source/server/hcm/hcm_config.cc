@@ -67,8 +67,7 @@ BuiltChain BuildChain(const Proto& config, FactoryContext& context) {
 
 std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltChain& built,
                                               FactoryContext& context) {
-  RouteBuildContext routes{
-      context.server.diagnostics, context.path + ".route_config", {}, {}, {}, {}};
+  RouteBuildContext routes{context.server.diagnostics, context.path + ".route_config"};
   for (const ChainEntry& entry : built.chain->entries)
     routes.chain.push_back({entry.name, entry.disabled});
   routes.make_filter_config =
@@ -86,7 +85,7 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
     return entry.create_route(any, inner);
   };
   routes.runtime = context.server.runtime;
-  routes.own_cluster = context.server.cluster;
+  routes.own_cluster = context.server.service_cluster;
   const stats::Scope root = context.server.stats.Root();
   routes.stats = &root;
   const ClusterManager& clusters = context.server.clusters;

@@ -51,7 +51,7 @@ LocalRateLimit::LocalRateLimit(const Proto& config, FactoryContext& context)
       when_refused_(HeaderEdits::Build(config.response_headers_to_add(), {}, context.path,
                                        "response_headers_to_add", "", context.server.diagnostics)),
       own_limits_(RateLimits::Build(config.rate_limits(), context.path + ".rate_limits",
-                                    context.server.cluster, context.server.diagnostics)),
+                                    context.server.service_cluster, context.server.diagnostics)),
       stage_(config.stage()),
       status_(StatusOf(config)),
       virtual_host_limits_(config.vh_rate_limits()),
