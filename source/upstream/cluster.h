@@ -10,6 +10,7 @@
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "source/config/runtime.h"
 #include "source/http/exchange.h"
+#include "source/http/h1/client_session.h"
 #include "source/net/dialer.h"
 #include "source/observe/stats/stats.h"
 #include "source/upstream/address_order.h"
@@ -87,6 +88,11 @@ class Cluster {
 
   const std::string& name() const { return settings_.name; }
   const ClusterSettings& settings() const { return settings_; }
+  /// What a session over a connection of this cluster accepts and sends.
+  ClientSession::Limits session_limits() const {
+    return {settings_.max_response_headers, settings_.max_response_headers_bytes,
+            settings_.buffer_limit, settings_.enable_trailers};
+  }
   const envoy::config::cluster::v3::Cluster& config() const { return config_; }
   const ClusterStats& stats() const { return stats_; }
   CircuitBreaker& breaker(Priority priority) const {

@@ -55,13 +55,9 @@ std::string TransportFailure(const absl::Status& error) {
 
 PooledSession::PooledSession(std::shared_ptr<ConnPool> pool, StreamPtr stream, Units units,
                              uint64_t id, Tie tie)
-    : ClientSession(
-          pool->worker(), std::move(stream),
-          {pool->cluster().settings().max_response_headers,
-           pool->cluster().settings().max_response_headers_bytes,
-           pool->cluster().settings().buffer_limit, pool->cluster().settings().enable_trailers},
-          {pool->cluster().stats().upstream_cx_rx_bytes_total,
-           pool->cluster().stats().upstream_cx_tx_bytes_total}),
+    : ClientSession(pool->worker(), std::move(stream), pool->cluster().session_limits(),
+                    {pool->cluster().stats().upstream_cx_rx_bytes_total,
+                     pool->cluster().stats().upstream_cx_tx_bytes_total}),
       pool_(std::move(pool)),
       units_(std::move(units)),
       id_(id),

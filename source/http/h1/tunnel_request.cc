@@ -167,10 +167,10 @@ class BodyStream final : public Stream, public LateEnd {
 }  // namespace
 
 Task<absl::StatusOr<TunnelAnswer>> AskForTunnel(StreamPtr stream, RequestHeadPtr head,
-                                                Exchange& exchange,
+                                                Exchange& exchange, ClientSession::Limits limits,
                                                 std::function<void(Headers&)> on_trailers) {
   const std::shared_ptr<ClientSession> session = std::make_shared<TunnelSession>(
-      exchange.worker(), std::move(stream), ClientSession::Limits(), ClientSession::Meters());
+      exchange.worker(), std::move(stream), limits, ClientSession::Meters());
   Request request{head.get(), nullptr};
   const auto outbox = head->is_connect() ? nullptr : std::make_shared<Outbox>();
   if (outbox != nullptr) request.body = std::make_unique<OutboxBody>(outbox);

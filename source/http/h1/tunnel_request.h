@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "source/http/exchange.h"
+#include "source/http/h1/client_session.h"
 #include "source/net/stream.h"
 
 namespace sluice {
@@ -21,7 +22,7 @@ struct TunnelAnswer {
 /// joined before the tunnel dies. Bound it with a Deadline. Errors: those of
 /// ClientSession::RoundTrip.
 Task<absl::StatusOr<TunnelAnswer>> AskForTunnel(StreamPtr stream, RequestHeadPtr head,
-                                                Exchange& exchange,
+                                                Exchange& exchange, ClientSession::Limits limits,
                                                 std::function<void(Headers&)> on_trailers);
 
 }  // namespace sluice

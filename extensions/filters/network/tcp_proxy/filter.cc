@@ -283,7 +283,8 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Attempt(const Cluster& cluster,
   if (!stream.ok() || !settings_.tunneling.has_value()) co_return stream;
   Deadline deadline(exchange.worker().wheel(), exchange.canceller(),
                     std::max(kLeastPatience, cluster.settings().connect_timeout));
-  auto tunnel = co_await settings_.tunneling->Ask(*std::move(stream), exchange);
+  auto tunnel =
+      co_await settings_.tunneling->Ask(*std::move(stream), exchange, cluster.session_limits());
   if (deadline.Expired() && !tunnel.ok()) co_return MakeError(Reason::kConnectTimeout);
   co_return tunnel;
 }

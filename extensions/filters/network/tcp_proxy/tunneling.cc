@@ -113,15 +113,16 @@ absl::StatusOr<RequestHeadPtr> TcpProxyTunneling::MakeHead(Exchange& exchange) c
   return head;
 }
 
-Task<absl::StatusOr<StreamPtr>> TcpProxyTunneling::Ask(StreamPtr stream, Exchange& exchange) const {
+Task<absl::StatusOr<StreamPtr>> TcpProxyTunneling::Ask(StreamPtr stream, Exchange& exchange,
+                                                       ClientSession::Limits limits) const {
   exchange.upstream.transport_failure.clear();
   auto head = MakeHead(exchange);
   if (!head.ok()) co_return head.status();
   std::function<void(Headers&)> on_trailers;
   if (keep_trailers_)
     on_trailers = [&exchange](Headers& trailers) { Keep("trailers", 0, trailers, exchange); };
-  auto answer =
-      co_await AskForTunnel(std::move(stream), *std::move(head), exchange, std::move(on_trailers));
+  auto answer = co_await AskForTunnel(std::move(stream), *std::move(head), exchange, limits,
+                                      std::move(on_trailers));
   if (!answer.ok()) {
     // A proxy that breaks off has not connected us.
     if (ReasonOf(answer.status()) == Reason::kCancelled) co_return answer.status();

@@ -6,6 +6,7 @@
 
 #include "api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "source/extension/factory_context.h"
+#include "source/http/h1/client_session.h"
 #include "source/net/stream.h"
 #include "source/observe/format/formatter.h"
 #include "source/observe/format/header_edits.h"
@@ -24,7 +25,8 @@ class TcpProxyTunneling {
   /// the tunnel's other end. Answers, refusals too, become filter state where that is wanted.
   /// Errors: kConnectRefused when the proxy refuses, kInternal when the hostname came out as none,
   /// kCancelled. Bound it with a Deadline.
-  Task<absl::StatusOr<StreamPtr>> Ask(StreamPtr stream, Exchange& exchange) const;
+  Task<absl::StatusOr<StreamPtr>> Ask(StreamPtr stream, Exchange& exchange,
+                                      ClientSession::Limits limits) const;
   /// Whether the tunnel's bytes travel in the bodies of messages.
   bool is_framed() const { return !post_path_.empty(); }
 
