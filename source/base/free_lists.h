@@ -42,6 +42,7 @@ class FreeLists {
   struct Block {
     Block* next;
   };
+  static_assert(sizeof(Block) <= 8, "the smallest size holds one");
   struct List {
     Block* first;
     size_t bytes;

@@ -58,7 +58,12 @@ Response ErrorReply(const absl::Status& error, Exchange& exchange) {
   exchange.Note(reason == Reason::kCancelled || reason == ReasonOf(error) ? error
                                                                           : MakeError(reason));
   exchange.set_local_reply_body(meaning.body);
-  Response response = Reply(meaning.status == 0 ? 503 : meaning.status, std::string(meaning.body));
+  int status = meaning.status == 0 ? 503 : meaning.status;
+  // It is the client that has been slow (RFC 9110 15.5.9).
+  const bool is_limit =
+      reason == Reason::kStreamIdleTimeout || reason == Reason::kMaxStreamDuration;
+  if (is_limit && exchange.time.request_received == TimePoint{}) status = 408;
+  Response response = Reply(status, std::string(meaning.body));
   if (meaning.reason == Reason::kOverflow)
     response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
   return response;

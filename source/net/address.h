@@ -95,5 +95,6 @@ class Address {
 
   Storage storage_{};
 };
+static_assert(sizeof(Address) == 32, "every connection holds several");
 
 }  // namespace sluice

@@ -46,7 +46,7 @@ const VirtualCluster& FindVirtualCluster(const VirtualClusters& clusters, const 
 struct RequestCounters {
   const RequestStats* virtual_cluster = nullptr;
   const RequestStats* route = nullptr;
-  std::string_view alternative;  // as the client wants it called; empty: nothing
+  const AnswerKinds::Alternative* alternative = nullptr;  // as the client wants it called
 
   void Count(Counter RequestStats::* counter) const {
     if (virtual_cluster != nullptr) (virtual_cluster->*counter).Add();

@@ -64,13 +64,13 @@ void ForEachKind(const Cluster& cluster, const RequestCounters& counters, const 
   const bool internal = head != nullptr && head->headers.Get(HeaderId::kXEnvoyInternal) == "true";
   use(internal ? stats.internal : stats.external);
   if (upstream.zone_answers != nullptr) use(*upstream.zone_answers);
-  if (upstream.canary) use(stats.kinds.Get("canary"));
-  if (counters.alternative.empty()) return;
-  const auto* alternative = stats.kinds.GetAlternative(counters.alternative);
+  if (upstream.canary) use(stats.kinds.Canary());
+  const auto* const alternative = counters.alternative;
   if (alternative == nullptr) return;
   use(alternative->all);
   use(internal ? alternative->internal : alternative->external);
-  const std::string prefix = Cat(counters.alternative, ".");
+  if (upstream.zone_answers == nullptr && !upstream.canary) return;
+  const std::string prefix = alternative->all.name + ".";
   if (upstream.zone_answers != nullptr) use(stats.kinds.Get(prefix + upstream.zone_answers->name));
   if (upstream.canary) use(stats.kinds.Get(prefix + "canary"));
 }

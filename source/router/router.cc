@@ -87,7 +87,7 @@ int64_t UnixSeconds() {
 
 // What the request is counted under beside its cluster.
 RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange,
-                            std::string_view alternative = {}) {
+                            const AnswerKinds::Alternative* alternative = nullptr) {
   RequestCounters counters;
   counters.alternative = alternative;
   counters.route = route.stats.get();
@@ -136,15 +136,19 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   if (const TurnedAway why = cluster->TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot)
     return Answered(TurnAway(why, *cluster, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
-  Forwarding forwarding{.exchange = exchange,
-                        .route = *route,
-                        .cluster = *cluster,
-                        .timeouts = TimeoutsOf(*route, wishes, head),
-                        .options = OptionsFor(*route, settings_.suppress_envoy_headers),
-                        .start = Now(),
-                        .counters = CountersFor(*route, head, exchange, wishes.alt_stat_name),
-                        .no_content_on_timeout = wishes.no_content_on_timeout,
-                        .set_cookies = {}};
+  Forwarding forwarding{
+      .exchange = exchange,
+      .route = *route,
+      .cluster = *cluster,
+      .timeouts = TimeoutsOf(*route, wishes, head),
+      .options = OptionsFor(*route, settings_.suppress_envoy_headers),
+      .start = Now(),
+      .counters = CountersFor(*route, head, exchange,
+                              wishes.alt_stat_name.empty()
+                                  ? nullptr
+                                  : cluster->stats().kinds.GetAlternative(wishes.alt_stat_name)),
+      .no_content_on_timeout = wishes.no_content_on_timeout,
+      .set_cookies = {}};
   if (route->hash != nullptr && cluster->uses_hash()) {
     const auto hash = route->hash->Hash(head, exchange, &forwarding.set_cookies);
     if (hash.has_value()) forwarding.options.hash = std::max<uint64_t>(*hash, 1);

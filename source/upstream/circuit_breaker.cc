@@ -11,6 +11,7 @@ namespace {
 // What a handle of the budget holds where neither the configuration nor the runtime has a value.
 constexpr double kNoPercent = std::numeric_limits<double>::quiet_NaN();
 constexpr uint32_t kNoMinimum = UINT32_MAX;
+constexpr double kMostPercent = 10'000;
 
 }  // namespace
 
@@ -32,7 +33,8 @@ std::optional<RetryBudget> CircuitBreaker::Budget() const {
   const uint32_t minimum = budget_minimum_.Get();
   if (std::isnan(percent) && minimum == kNoMinimum) return std::nullopt;
   RetryBudget budget;
-  if (!std::isnan(percent)) budget.percent = percent;
+  // The runtime takes any number.
+  if (!std::isnan(percent)) budget.percent = std::clamp(percent, 0.0, kMostPercent);
   if (minimum != kNoMinimum) budget.minimum = minimum;
   return budget;
 }
@@ -63,6 +65,11 @@ bool CircuitBreaker::Try(Resource resource, int worker) {
   const bool beyond = lines_[worker].used[index].load(std::memory_order_relaxed) >= share;
   // While no worker is beyond its even share none needs to look at the others.
   std::atomic<bool>& uneven = uneven_[index];
+  if (const int64_t seen = seen_[index].load(std::memory_order_relaxed); limit != seen) {
+    // Workers may have more than their share of a limit that has become lower.
+    if (limit < seen) uneven.store(true, std::memory_order_relaxed);
+    seen_[index].store(limit, std::memory_order_relaxed);
+  }
   if (beyond && !uneven.load(std::memory_order_relaxed))
     uneven.store(true, std::memory_order_relaxed);
   if (uneven.load(std::memory_order_relaxed)) {

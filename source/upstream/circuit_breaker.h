@@ -77,6 +77,7 @@ class CircuitBreaker {
   std::vector<Line> lines_;
   // Some worker may have more than its even share. Written seldom.
   std::atomic<bool> uneven_[4] = {};
+  std::atomic<int64_t> seen_[4] = {};  // the limits at the last Try()
 };
 
 /// Holds one unit until it dies.

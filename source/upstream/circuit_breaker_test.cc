@@ -69,6 +69,24 @@ TEST_CASE("the runtime goes before what is configured") {
   CHECK_FALSE(breaker.thresholds().retry_budget.has_value());
 }
 
+TEST_CASE(
+    "regression: a limit that the runtime lowers holds for workers that had their share before") {
+  config::Runtime runtime;
+  CircuitBreaker breaker({.max_requests = 40}, 4, &runtime, "b.");
+  for (const int worker : {0, 1}) {
+    for (int i = 0; i < 8; ++i) REQUIRE(breaker.Try(Resource::kRequests, worker));
+  }
+  config::RuntimeLayer layer{"l", {}};
+  layer.values["b.max_requests"] = config::ParseRuntimeValue("12");
+  layer.values["b.retry_budget.budget_percent"] = config::ParseRuntimeValue("1e300");
+  runtime.Publish({layer});
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 2));
+  CHECK(breaker.thresholds().retry_budget->percent == 10'000);
+  for (int i = 0; i < 5; ++i) breaker.Give(Resource::kRequests, 0);
+  CHECK(breaker.Try(Resource::kRequests, 2));
+  CHECK_FALSE(breaker.Try(Resource::kRequests, 3));
+}
+
 TEST_CASE("places of a host are given back") {
   const HostStats host;
   HostPlace first = HostPlace::Try(host, 2);

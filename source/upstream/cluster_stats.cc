@@ -52,6 +52,15 @@ const AnswerStats& AnswerKinds::Get(std::string_view name) const {
   return *kind;
 }
 
+const AnswerStats& AnswerKinds::Canary() const {
+  const AnswerStats* found = canary_.load(std::memory_order_acquire);
+  if (found == nullptr) {
+    found = &Get("canary");
+    canary_.store(found, std::memory_order_release);
+  }
+  return *found;
+}
+
 const AnswerKinds::Alternative* AnswerKinds::GetAlternative(std::string_view name) const {
   const std::lock_guard lock(mutex_);
   const auto found = alternatives_.find(name);

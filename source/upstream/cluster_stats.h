@@ -120,7 +120,8 @@ struct AnswerStats {
   Histogram upstream_rq_time;
 };
 
-/// Kinds of answers that are counted from when the first one is seen. Any thread, under a mutex.
+/// Kinds of answers that are counted from when the first one is seen. Any thread; under a mutex but
+/// for Canary() after its first call.
 class AnswerKinds {
  public:
   /// So many names that clients give (x-envoy-upstream-alt-stat-name) are counted in a cluster, and
@@ -136,11 +137,14 @@ class AnswerKinds {
 
   /// "canary", "zone.a.b": names that the configuration limits, or below an Alternative.
   const AnswerStats& Get(std::string_view name) const;
+  /// Those that any origin can ask for.
+  const AnswerStats& Canary() const;
   /// Null: there are enough of them.
   const Alternative* GetAlternative(std::string_view name) const;
 
  private:
   const stats::Scope cluster_;
+  mutable std::atomic<const AnswerStats*> canary_ = nullptr;
   mutable std::mutex mutex_;
   mutable StringMap<std::unique_ptr<const AnswerStats>> kinds_;
   mutable StringMap<std::unique_ptr<const Alternative>> alternatives_;

@@ -341,8 +341,6 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     }
     // A time limit passed: say so, unless the filters already had another answer ready.
     canceller_.Reset();
-    const bool late = reason == Reason::kStreamIdleTimeout || reason == Reason::kMaxStreamDuration;
-    if (late && !exchange.request_done) response.head->status = 408;
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
     // What is left of a request would look like the next one.
     if (!exchange.request_done) exchange.framing.keep_alive = false;

@@ -185,6 +185,13 @@ TunnelEnd NoteEnd(const Direction& up, const Direction& down, Exchange& exchange
   return end;
 }
 
+// The first bytes could not be written: one of our limits ran out, or the origin broke off.
+TunnelEnd NoteUnsent(Exchange& exchange) {
+  if (!exchange.canceller().cancelled()) return TunnelEnd{.origin_broke = true};
+  exchange.Note(MakeError(exchange.canceller().reason()));
+  return TunnelEnd{};
+}
+
 }  // namespace
 
 Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream,
@@ -195,9 +202,7 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
     absl::Status written = co_await upstream.Write(part);
     early.Consume(early.view().size());
     early.Release();
-    if (!written.ok()) {
-      co_return TunnelEnd{.origin_broke = true};
-    }
+    if (!written.ok()) co_return NoteUnsent(exchange);
   }
   Direction up{downstream, upstream,        exchange.bytes.body_received, received, exchange,
                true,       absl::OkStatus()};
