@@ -53,7 +53,6 @@ struct ReasonMeaning {
   std::string_view
       details;  // %RESPONSE_CODE_DETAILS%; "{}" stands for the status's own details, in braces
   std::string_view reset;  // name inside upstream_reset_before_response_started{...}, or empty
-  bool retryable;          // nothing of the request can have been processed
 };
 
 const ReasonMeaning& MeaningOf(Reason reason);

@@ -53,7 +53,8 @@ struct RouteBase {
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
   /// Per-route configuration of the chain's filter i: levels, least specific first.
   std::vector<std::vector<const void*>> filter_configs;
-  /// What rate-limit filters count its requests under (observe/rate_limit.h); null: nothing.
+  /// What rate-limit filters count its requests under (extension/rate_limit/rate_limit.h); null:
+  /// nothing.
   std::shared_ptr<const RouteRateLimits> rate_limits;
 };
 
@@ -275,8 +276,8 @@ class Exchange {
     return extras_ == nullptr ? std::string_view() : std::string_view(extras_->stream_id);
   }
 
-  /// What may be dialled for this request; null: what the process says (upstream/egress_guard.h).
-  /// Owned by the configuration.
+  /// What may be dialled for this request; null: what the process says
+  /// (upstream/egress/egress_guard.h). Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
 
   UpstreamFacts upstream;

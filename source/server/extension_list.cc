@@ -32,6 +32,7 @@ std::string_view ToString(Posture posture) {
 
 void LogExtensions(const Registry& registry) {
   LogKind("HTTP filters", registry.http_filters().entries());
+  LogKind("listener filters", registry.listener_filters().entries());
   LogKind("network filters", registry.network_filters().entries());
   LogKind("clusters", registry.clusters().entries());
   LogKind("load balancing policies", registry.balancers().entries());

@@ -47,7 +47,6 @@ class Server {
   void BuildListeners();
   void BuildAdmin();
   absl::Status BindAll();
-  void ServeAdmin();
   static Task<> HandleSignals(Server& server);
   void OnSignal(int signal);
   void BeginDrain();

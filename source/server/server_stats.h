@@ -9,13 +9,11 @@ struct ServerStats {
   explicit ServerStats(stats::Store& store);
 
   Gauge concurrency, live, uptime, state, memory_allocated, memory_heap_size, memory_physical_size,
-      parent_connections, total_connections, days_until_first_cert_expiring, version,
-      hot_restart_epoch, hot_restart_generation, stats_recent_lookups;
-  Counter static_unknown_fields, dynamic_unknown_fields;
+      total_connections, days_until_first_cert_expiring, version, hot_restart_generation,
+      stats_recent_lookups;
   Histogram initialization_time_ms;
-  Counter listener_added, listener_create_success, listener_create_failure, listener_modified,
-      listener_removed, listener_stopped;
-  Gauge total_listeners_active, total_listeners_draining, total_listeners_warming, workers_started;
+  Counter listener_added, listener_create_success, listener_create_failure, listener_stopped;
+  Gauge total_listeners_active, workers_started;
 };
 
 }  // namespace sluice

@@ -259,7 +259,7 @@ Task<absl::StatusOr<Response>> Cluster::SendAfter(Task<absl::StatusOr<EndpointPt
 Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picked, BreakerUnit unit,
                                                Request& request, Exchange& exchange,
                                                const SendOptions& options) const {
-  if (absl::Status refusal = Refusal(picked); !refusal.ok()) return refusal;
+  if (absl::Status refusal = WhyNone(picked); !refusal.ok()) return refusal;
   const Endpoint& endpoint = **picked;
   NoteChosen(endpoint, exchange);
   exchange.upstream.transport_failure.clear();  // That of the attempt before.
@@ -274,7 +274,7 @@ Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picke
   return Try(*std::move(picked), std::move(unit), request, exchange, options.priority);
 }
 
-absl::Status Cluster::Refusal(const absl::StatusOr<EndpointPtr>& picked) const {
+absl::Status Cluster::WhyNone(const absl::StatusOr<EndpointPtr>& picked) const {
   // The endpoint of a dynamic host has no other beside it: nobody has looked at its health yet.
   const bool failed =
       picked.ok() && is_dynamic() && (*picked)->stats().health.health() == Health::kUnhealthy;
@@ -403,7 +403,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange,
                                                  const SendOptions& options) const {
   CountFlowOf(exchange);
   auto picked = co_await Pick(options, exchange);
-  if (absl::Status refusal = Refusal(picked); !refusal.ok()) co_return refusal;
+  if (absl::Status refusal = WhyNone(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   const EndpointPtr endpoint = *std::move(picked);
   NoteChosen(*endpoint, exchange);

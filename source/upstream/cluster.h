@@ -202,7 +202,7 @@ class Cluster {
   ConnPool& PoolFor(const Endpoint& endpoint, Worker& worker) const;
   void Anticipate(Worker& worker, Priority priority) const;
   /// Why what was picked cannot serve; counted.
-  absl::Status Refusal(const absl::StatusOr<EndpointPtr>& picked) const;
+  absl::Status WhyNone(const absl::StatusOr<EndpointPtr>& picked) const;
   /// What an attempt that began at `start` says about its host.
   void Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& response, Exchange& exchange,
              TimePoint start) const;

@@ -51,7 +51,7 @@ uint32_t PercentOf(size_t part, size_t hosts, uint32_t overprovisioning) {
 
 EndpointSet::EndpointSet(const EndpointList& endpoints, const EndpointSetOptions& options,
                          const Balancer& balancer)
-    : options_(options), balancer_(balancer), has_endpoints_(!endpoints.empty()) {
+    : options_(options), balancer_(balancer) {
   uint32_t highest = 0;
   for (const EndpointPtr& endpoint : endpoints)
     highest = std::max(highest, endpoint->settings().priority);

@@ -45,7 +45,6 @@ class EndpointSet {
     bool panic = false;
   };
   const std::vector<Load>& loads() const { return loads_; }
-  bool has_endpoints() const { return has_endpoints_; }
 
  private:
   // The endpoints of one state of health: one list, or one per locality.
@@ -87,7 +86,6 @@ class EndpointSet {
   std::vector<Load> loads_;
   std::vector<Share> shares_;
   size_t lists_ = 0, schedules_ = 0;
-  bool has_endpoints_ = false;
 };
 
 }  // namespace sluice

@@ -9,8 +9,8 @@
 
 #include "api/envoy/config/cluster/v3/outlier_detection.pb.h"
 #include "source/async/worker.h"
-#include "source/observe/stats/stats.h"
 #include "source/config/runtime.h"
+#include "source/observe/stats/stats.h"
 #include "source/upstream/endpoint.h"
 
 namespace sluice {

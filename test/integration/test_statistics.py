@@ -153,8 +153,10 @@ class Statistics(ProxyTest):
             "envoy.resource_limits.listener.main.connection_limit": 1}}]})
         first = self.client()
         self.assertEqual(200, first.ask("GET", "/", "h").status)
-        second = self.client()
-        self.assertTrue(second.at_eof())
+        try:
+            self.assertTrue(self.client().at_eof())
+        except ConnectionResetError:  # the reset came before connect() had returned
+            pass
         self.assertEqual(200, first.ask("GET", "/", "h").status)
         self.assertEqual(1, self.proxy.stat("listener.main.downstream_cx_overflow"))
         first.close()

@@ -21,7 +21,8 @@
 
 namespace sluice {
 
-/// Something that is told of every exchange when it ends. Immutable; called on the workers.
+/// Something that is told of every exchange when it ends (or begins, or while it lasts), and of
+/// connections. Immutable; called on the workers.
 class AccessLogger {
  public:
   virtual ~AccessLogger() = default;

@@ -28,16 +28,7 @@ inline constexpr std::string_view kWorkerId = "envoy.worker_id";
 inline constexpr std::string_view kVirtualHost = "envoy.virtual_host";
 inline constexpr std::string_view kVirtualCluster = "envoy.virtual_cluster";
 inline constexpr std::string_view kRoute = "envoy.route";
-inline constexpr std::string_view kRdsRouteConfig = "envoy.rds_route_config";
 inline constexpr std::string_view kLocalHttpRateLimitPrefix = "envoy.local_http_ratelimit_prefix";
-inline constexpr std::string_view kLocalNetworkRateLimitPrefix =
-    "envoy.local_network_ratelimit_prefix";
-inline constexpr std::string_view kRateLimitPrefix = "envoy.ratelimit_prefix";
-inline constexpr std::string_view kExtAuthzPrefix = "envoy.ext_authz_prefix";
-inline constexpr std::string_view kRbacPrefix = "envoy.rbac_prefix";
-inline constexpr std::string_view kConnectionLimitPrefix = "envoy.connection_limit_prefix";
-inline constexpr std::string_view kSslCipher = "envoy.ssl_cipher";
-inline constexpr std::string_view kSslVersion = "envoy.ssl_version";
 }  // namespace tag
 
 /// A gauge of this value says that there is no limit. It prints as Envoy's greatest value, 2^64

@@ -66,7 +66,7 @@ stats::Scope ScopeOf(const stats::Scope& parent) {
   return parent.Sub("http").Sub("admin", stats::tag::kHttpConnManagerPrefix);
 }
 
-std::string_view Refusal(const RequestHead& head, const Exchange& exchange) {
+std::string_view WhyNot(const RequestHead& head, const Exchange& exchange) {
   return RefusalOf(head.method, head.authority, head.Get("origin"),
                    exchange.connection().local.is_loopback());
 }
@@ -120,7 +120,7 @@ Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
   counters_.active.Add();
   const RequestHead& head = *request.head;
   exchange.set_details(kDetails);
-  if (const std::string_view refusal = Refusal(head, exchange); !refusal.empty()) {
+  if (const std::string_view refusal = WhyNot(head, exchange); !refusal.empty()) {
     SLUICE_LOG(kWarning, kAdmin, "refused ", head.method, " ", head.PathOnly(), " from ",
                exchange.connection().direct_remote().ToString(), ": ",
                refusal.substr(0, refusal.size() - 1));

@@ -63,7 +63,7 @@ std::string_view LastElement(std::string_view list, size_t n) {
 
 bool IsInternal(const EdgeSettings& settings, const Address& address) {
   if (!address.is_ip()) return settings.unix_sockets_are_internal;
-  return settings.has_internal_ranges && settings.internal_ranges.Matches(address);
+  return settings.internal_ranges.Matches(address);
 }
 
 }  // namespace

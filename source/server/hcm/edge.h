@@ -22,8 +22,7 @@ struct EdgeSettings {
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool unix_sockets_are_internal = false;
-  AddressMatcher internal_ranges;  // empty: nobody is internal
-  bool has_internal_ranges = false;
+  AddressMatcher internal_ranges;           // empty: nobody is internal
   std::vector<ClientDetection> detections;  // in place of xff_num_trusted_hops
   std::string via;
 };

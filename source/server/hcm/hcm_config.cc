@@ -122,7 +122,6 @@ EdgeSettings BuildEdge(const Proto& config, FactoryContext& context) {
       continue;
     }
     edge.internal_ranges.ranges.push_back(*range);
-    edge.has_internal_ranges = true;
   }
   return edge;
 }
