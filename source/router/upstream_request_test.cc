@@ -68,11 +68,14 @@ TEST_CASE("wishes lie on top of the route's policy", "[wishes]") {
   CHECK(WithWishes(nullptr, wishes).on == RetryPolicy::k5xx);
 }
 
+// A head has views into its route.
+const Route kPlain;
+
 TEST_CASE("a plain route leaves a request as it is", "[prepare]") {
   testing::TestExchange exchange;
   RequestHead head;
   Fill(head);
-  PrepareRequest(Route(), {.global = milliseconds(15000)}, false, head, exchange);
+  PrepareRequest(kPlain, {.global = milliseconds(15000)}, false, head, exchange);
   CHECK(head.headers.size() == 1);
   CHECK(head.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs) == "15000");
   CHECK(head.path == "/old/x?q");
@@ -82,12 +85,12 @@ TEST_CASE("a plain route leaves a request as it is", "[prepare]") {
     RequestHead other;
     Fill(other);
     const Duration timeout = suppress ? Duration(milliseconds(15000)) : Duration::zero();
-    PrepareRequest(Route(), {.global = timeout}, suppress, other, exchange);
+    PrepareRequest(kPlain, {.global = timeout}, suppress, other, exchange);
     CHECK(other.headers.empty());
   }
   RequestHead wished;
   Fill(wished);
-  PrepareRequest(Route(), {.global = milliseconds(250)}, false, wished, exchange);
+  PrepareRequest(kPlain, {.global = milliseconds(250)}, false, wished, exchange);
   CHECK(wished.headers.Get(HeaderId::kXEnvoyExpectedRqTimeoutMs) == "250");
 }
 
