@@ -17,6 +17,10 @@ Exchange::Exchange(Worker& worker, Scope& scope, Canceller& canceller,
 
 Exchange::~Exchange() = default;
 
+void Exchange::DropExtras() {
+  extras_.reset();
+}
+
 void Exchange::Note(const absl::Status& error) {
   const ReasonMeaning& meaning = MeaningOf(ReasonOf(error));
   if (meaning.flag.has_value()) Note(*meaning.flag);

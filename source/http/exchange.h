@@ -293,6 +293,11 @@ class Exchange {
   bool health_check =
       false;  // a load balancer asks whether we live; set by the filter that answers
 
+ protected:
+  /// Lets go of what filters keep. A body may be among it that tells its source of its end: for
+  /// destructors of exchanges that are such a source.
+  void DropExtras();
+
  private:
   struct Extras {  // What few requests have.
     StringMap<std::shared_ptr<const FilterStateObject>> filter_state;

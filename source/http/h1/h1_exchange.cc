@@ -19,7 +19,9 @@ H1Exchange::H1Exchange(ServerSession& session)
   flow.client_resumed = session.settings_.reading_resumed;
 }
 
-H1Exchange::~H1Exchange() = default;
+H1Exchange::~H1Exchange() {
+  DropExtras();
+}
 
 Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   if (response_started || request_head() == nullptr ||
