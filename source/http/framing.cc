@@ -212,14 +212,22 @@ bool IsPersistent(const HopFields& hop, HttpVersion version) {
   return !hop.close && (version == HttpVersion::kHttp11 || hop.keep_alive);
 }
 
-// What may stand in a DNS name or an address.
-constexpr std::array<bool, 256> kHostBytes = [] {
-  std::array<bool, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[c] = true;
-  for (int c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = true;
-  for (char c : std::string_view("-._")) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}();
+// What may not stand in a DNS name or an IPv4 address.
+struct NoHostBytes {
+  static bool Is(char c) {
+    const char lower = ToLower(c);
+    return !(lower >= 'a' && lower <= 'z') && !IsDigit(c) && c != '-' && c != '.' && c != '_';
+  }
+#if defined(__SSE2__)
+  static unsigned Mask(const char* at) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i letter = Within(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+    const __m128i other = _mm_or_si128(Within(bytes, '-', '.'), Within(bytes, '0', '9'));
+    const __m128i underscore = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_'));
+    return MaskOf(_mm_or_si128(_mm_or_si128(letter, other), underscore)) ^ 0xffff;
+  }
+#endif
+};
 
 bool IsIpv6Literal(std::string_view host) {
   if (host.size() < 4 || host.size() > INET6_ADDRSTRLEN || host.back() != ']') return false;
@@ -245,7 +253,8 @@ bool IsAuthority(std::string_view text, bool port_required) {
     end = text.find(']');
     if (end == std::string_view::npos || !IsIpv6Literal(text.substr(0, ++end))) return false;
   } else {
-    while (end < text.size() && kHostBytes[static_cast<unsigned char>(text[end])]) ++end;
+    const char* const host = text.data();
+    end = static_cast<size_t>(FindFirst<NoHostBytes>(host, host + text.size()) - host);
     if (end == 0 || end > kMaxHostSize) return false;
   }
   if (end == text.size()) return !port_required;
@@ -260,7 +269,7 @@ bool IsToken(std::string_view text) {
 }
 
 bool IsFieldValue(std::string_view value) {
-  return FindControl(value.data(), value.data() + value.size()) == value.data() + value.size();
+  return HasNone<ControlBytes>(value);
 }
 
 bool ForbiddenInTrailers(HeaderId id, std::string_view name) {

@@ -2,12 +2,12 @@
 // only.
 #include "source/http/head_scan.h"
 
-#include <bit>
+#include <algorithm>
 #include <cstring>
 
 #include "source/base/strings.h"
 #include "source/http/bytes.h"
-#include "source/http/header_table.h"
+#include "source/http/field_name.h"
 
 namespace sluice {
 namespace {
@@ -31,6 +31,8 @@ constexpr HeadError kLowVersion{426, "Upgrade Required", "low_version"};
 constexpr HeadError kBadVersion{505, "HTTP Version Not Supported", "http1.unsupported_version"};
 
 constexpr std::string_view kVersion = " HTTP/1.1";
+constexpr uint64_t kFramingFields =
+    Bits(HeaderId::kContentLength, HeaderId::kTransferEncoding, HeaderId::kHost);
 
 // "HTTP/1.1" and "HTTP/1.0" are all we speak; the others differ in what they are told.
 const HeadError* RequestVersion(std::string_view text, bool accept_http_10) {
@@ -76,47 +78,22 @@ bool ImitatesFraming(std::string_view lower_case_name) {
   return is("transfer-encoding") || is("content-length");
 }
 
-#if defined(__SSE2__)
-__m128i Within(__m128i bytes, char first, char last) {
-  return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(static_cast<char>(first - 1))),
-                       _mm_cmplt_epi8(bytes, _mm_set1_epi8(static_cast<char>(last + 1))));
-}
-
-// A name of at most 15 letters, digits and "-" before a colon: makes it lower case and returns its
-// size; 0 for any other name, which is left as it is. Sixteen bytes are read and written back.
-size_t ShortName(char* line) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
-  const __m128i colon = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(':'));
-  const auto colons = static_cast<unsigned>(_mm_movemask_epi8(colon));
-  if (colons == 0) return 0;
-  const unsigned size = static_cast<unsigned>(std::countr_zero(colons));
-  const __m128i capital = Within(bytes, 'A', 'Z');
-  const __m128i lower = _mm_or_si128(bytes, _mm_and_si128(capital, _mm_set1_epi8(0x20)));
-  const __m128i good = _mm_or_si128(_mm_or_si128(Within(lower, 'a', 'z'), Within(lower, '0', '9')),
-                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
-  const unsigned before = (1u << size) - 1;
-  if ((static_cast<unsigned>(_mm_movemask_epi8(good)) & before) != before) return 0;
-  if ((static_cast<unsigned>(_mm_movemask_epi8(capital)) & before) != 0) {
-    const __m128i places = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m128i mine = _mm_cmplt_epi8(places, _mm_set1_epi8(static_cast<char>(size)));
-    const __m128i text = _mm_or_si128(_mm_and_si128(mine, lower), _mm_andnot_si128(mine, bytes));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(line), text);
+// Blanks and bytes beyond ASCII are for the client to encode. A backslash is a slash to some
+// servers, but for one in a query, where regular expressions have them.
+const HeadError* CheckTarget(std::string_view target) {
+  const char* const end = target.data() + target.size();
+  const HeadError* problem = nullptr;
+  const char* odd = target.data();
+  while ((odd = FindFirst<UnsafeBytes<'\\', '#'>>(odd, end)) != end) {
+    const std::string_view before(target.data(), static_cast<size_t>(odd - target.data()));
+    if (*odd == '#') {
+      problem = &kFragment;
+    } else if (*odd != '\\' || before.find('?') == std::string_view::npos) {
+      return &kBadTarget;
+    }
+    ++odd;
   }
-  return size;
-}
-#endif
-
-// The token before `end` that begins at `line`: makes it lower case and returns its size. `odd`:
-// it has an underscore.
-size_t AnyName(char* line, const char* end, bool* odd) {
-  char* at = line;
-  for (; at != end; ++at) {
-    const char lower = kTokenLower[static_cast<unsigned char>(*at)];
-    if (lower == 0) break;
-    *odd = *odd || lower == '_';
-    *at = lower;
-  }
-  return static_cast<size_t>(at - line);
+  return problem;
 }
 
 bool IsBlank(char c) {
@@ -157,29 +134,89 @@ HeadScan::State HeadScan::Scan(absl::Span<char> bytes, const HeadLimits& limits,
   return Read(data, bytes.size(), limits, headers);
 }
 
+// One line of a field, which `end` ends; `name`: what ReadShortName() said of it.
+[[gnu::always_inline]] inline HeadScan::Problem HeadScan::Field(char* line, char* end,
+                                                                FieldName name,
+                                                                const HeadLimits& limits,
+                                                                Headers* headers) {
+  if (++fields_ > limits.max_headers) return &kTooMany;
+  if (name.size == 0) {
+    bool odd = false, drop = false;
+    name = ReadAnyName(line, end, &odd);
+    // No name, a fold or a blank before the name, a blank before the colon, no colon.
+    if (name.size == 0 || line + name.size == end || line[name.size] != ':') return &kMalformed;
+    if (odd) {
+      if (const Problem problem = OddName({line, name.size}, limits, &drop)) return problem;
+    }
+    if (drop) return nullptr;
+  }
+  const char* first = line + name.size + 1;
+  const char* last = end;
+  while (first != last && IsBlank(*first)) ++first;
+  while (first != last && IsBlank(last[-1])) --last;
+  const std::string_view value(first, static_cast<size_t>(last - first));
+  if (Contains(kFramingFields, name.id)) {
+    const std::string_view raw(line + name.size + 1,
+                               static_cast<size_t>(end - line) - name.size - 1);
+    if (name.id == HeaderId::kTransferEncoding) return Coding(raw);
+    if (name.id == HeaderId::kContentLength) {
+      const bool known = has_length_;
+      const Problem problem = Length(raw);
+      if (problem != nullptr || known) return problem;
+    } else if (side_ == Side::kRequest) {
+      ++hosts_;
+      host_ = value;
+      return nullptr;
+    }
+  }
+  headers->AddKnown(name.id, {line, name.size}, value, Header::kLine);
+  return nullptr;
+}
+
+// Looks from `from` for the CR LF that ends a line, and returns its CR; nullptr: there is none, and
+// `*state` says why.
+[[gnu::always_inline]] inline char* HeadScan::EndOfLine(const char* data, char* from, char* end,
+                                                        bool at_limit, State* state) {
+  char* const control = const_cast<char*>(FindFirst<ControlBytes>(from, end));
+  scanned_ = static_cast<size_t>(control - data);
+  if (control == end || (*control == '\r' && control + 1 == end)) {
+    *state = NeedMore(at_limit);
+    return nullptr;
+  }
+  if (*control != '\r' || control[1] != '\n') {
+    *state = Fail(*control == '\n' ? &kMalformed : &kBadBytes);
+    return nullptr;
+  }
+  scanned_ += 2;
+  return control;
+}
+
 HeadScan::State HeadScan::Read(char* data, size_t size, const HeadLimits& limits,
                                Headers* headers) {
   const bool at_limit = size >= limits.max_bytes;
   if (at_limit) size = limits.max_bytes;
   char* const end = data + size;
-  char* line = data + line_;
-  const char* from = data + scanned_;
-  while (true) {
-    char* const control = const_cast<char*>(FindControl(from, end));
-    scanned_ = static_cast<size_t>(control - data);
-    if (control == end) return NeedMore(at_limit);
-    if (*control != '\r') return Fail(*control == '\n' ? &kMalformed : &kBadBytes);
-    if (control + 1 == end) return NeedMore(at_limit);
-    if (control[1] != '\n') return Fail(&kBadBytes);
-    scanned_ += 2;
-    if (control == line && has_start_line_) return State::kDone;
-    const Problem problem = has_start_line_
-                                ? Field(line, control, end, limits, headers)
-                                : FirstLine(line, static_cast<size_t>(control - line), limits);
+  State state = State::kNeedMore;
+  Problem problem = nullptr;
+  while (!has_start_line_) {
+    char* const line = data + line_;
+    char* const last = EndOfLine(data, data + scanned_, end, at_limit, &state);
+    if (last == nullptr) return state;
+    problem = FirstLine(line, static_cast<size_t>(last - line), limits);
     if (problem != nullptr) return Fail(problem);
-    line = control + 2;
     line_ = scanned_;
-    from = line;
+  }
+  while (true) {
+    char* const line = data + line_;
+    FieldName name;
+    if (end - line >= 16) name = ReadShortName(line);
+    char* const last =
+        EndOfLine(data, std::max(data + scanned_, line + name.size), end, at_limit, &state);
+    if (last == nullptr) return state;
+    if (last == line) return State::kDone;
+    problem = Field(line, last, name, limits, headers);
+    if (problem != nullptr) return Fail(problem);
+    line_ = scanned_;
   }
 }
 
@@ -208,15 +245,7 @@ HeadScan::Problem HeadScan::RequestLine(std::string_view line, const HeadLimits&
   method_ = line.substr(0, first);
   target_ = line.substr(first + 1, last - first - 1);
   if (target_.empty()) return &kMalformed;
-  bool has_fragment = false, in_query = false;
-  for (char c : target_) {
-    // A backslash is a slash to some servers, but for one in a query, where regular expressions
-    // have them; blanks and bytes beyond ASCII are for the client to encode.
-    if (c <= ' ' || (c == '\\' && !in_query)) return &kBadTarget;
-    has_fragment = has_fragment || c == '#';
-    in_query = in_query || c == '?';
-  }
-  return has_fragment ? &kFragment : nullptr;
+  return CheckTarget(target_);
 }
 
 HeadScan::Problem HeadScan::StatusLine(std::string_view line) {
@@ -237,48 +266,6 @@ HeadScan::Problem HeadScan::OddName(std::string_view name, const HeadLimits& lim
   if (limits.underscores == HeadLimits::kReject || ImitatesFraming(name)) return &kUnderscore;
   *drop = limits.underscores == HeadLimits::kDrop;
   if (*drop) limits.dropped.Add();
-  return nullptr;
-}
-
-// One line of a field, which `end` ends; bytes before `readable` may be read.
-HeadScan::Problem HeadScan::Field(char* line, char* end, const char* readable,
-                                  const HeadLimits& limits, Headers* headers) {
-  if (++fields_ > limits.max_headers) return &kTooMany;
-  size_t size = 0;
-#if defined(__SSE2__)
-  if (readable - line >= 16) size = ShortName(line);
-#endif
-  if (size == 0) {
-    bool odd = false, drop = false;
-    size = AnyName(line, end, &odd);
-    // No name, a fold or a blank before the name, a blank before the colon, no colon.
-    if (size == 0 || line + size == end || line[size] != ':') return &kMalformed;
-    if (odd) {
-      if (const Problem problem = OddName({line, size}, limits, &drop)) return problem;
-    }
-    if (drop) return nullptr;
-  }
-  const std::string_view name(line, size);
-  const char* first = line + size + 1;
-  const char* last = end;
-  while (first != last && IsBlank(*first)) ++first;
-  while (first != last && IsBlank(last[-1])) --last;
-  const std::string_view value(first, static_cast<size_t>(last - first));
-  const HeaderId id = header_table::Find(name);
-  if (Contains(Bits(HeaderId::kContentLength, HeaderId::kTransferEncoding, HeaderId::kHost), id)) {
-    const std::string_view raw(line + size + 1, static_cast<size_t>(end - line) - size - 1);
-    if (id == HeaderId::kTransferEncoding) return Coding(raw);
-    if (id == HeaderId::kContentLength) {
-      const bool known = has_length_;
-      const Problem problem = Length(raw);
-      if (problem != nullptr || known) return problem;
-    } else if (side_ == Side::kRequest) {
-      ++hosts_;
-      host_ = value;
-      return nullptr;
-    }
-  }
-  headers->AddKnown(id, name, value, Header::kLine);
   return nullptr;
 }
 

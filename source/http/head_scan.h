@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/types/span.h"
+#include "source/http/field_name.h"
 #include "source/http/framing.h"
 #include "source/http/headers.h"
 
@@ -53,11 +54,11 @@ class HeadScan {
   using Problem = const HeadError*;
 
   State Read(char* data, size_t size, const HeadLimits& limits, Headers* headers);
+  char* EndOfLine(const char* data, char* from, char* end, bool at_limit, State* state);
   Problem FirstLine(const char* line, size_t size, const HeadLimits& limits);
   Problem RequestLine(std::string_view line, const HeadLimits& limits);
   Problem StatusLine(std::string_view line);
-  Problem Field(char* line, char* end, const char* readable, const HeadLimits& limits,
-                Headers* headers);
+  Problem Field(char* line, char* end, FieldName name, const HeadLimits& limits, Headers* headers);
   Problem OddName(std::string_view name, const HeadLimits& limits, bool* drop) const;
   Problem Length(std::string_view raw);
   Problem Coding(std::string_view raw);

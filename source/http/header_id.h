@@ -1,5 +1,6 @@
-// Names that the proxy itself looks at, as small numbers: a comparison of one byte instead of a
-// string. Constant data, any thread.
+// Names that the proxy itself looks at, and those that most messages have, as small numbers: a
+// comparison of one byte instead of a string, and a name that need not be checked letter by letter.
+// Constant data, any thread.
 #pragma once
 
 #include <cstdint>
@@ -9,25 +10,43 @@ namespace sluice {
 
 // X(enumerator, name in lower case)
 #define SLUICE_HEADER_NAMES(X)                                    \
+  X(kAccept, "accept")                                            \
+  X(kAcceptEncoding, "accept-encoding")                           \
+  X(kAcceptLanguage, "accept-language")                           \
+  X(kAge, "age")                                                  \
   X(kAuthorization, "authorization")                              \
+  X(kCacheControl, "cache-control")                               \
   X(kConnection, "connection")                                    \
+  X(kContentEncoding, "content-encoding")                         \
   X(kContentLength, "content-length")                             \
   X(kContentType, "content-type")                                 \
+  X(kCookie, "cookie")                                            \
   X(kDate, "date")                                                \
+  X(kEtag, "etag")                                                \
   X(kExpect, "expect")                                            \
+  X(kExpires, "expires")                                          \
   X(kHost, "host")                                                \
   X(kHttp2Settings, "http2-settings")                             \
+  X(kIfModifiedSince, "if-modified-since")                        \
+  X(kIfNoneMatch, "if-none-match")                                \
   X(kKeepAlive, "keep-alive")                                     \
+  X(kLastModified, "last-modified")                               \
   X(kLocation, "location")                                        \
+  X(kOrigin, "origin")                                            \
+  X(kPragma, "pragma")                                            \
   X(kProxyAuthenticate, "proxy-authenticate")                     \
   X(kProxyAuthorization, "proxy-authorization")                   \
   X(kProxyConnection, "proxy-connection")                         \
+  X(kRange, "range")                                              \
+  X(kReferer, "referer")                                          \
   X(kServer, "server")                                            \
+  X(kSetCookie, "set-cookie")                                     \
   X(kTe, "te")                                                    \
   X(kTrailer, "trailer")                                          \
   X(kTransferEncoding, "transfer-encoding")                       \
   X(kUpgrade, "upgrade")                                          \
   X(kUserAgent, "user-agent")                                     \
+  X(kVary, "vary")                                                \
   X(kVia, "via")                                                  \
   X(kXEnvoyAttemptCount, "x-envoy-attempt-count")                 \
   X(kXEnvoyExpectedRqTimeoutMs, "x-envoy-expected-rq-timeout-ms") \

@@ -22,7 +22,15 @@ inline constexpr Named kNames[] = {
 
 static_assert(std::size(kNames) < 64, "a set of names is one word");
 
-inline constexpr size_t kSlots = 256;
+/// The number of a name is its row, from 1.
+static_assert([] {
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    if (static_cast<size_t>(kNames[i].id) != i + 1) return false;
+  }
+  return true;
+}());
+
+inline constexpr size_t kSlots = 512;
 
 // Four bytes of a name as a number; the compiler makes one load of it.
 constexpr uint32_t Load(const char* at) {
@@ -41,7 +49,7 @@ constexpr size_t Slot(std::string_view name, uint32_t seed) {
     const char padded[] = {text[0], text[size / 2], text[size - 1], 0};
     hash = Load(padded);
   }
-  return (hash + static_cast<uint32_t>(size)) * seed >> 24;
+  return (hash + static_cast<uint32_t>(size)) * seed >> 23;
 }
 
 constexpr uint32_t FindSeed() {

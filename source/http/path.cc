@@ -3,6 +3,7 @@
 #include "source/http/path.h"
 
 #include "source/base/strings.h"
+#include "source/http/bytes.h"
 
 namespace sluice {
 namespace {
@@ -77,9 +78,11 @@ std::optional<std::string> RemoveDotSegments(std::string_view path) {
 
 // True when NormalizePath would change nothing: the usual path, recognised without a copy.
 bool IsNormal(std::string_view path) {
-  for (size_t i = 0; i < path.size(); ++i) {
-    if (path[i] == '%' || path[i] == '\\') return false;
-    if (path[i] == '.' && path[i - 1] == '/') return false;
+  const char* const end = path.data() + path.size();
+  const char* odd = path.data();
+  while ((odd = FindFirst<AnyOf<'%', '\\', '.'>>(odd, end)) != end) {
+    if (*odd != '.' || odd[-1] == '/') return false;
+    ++odd;
   }
   return true;
 }
@@ -129,8 +132,7 @@ std::optional<std::string> UnescapeSlashes(std::string_view path) {
 
 PathVerdict CheckPath(std::string_view path, const PathSettings& settings) {
   using Action = PathVerdict::Action;
-  if (path.find_first_of(std::string_view("#\0", 2)) != std::string_view::npos)
-    return {Action::kReject, {}};
+  if (!HasNone<AnyOf<'#', '\0'>>(path)) return {Action::kReject, {}};
   if (!path.starts_with('/')) return {};
   PathVerdict verdict;
   const auto current = [&]() -> std::string_view {

@@ -113,12 +113,12 @@ std::string_view ChunkedDecoder::ExtensionByte(char c) {
       extension_ = c == '"' ? Extension::kQuoted : Extension::kToken;
       return {};
     case Extension::kQuoted:
-      if (IsControlByte(c)) return kBadExtension;
+      if (ControlBytes::Is(c)) return kBadExtension;
       if (c == '\\') extension_ = Extension::kEscape;
       if (c == '"') extension_ = Extension::kQuotedEnd;
       return {};
     case Extension::kEscape:
-      if (IsControlByte(c)) return kBadExtension;
+      if (ControlBytes::Is(c)) return kBadExtension;
       extension_ = Extension::kQuoted;
       return {};
     case Extension::kName:
@@ -149,7 +149,7 @@ ChunkedDecoder::Step ChunkedDecoder::Trailers(std::string_view bytes, size_t at,
     // arrive.
     const size_t allowed = limits_.max_trailer_bytes - trailer_bytes_;
     const char* const last = line + std::min(static_cast<size_t>(end - line), allowed);
-    const char* const control = FindControl(line + trailer_scanned_, last);
+    const char* const control = FindFirst<ControlBytes>(line + trailer_scanned_, last);
     trailer_scanned_ = static_cast<size_t>(control - line);
     if (control == last || control + 1 == last) {
       if (static_cast<size_t>(last - line) == allowed) return Fail(at, kTooLarge);

@@ -46,6 +46,7 @@ class Writer {
   }
   // Part of a request line: what would end it early is percent-encoded.
   void Encoded(std::string_view text) {
+    if (HasNone<UnsafeBytes<>>(text)) return Put(text);
     for (char c : text) {
       if (c > ' ' && c < 0x7f) {
         *at_++ = c;
@@ -75,13 +76,6 @@ size_t SizeOf(const Headers& headers) {
   size_t size = 0;
   for (const Header& header : headers) size += header.name.size() + header.value.size() + 4;
   return size;
-}
-
-bool HasSafeText(std::string_view text) {
-  for (char c : text) {
-    if (c <= ' ' || c >= 0x7f) return false;
-  }
-  return true;
 }
 
 // Methods for which a server expects a body: it is told when there is none (RFC 9110 8.6).
@@ -169,7 +163,7 @@ size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, 
   writer.Put(" ");
   writer.Encoded(target.empty() ? std::string_view("/") : target);
   writer.Put(" HTTP/1.1\r\n");
-  if (HasSafeText(head.authority)) {
+  if (HasNone<UnsafeBytes<>>(head.authority)) {
     writer.Field("host", head.authority);
   } else {
     ++left_out;
@@ -184,7 +178,7 @@ size_t WriteRequestHead(const RequestHead& head, const RequestFraming& framing, 
   } else if (!is_connect && AnnouncesEmptyBody(head)) {
     writer.Length(0);
   }
-  if (!head.upgrade.empty() && HasSafeText(head.upgrade)) {
+  if (!head.upgrade.empty() && HasNone<UnsafeBytes<>>(head.upgrade)) {
     writer.Field("connection", has_te ? "upgrade, te" : "upgrade");
     writer.Field("upgrade", head.upgrade);
   } else if (has_te) {

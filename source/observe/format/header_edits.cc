@@ -84,7 +84,7 @@ void HeaderEdits::Add(const HeaderValueOption& option, const std::string& path,
   std::string constant = absl::StrReplaceAll(edit.value, {{"%%", ""}});
   if (constant.find('%') == std::string::npos) {
     edit.value = absl::StrReplaceAll(edit.value, {{"%%", "%"}});
-    edit.is_safe = std::none_of(edit.value.begin(), edit.value.end(), IsControlByte);
+    edit.is_safe = HasNone<ControlBytes>(edit.value);
   } else {
     auto formatter = Formatter::FromText(
         edit.value, {.omit_empty_values = true, .escaping = Formatter::Escaping::kHeaderValue});
