@@ -21,6 +21,7 @@
 #include "source/base/strings.h"
 #include "source/http/connection_state.h"
 #include "source/http/message.h"
+#include "source/http/upstream_host.h"
 #include "source/net/address.h"
 
 namespace envoy::config::cluster::v3 {
@@ -111,31 +112,30 @@ enum class DetectedClose : uint8_t {
 /// Facts about the upstream side, for the log and for headers. Filled by the cluster as they become
 /// known; the last attempt wins.
 struct UpstreamFacts {
-  /// A host that was tried before the last one.
+  /// A host that was tried.
   struct Attempt {
-    std::string host_name;
+    std::shared_ptr<const UpstreamHost> host;  // null: none
     Address remote;
     uint64_t connection_id = 0;  // zero: no connection came about
   };
 
   /// Another attempt goes to this host. What is known of the one before it moves to `earlier`.
-  void Choose(const std::string& name, const Address& address) {
-    if (remote.is_set()) earlier.push_back({host_name, remote, std::exchange(connection_id, 0)});
-    host_name = name;
+  void Choose(std::shared_ptr<const UpstreamHost> chosen, const Address& address) {
+    if (remote.is_set())
+      earlier.push_back({std::move(host), remote, std::exchange(connection_id, 0)});
+    host = std::move(chosen);
     remote = address;
   }
 
-  std::string cluster_name;
+  std::string_view cluster_name;     // the cluster keeps it; empty: none was found
   std::string_view virtual_cluster;  // of the virtual host; empty: none. The route keeps it.
-  std::string host_name;             // endpoint's name, "example.com:80"
-  Address remote;                    // the address that was really dialled
+  std::shared_ptr<const UpstreamHost> host;  // null: none was chosen
+  Address remote;                            // the address that was really dialled
   Address local;
   std::string transport_failure;
   std::vector<Attempt> earlier;  // in the order in which they were tried
   /// The cluster's configuration, which it keeps; null: no cluster was found.
   const envoy::config::cluster::v3::Cluster* cluster = nullptr;
-  /// LbEndpoint.metadata of the host; null: none.
-  std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
   /// How long the last attempt waited for its connection; negative: it did not come to that.
   Duration pool_wait{-1};
   std::string_view local_close_reason;  // why we closed it, a constant; empty: no reason of ours

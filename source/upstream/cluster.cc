@@ -100,10 +100,9 @@ void RewriteHost(RequestHead& head, const Endpoint& endpoint, const SendOptions&
   head.authority = head.arena.Copy(endpoint.hostname());
 }
 
-void NoteChosen(const Endpoint& endpoint, Exchange& exchange) {
-  const Endpoint::Settings& settings = endpoint.settings();
-  exchange.upstream.Choose(endpoint.hostname(), endpoint.address());
-  exchange.upstream.host_metadata = settings.all_metadata;
+void NoteChosen(const EndpointPtr& endpoint, Exchange& exchange) {
+  const Endpoint::Settings& settings = endpoint->settings();
+  exchange.upstream.Choose({endpoint, &settings}, endpoint->address());
   exchange.upstream.zone_answers = settings.zone_answers;
   exchange.upstream.canary = settings.canary;
 }
@@ -261,7 +260,7 @@ Task<absl::StatusOr<Response>> Cluster::SendTo(absl::StatusOr<EndpointPtr> picke
                                                const SendOptions& options) const {
   if (absl::Status refusal = WhyNone(picked); !refusal.ok()) return refusal;
   const Endpoint& endpoint = **picked;
-  NoteChosen(endpoint, exchange);
+  NoteChosen(*picked, exchange);
   exchange.upstream.transport_failure.clear();  // That of the attempt before.
   HostUse* const use = endpoint.stats().use.get();
   if (use != nullptr && !use->Admits(HostResource::kRequests)) {
@@ -406,7 +405,7 @@ Task<absl::StatusOr<StreamPtr>> Cluster::Connect(Exchange& exchange,
   if (absl::Status refusal = WhyNone(picked); !refusal.ok()) co_return refusal;
   if (settings_.predictive_preconnect_ratio > 1) Anticipate(exchange.worker(), options.priority);
   const EndpointPtr endpoint = *std::move(picked);
-  NoteChosen(*endpoint, exchange);
+  NoteChosen(endpoint, exchange);
   const std::shared_ptr<ConnPool> pool = PoolFor(*endpoint, exchange.worker()).shared_from_this();
   auto acquired = co_await pool->Acquire(exchange, options.priority, ConnPool::Wanted::kUnused);
   if (outlier_ != nullptr && acquired.ok()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "source/base/metric.h"
+#include "source/http/upstream_host.h"
 #include "source/net/address.h"
 #include "source/upstream/dns/host_use.h"
 #include "source/upstream/host_health.h"
@@ -85,8 +86,7 @@ struct ResponseTime {
 
 class Endpoint {
  public:
-  struct Settings {
-    std::string hostname;            // as configured, or name:port of a dynamic host
+  struct Settings : UpstreamHost {
     std::vector<Address> addresses;  // tried in order; the first names the host
     uint32_t weight = 1;
     uint32_t priority = 0;
@@ -99,8 +99,6 @@ class Endpoint {
     const AnswerStats* zone_answers = nullptr;
     /// What the metadata has below envoy.lb; null: nothing.
     std::shared_ptr<const google::protobuf::Struct> metadata;
-    /// All of it, for the log; null: nothing.
-    std::shared_ptr<const envoy::config::core::v3::Metadata> all_metadata;
     struct HealthCheck {
       bool disabled = false;
       uint16_t port = 0;     // zero: that of the address

@@ -420,7 +420,7 @@ TEST_CASE("metadata of the cluster and of the host") {
   route.cluster = &named;
   CHECK(Text(exchange, kFormat) == "by the route by the route - - -");
   exchange.upstream.cluster = &used;
-  exchange.upstream.host_metadata = of(R"({"a":["x",1]})");
+  exchange.upstream.host = std::make_shared<UpstreamHost>(UpstreamHost{"", of(R"({"a":["x",1]})")});
   CHECK(Text(exchange, kFormat) == R"(used used ["x",1] ["x",1] -)");
   CHECK(Json(exchange, R"({"h":"%UPSTREAM_METADATA(ns)%"})") == R"({"h":{"a":["x",1]}})");
 

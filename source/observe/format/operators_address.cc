@@ -128,13 +128,11 @@ absl::Status CompileMask(const std::string_view* argument, Operator* op) {
   return absl::OkStatus();
 }
 
-Rendered HostName(const Operator&, const LogContext& context, std::string* out) {
-  const UpstreamFacts& upstream = context.exchange.upstream;
-  return upstream.host_name.empty() ? AppendAddress(upstream.remote, true, out)
-                                    : AppendText(upstream.host_name, out);
-}
-
 // --- All hosts that were tried, the last one too, in their order ---
+
+UpstreamFacts::Attempt Last(const UpstreamFacts& upstream) {
+  return {upstream.host, upstream.remote, upstream.connection_id};
+}
 
 using AppendAttempt = Rendered (*)(const UpstreamFacts::Attempt&, std::string*);
 
@@ -148,7 +146,7 @@ Rendered Attempted(const Operator&, const LogContext& context, std::string* out)
     if (kAppend(attempt, out) == Rendered::kMissing) out->resize(before);
   };
   for (const UpstreamFacts::Attempt& attempt : upstream.earlier) append(attempt);
-  append({upstream.host_name, upstream.remote, upstream.connection_id});
+  append(Last(upstream));
   return out->size() > start ? Rendered::kString : Rendered::kMissing;
 }
 
@@ -159,18 +157,24 @@ Rendered AttemptedAddress(const UpstreamFacts::Attempt& attempt, std::string* ou
 
 template <bool kPort>
 Rendered AttemptedName(const UpstreamFacts::Attempt& attempt, std::string* out) {
-  if (attempt.host_name.empty()) return AppendAddress(attempt.remote, kPort, out);
-  return AppendText(kPort ? attempt.host_name : HostOf(attempt.host_name), out);
+  const std::string_view name =
+      attempt.host == nullptr ? "" : std::string_view(attempt.host->hostname);
+  if (name.empty()) return AppendAddress(attempt.remote, kPort, out);
+  return AppendText(kPort ? name : HostOf(name), out);
 }
 
 Rendered AttemptedConnection(const UpstreamFacts::Attempt& attempt, std::string* out) {
   return attempt.connection_id == 0 ? Rendered::kMissing : AppendNumber(attempt.connection_id, out);
 }
 
+Rendered HostName(const Operator&, const LogContext& context, std::string* out) {
+  const UpstreamFacts& upstream = context.exchange.upstream;
+  return AttemptedName<true>(Last(upstream), out);
+}
+
 Rendered HostNameWithoutPort(const Operator&, const LogContext& context, std::string* out) {
   const UpstreamFacts& upstream = context.exchange.upstream;
-  return upstream.host_name.empty() ? AppendAddress(upstream.remote, false, out)
-                                    : AppendText(HostOf(upstream.host_name), out);
+  return AttemptedName<false>(Last(upstream), out);
 }
 
 }  // namespace

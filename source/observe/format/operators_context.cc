@@ -21,9 +21,10 @@ Rendered Upstream(const Operator&, const LogContext& context, std::string* out) 
 
 // The cluster that the route names, where no connection was tried.
 Rendered UpstreamClusterName(const Operator&, const LogContext& context, std::string* out) {
-  const std::string& name = context.exchange.upstream.cluster_name;
+  const std::string_view name = context.exchange.upstream.cluster_name;
   const RouteBase* route = context.exchange.route();
-  return AppendText(name.empty() && route != nullptr ? route->cluster_name : name, out);
+  return AppendText(name.empty() && route != nullptr ? std::string_view(route->cluster_name) : name,
+                    out);
 }
 
 // Under the name that its statistics have.

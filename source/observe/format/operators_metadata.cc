@@ -149,7 +149,8 @@ Rendered ClusterMetadata(const Operator& op, const LogContext& context, std::str
 }
 
 Rendered HostMetadata(const Operator& op, const LogContext& context, std::string* out) {
-  return AppendSpace(op, context.exchange.upstream.host_metadata.get(), out);
+  const auto& host = context.exchange.upstream.host;
+  return AppendSpace(op, host == nullptr ? nullptr : host->all_metadata.get(), out);
 }
 
 Rendered VirtualHostMetadata(const Operator& op, const LogContext& context, std::string* out) {

@@ -58,8 +58,9 @@ void TestExchange::Fill() {
   set_termination_details("done");
 
   upstream.cluster_name = "dfp";
-  upstream.Choose("", *Address::Ip("192.0.2.6", 81));
-  upstream.Choose("ok.t:8080", *Address::Ip("192.0.2.7", 8080));
+  upstream.Choose(nullptr, *Address::Ip("192.0.2.6", 81));
+  upstream.Choose(std::make_shared<UpstreamHost>(UpstreamHost{"ok.t:8080", nullptr}),
+                  *Address::Ip("192.0.2.7", 8080));
   sockaddr_in6 local{};
   local.sin6_family = AF_INET6;
   local.sin6_port = htons(999);

@@ -47,7 +47,7 @@ Response ToResponse(AdminReply reply) {
                     nullptr};
   Headers& headers = response.head->headers;
   headers.Add(HeaderId::kContentType, reply.content_type);
-  headers.Add(HeaderId::kOther, "cache-control", "no-cache, max-age=0");
+  headers.Add(HeaderId::kCacheControl, "no-cache, max-age=0");
   headers.Add(HeaderId::kOther, "x-content-type-options", "nosniff");
   // The index has buttons that change things: nobody may lay it under something else.
   if (reply.content_type == kHtml) headers.Add(HeaderId::kOther, "x-frame-options", "DENY");
