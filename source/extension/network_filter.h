@@ -34,10 +34,9 @@ class ConnectionRecord final : public Exchange {
   StreamMeter meter;
 };
 
-/// The facts of a connection, and what listener filters have found out about it.
+/// The facts of a connection, and what its listener's log will say of it.
 struct ConnectionOrigin : ConnectionFacts {
-  std::string_view transport_protocol = "raw_buffer";  // "tls" where a listener filter has seen it
-  std::unique_ptr<ConnectionRecord> record;            // null: its listener has no access log
+  std::unique_ptr<ConnectionRecord> record;  // null: its listener has no access log
 };
 
 /// An accepted connection. Lives on one worker from accept to close.

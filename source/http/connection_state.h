@@ -14,17 +14,19 @@ class ConnectionState {
   /// std::shared_ptr<T>. There are few, so they are searched in order.
   template <class T, class Make>
   T& Of(const void* owner, Make make) {
-    for (auto& [key, value] : values_) {
+    if (values_ == nullptr) values_ = std::make_shared<Values>();
+    for (auto& [key, value] : *values_) {
       if (key == owner) return *static_cast<T*>(value.get());
     }
     std::shared_ptr<T> made = make();
     T& result = *made;
-    values_.emplace_back(owner, std::move(made));
+    values_->emplace_back(owner, std::move(made));
     return result;
   }
 
  private:
-  std::vector<std::pair<const void*, std::shared_ptr<void>>> values_;
+  using Values = std::vector<std::pair<const void*, std::shared_ptr<void>>>;
+  std::shared_ptr<Values> values_;  // null: none, as for most connections
 };
 
 }  // namespace sluice

@@ -48,7 +48,7 @@ const FilterStateObject* Exchange::filter_state(std::string_view name) const {
     const auto found = extras_->filter_state.find(name);
     if (found != extras_->filter_state.end()) return found->second.get();
   }
-  for (const auto& [key, object] : connection_.filter_state) {
+  for (const auto& [key, object] : connection_.found().filter_state) {
     if (key == name) return object.get();
   }
   return nullptr;

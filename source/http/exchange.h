@@ -79,27 +79,43 @@ struct ChainFacts {
 };
 inline const ChainFacts ChainFacts::kNone;
 
-/// Facts about the client's connection, shared by its exchanges; outlives them.
+/// Facts about the client's connection, shared by its exchanges; outlives them. There may be very
+/// many that are idle, so what few connections have lies elsewhere.
 struct ConnectionFacts {
   struct Ends {
     Address local, remote;
   };
+  /// What listener and network filters have found out.
+  struct Findings {
+    std::optional<Ends> direct;  // the connection's own, where a PROXY header says otherwise
+    std::string requested_server_name;
+    std::string_view transport_protocol = "raw_buffer";  // "tls" where it was seen
+    /// What network filters say to all exchanges.
+    std::vector<std::pair<std::string, std::shared_ptr<const FilterStateObject>>> filter_state;
+
+    static const Findings kNone;
+  };
+
+  const Findings& found() const { return findings != nullptr ? *findings : Findings::kNone; }
+  /// For the filter that finds something.
+  Findings& AddFindings() {
+    if (findings == nullptr) findings = std::make_shared<Findings>();
+    return *findings;
+  }
 
   /// The two ends of the connection itself.
-  const Address& direct_local() const { return direct == nullptr ? local : direct->local; }
-  const Address& direct_remote() const { return direct == nullptr ? remote : direct->remote; }
+  const Address& direct_local() const { return found().direct ? found().direct->local : local; }
+  const Address& direct_remote() const { return found().direct ? found().direct->remote : remote; }
 
   uint64_t id = 0;
   TimePoint opened = Now();
-  Address local, remote;               // as the client sees them
-  std::shared_ptr<const Ends> direct;  // where a PROXY header says otherwise; null: the same
-  std::string requested_server_name;
+  Address local, remote;                         // as the client sees them
   const ChainFacts* chain = &ChainFacts::kNone;  // outlives the connection
+  std::shared_ptr<Findings> findings;            // null: none; copies share them
   bool is_tls = false;
   mutable ConnectionState state;
-  /// What network filters say to all exchanges; few have any.
-  std::vector<std::pair<std::string, std::shared_ptr<const FilterStateObject>>> filter_state;
 };
+inline const ConnectionFacts::Findings ConnectionFacts::Findings::kNone;
 
 /// How a connection ended, as far as its transport tells.
 enum class DetectedClose : uint8_t {

@@ -39,7 +39,7 @@ Destination DestinationOf(const Exchange& exchange, uint16_t default_port) {
     destination.given = head->authority;
   } else {
     // Below HTTP only TLS says where it wants to go (listener filter tls_inspector).
-    destination.given = exchange.connection().requested_server_name;
+    destination.given = exchange.connection().found().requested_server_name;
     destination.default_port = 443;
   }
   const FilterStateObject* host = exchange.filter_state("envoy.upstream.dynamic_host");

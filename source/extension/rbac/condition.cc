@@ -231,7 +231,7 @@ ConditionPtr BuildPermission(const v3::Permission& config, const std::string& pa
       return Checked(StringMatcher::Build(config.requested_server_name()),
                      path + ".requested_server_name", build,
                      [](const StringMatcher& matcher, const RbacSubject& subject) {
-                       return matcher.Matches(subject.connection.requested_server_name);
+                       return matcher.Matches(subject.connection.found().requested_server_name);
                      });
     case v3::Permission::kMatcher:
       return Extension(config.matcher(), path + ".matcher", build);

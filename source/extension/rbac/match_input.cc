@@ -260,7 +260,7 @@ std::unique_ptr<const MatchInput> BuildMatchInput(const Extension& config, const
   if (Holds<network::SourceTypeInput>(config)) return MakeInput(SourceType);
   if (Holds<network::ServerNameInput>(config)) {
     return MakeInput([](const RbacSubject& subject, Scratch&) -> MaybeText {
-      const std::string& name = subject.connection.requested_server_name;
+      const std::string& name = subject.connection.found().requested_server_name;
       return name.empty() ? std::nullopt : MaybeText(name);
     });
   }

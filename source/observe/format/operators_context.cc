@@ -78,7 +78,7 @@ std::string_view HostFor(const Operator& op, const Exchange& exchange) {
 }
 
 Rendered ServerName(const Operator& op, const LogContext& context, std::string* out) {
-  const std::string& sni = context.exchange.connection().requested_server_name;
+  const std::string& sni = context.exchange.connection().found().requested_server_name;
   if (op.option == kSniOnly || (op.option == kSniFirst && !sni.empty()))
     return AppendText(sni, out);
   const std::string_view host = HostFor(op, context.exchange);

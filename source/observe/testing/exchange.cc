@@ -24,7 +24,7 @@ void TestExchange::Fill() {
   facts.id = 11;
   facts.local = *Address::Ip("127.0.0.1", 10000);
   facts.remote = *Address::Ip("10.1.2.3", 4444);
-  facts.requested_server_name = "sni.t";
+  facts.AddFindings().requested_server_name = "sni.t";
   static const ChainFacts chain{"chain", nullptr, nullptr};
   facts.chain = &chain;
   set_remote_address(*Address::Ip("203.0.113.9", 0));

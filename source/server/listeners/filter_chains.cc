@@ -62,11 +62,11 @@ int ScoreOf(const ChainMatch& match, const ConnectionOrigin& facts, int criterio
     case 0:
       return Score(match.destination, facts.local);
     case 1:
-      return ScoreNames(match.server_names, facts.requested_server_name);
+      return ScoreNames(match.server_names, facts.found().requested_server_name);
     case 2:
-      return match.transport_protocol.empty()                       ? kAnything
-             : match.transport_protocol == facts.transport_protocol ? 1
-                                                                    : kNo;
+      return match.transport_protocol.empty()                               ? kAnything
+             : match.transport_protocol == facts.found().transport_protocol ? 1
+                                                                            : kNo;
     case 3:
       return Score(match.direct_source, facts.direct_remote());
     case 4:

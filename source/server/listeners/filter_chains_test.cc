@@ -32,11 +32,10 @@ ConnectionOrigin FactsOf(const Client& client) {
   facts.local = *Address::Ip(client.local, client.port);
   facts.remote = *Address::Ip(client.remote, client.remote_port);
   if (!client.direct.empty()) {
-    facts.direct = std::make_shared<ConnectionFacts::Ends>(
-        ConnectionFacts::Ends{facts.local, *Address::Ip(client.direct, client.remote_port)});
+    facts.AddFindings().direct = {facts.local, *Address::Ip(client.direct, client.remote_port)};
   }
-  facts.requested_server_name = client.name;
-  facts.transport_protocol = client.transport;
+  facts.AddFindings().requested_server_name = client.name;
+  facts.AddFindings().transport_protocol = client.transport;
   return facts;
 }
 

@@ -74,9 +74,8 @@ absl::Status ProxyProtocolFilter::Judge(const ProxyHeader& header, Connection& c
   version.found.Add();
   if (header.local) return absl::OkStatus();
   ConnectionOrigin& facts = connection.facts;
-  if (facts.direct == nullptr)
-    facts.direct =
-        std::make_shared<ConnectionFacts::Ends>(ConnectionFacts::Ends{facts.local, facts.remote});
+  ConnectionFacts::Findings& findings = facts.AddFindings();
+  if (!findings.direct.has_value()) findings.direct = {facts.local, facts.remote};
   facts.local = header.destination;
   facts.remote = header.source;
   return absl::OkStatus();

@@ -33,8 +33,8 @@ SniDynamicForwardProxy::SniDynamicForwardProxy(uint16_t port)
     : port_(port == 0 ? nullptr : std::make_shared<Port>(port)) {}
 
 Task<> SniDynamicForwardProxy::Handle(Connection& connection, NetworkNext next) const {
-  if (port_ != nullptr && !connection.facts.requested_server_name.empty())
-    connection.facts.filter_state.emplace_back("envoy.upstream.dynamic_port", port_);
+  if (port_ != nullptr && !connection.facts.found().requested_server_name.empty())
+    connection.facts.AddFindings().filter_state.emplace_back("envoy.upstream.dynamic_port", port_);
   return next(connection);
 }
 
