@@ -36,7 +36,9 @@ class PooledSession final : public ClientSession, private Timer {
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
+  TimePoint created() const { return created_; }
   uint32_t requests = 0;
+  TimePoint begun{};  // when it began to be made
 
  private:
   friend class ConnPool;

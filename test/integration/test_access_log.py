@@ -47,6 +47,42 @@ class AccessLog(ProxyTest):
         self.assertEqual(first["up"], other["up"])
         self.assertNotEqual(first["up"], first["down"])
 
+    def test_a_kept_connection_says_when_it_was_made(self):
+        made = "%COMMON_DURATION(US_CX_BEG:US_CX_END:ns)%"
+        self.run_proxy(self.origin(), [log(self.log_path, {"made": made, "before": "%COMMON_DURATION(US_CX_END:DS_RX_BEG:ns)%"})])
+        with self.client() as client:
+            for _ in range(2):
+                client.ask("GET", "/", "h")
+        first, second = self.entries(2)
+        self.assertIsNone(first["before"])
+        self.assertGreater(second["before"], 0)
+        self.assertEqual(first["made"], second["made"])
+
+    def test_a_tunnel_is_counted_on_its_wires(self):
+        peer = self.raw_origin(lambda wire: wire.send(wire.read(6)))
+        names = {"to_client": "%DOWNSTREAM_WIRE_BYTES_SENT%", "of_client": "%DOWNSTREAM_WIRE_BYTES_RECEIVED%",
+                 "sent": "%UPSTREAM_WIRE_BYTES_SENT%",
+                 "received": "%UPSTREAM_WIRE_BYTES_RECEIVED%", "spoken": "%UPSTREAM_PROTOCOL%"}
+        manager = config.http([config.connect("up")], log=[log(self.log_path, names)], upgrade_configs=[{"upgrade_type": "CONNECT"}])
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("up", peer.port)]), concurrency=1)
+        request = b"CONNECT a.t:1 HTTP/1.1\r\nhost: a.t:1\r\n\r\n"
+        with self.client() as client:
+            client.send(request + b"ea")
+            answer = client.response("CONNECT")
+            self.assertEqual(200, answer.status)
+            client.send("rly!")
+            self.assertEqual(b"early!", client.rest())
+        entry = self.entries(1)[0]
+        self.assertEqual({"of_client": len(request) + 6, "to_client": len(answer.raw) + 6, "sent": 6, "received": 6,
+                          "spoken": None}, entry)
+
+    def test_a_bad_head_has_a_protocol(self):
+        self.run_proxy(self.origin(), [log(self.log_path, {"protocol": "%PROTOCOL%", "id": "%UPSTREAM_CONNECTION_ID%"})])
+        with self.client() as client:
+            client.send("BAD\r\n\r\n")
+            self.assertEqual(400, client.response().status)
+        self.assertEqual([{"protocol": "HTTP/1.1", "id": 0}], self.entries(1))
+
     def test_all_attempts_show(self):
         broken = [self.raw_origin(lambda wire: wire.read(1)) for _ in range(2)]
         well = self.origin()

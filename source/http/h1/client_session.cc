@@ -161,6 +161,8 @@ Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
   Response response{std::move(head), nullptr, nullptr};
   lease->keep_alive_ = framing.keep_alive;
   if (framing.kind == Framing::kTunnel) {
+    // What came behind the head is counted once more where it moves on.
+    exchange.bytes.upstream_wire_received -= lease->buffer_.unread().size();
     response.tunnel = IntoTunnel(std::move(lease));
   } else if (framing.kind == Framing::kNone ||
              (framing.kind == Framing::kLength && framing.length == 0)) {

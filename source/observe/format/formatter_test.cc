@@ -211,6 +211,7 @@ TEST_CASE("an exchange of which nothing is known") {
        "-|-|-|0"},
       {"%UPSTREAM_CLUSTER%|%ROUTE_NAME%|%DYNAMIC_METADATA(a)%|%FILTER_STATE(a)%", "-|-|-|-"},
       {"%BYTES_SENT%|%UPSTREAM_REQUEST_ATTEMPT_COUNT%|%RESPONSE_TRAILERS_BYTES%", "0|0|0"},
+      {"%UPSTREAM_CONNECTION_ID%", "0"},
   };
   for (const Case& c : cases) {
     INFO(c.format);
@@ -237,6 +238,25 @@ TEST_CASE("a tunnel lasts until it is logged") {
   exchange.time.start = Now() - std::chrono::seconds(100);
   exchange.time.response_last_sent = exchange.time.start + std::chrono::milliseconds(5);
   CHECK(std::stoi(Text(exchange, "%DURATION%")) >= 100000);
+}
+
+TEST_CASE("an empty header is there") {
+  TestExchange exchange;
+  exchange.Fill();
+  exchange.request_head()->headers.Add(HeaderId::kOther, "x-empty", "");
+  CHECK(Text(exchange, "[%REQ(x-empty)%] [%REQ(x-empty?user-agent)%]") == "[] []");
+  CHECK(Json(exchange, R"({"e":"%REQ(x-empty)%"})") == R"({"e":""})");
+}
+
+TEST_CASE("the wires of a tunnel carry what it moved") {
+  TestExchange exchange;
+  exchange.Fill();
+  exchange.tunnel_established = true;
+  CHECK(Text(exchange, "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%") == "6 8");
+  CHECK(Text(exchange, "%UPSTREAM_WIRE_BYTES_RECEIVED% %UPSTREAM_WIRE_BYTES_SENT%") == "9 9");
+  // It ends here and goes on as plain bytes.
+  exchange.time.upstream_first_sent = TimePoint{};
+  CHECK(Text(exchange, "%UPSTREAM_PROTOCOL%") == "-");
 }
 
 TEST_CASE("a client cannot forge a line or a field") {
