@@ -201,6 +201,26 @@ class Clusters(ManyHosts):
         self.assertEqual("hello", self.get().text())
         self.assertEqual("127.0.0.9", peers[0])
 
+    def test_source_address_of_all_clusters(self):
+        """cluster_manager.upstream_bind_config, and a cluster that has its own."""
+        peers = []
+
+        def serve(wire):
+            peers.append(wire.socket.getpeername()[0])
+            wire.head()
+            wire.send(ok(b"hello"))
+
+        origin = self.raw_origin(serve)
+        own = {"upstream_bind_config": {"source_address": {"address": "127.0.0.9", "port_value": 0}}}
+        content = config.bootstrap(
+            config.listener(config.http([config.forward("own", "/own"), config.forward("none")])),
+            [config.cluster("own", origin.port, **own), config.cluster("none", origin.port)])
+        content["cluster_manager"] = {"upstream_bind_config": {"source_address": {"address": "127.0.0.8", "port_value": 0}}}
+        self.start(content, concurrency=1)
+        for path in ("/own", "/"):
+            self.assertEqual(200, self.ask("GET", path, "h").status)
+        self.assertEqual(["127.0.0.9", "127.0.0.8"], peers)
+
     def test_source_address_of_nobody(self):
         self.origins(1)
         self.gateway(upstream_bind_config={"source_address": {"address": "192.0.2.77", "port_value": 0}})

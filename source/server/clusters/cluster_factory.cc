@@ -48,8 +48,10 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
 }
 
 void ReadSources(ClusterFactoryContext& context) {
-  if (!context.config.has_upstream_bind_config()) return;
-  const auto& config = context.config.upstream_bind_config();
+  const bool own = context.config.has_upstream_bind_config();
+  if (!own && context.server.bind == nullptr) return;
+  const auto& config = own ? context.config.upstream_bind_config() : *context.server.bind;
+  const std::string path = Cat(own ? context.path : "cluster_manager", ".upstream_bind_config.");
   auto sources = std::make_shared<DialOptions::Sources>();
   sources->free_bind = config.freebind().value();
   sources->errors = context.scope.counter("bind_errors");
@@ -57,7 +59,8 @@ void ReadSources(ClusterFactoryContext& context) {
                        const std::string& field) {
     auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
     if (made.ok()) sources->addresses.push_back(*made);
-    if (!made.ok()) context.Error("upstream_bind_config." + field, Std(made.status().message()));
+    if (!made.ok())
+      context.server.diagnostics.Error(path + field, Std(made.status().message()));
   };
   if (config.has_source_address()) add(config.source_address(), "source_address");
   for (int i = 0; i < config.extra_source_addresses_size(); ++i)
