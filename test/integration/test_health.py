@@ -148,13 +148,24 @@ class Health(ManyHosts):
         first.well = False
         self.becomes("/failed_active_hc")
 
+    def test_who_answers_a_check(self):
+        """service_name_matcher: another service at the address is as good as none."""
+        def origin(name):
+            made = HttpOrigin(lambda _: ok(b"well", "x-envoy-upstream-healthchecked-cluster: " + name))
+            self.addCleanup(made.close)
+            return made.port
+        self.gateway([origin("locations-1"), origin("other")], common_lb_config=NO_PANIC, health_checks=self.check(
+            http_health_check={"path": "/healthz", "service_name_matcher": {"prefix": "locations"}}))
+        self.becomes("healthy", "/failed_active_hc")
+        wait_for(lambda: self.proxy.stat("cluster.many.health_check.verify_cluster") > 1)
+
     def test_unreachable_host_times_out_or_refuses(self):
         self.origins(1)
         silent = self.raw_origin(lambda wire: wire.rest())
         port, holder = closed_port()
         with holder:
             self.gateway([*self.ports, silent.port, port], health_checks=self.check(timeout="0.2s"))
-            self.becomes("healthy", "/failed_active_hc", "/failed_active_hc")
+            self.becomes("healthy", "/failed_active_hc/active_hc_timeout", "/failed_active_hc")
             wait_for(lambda: self.proxy.stat("cluster.many.health_check.network_failure") > 1, 10, "two failures")
 
     def test_tcp_checks(self):
