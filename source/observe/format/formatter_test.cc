@@ -240,6 +240,14 @@ TEST_CASE("a tunnel lasts until it is logged") {
   CHECK(std::stoi(Text(exchange, "%DURATION%")) >= 100000);
 }
 
+TEST_CASE("a host that was dialled in vain is no peer") {
+  TestExchange exchange;
+  exchange.Fill();
+  exchange.upstream.connection_id = 0;
+  CHECK(Text(exchange, "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%") ==
+        "192.0.2.7:8080 - -");
+}
+
 TEST_CASE("an empty header is there") {
   TestExchange exchange;
   exchange.Fill();
