@@ -230,6 +230,12 @@ class AccessLog(ProxyTest):
             return [line for line in self.entries(4) if line["type"] == "DownstreamEnd"]
         self.assertEqual([{"type": "DownstreamEnd", "code": 200}], wait_for(ends, 5, "the last line"))
 
+    def test_lines_at_the_start_by_the_old_field(self):
+        self.run_proxy(self.origin(), [log(self.log_path, {"type": "%ACCESS_LOG_TYPE%"})], flush_access_log_on_new_request=True,
+                       access_log_flush_interval="3600s")
+        self.ask("GET", "/", "h")
+        self.assertEqual([{"type": "DownstreamStart"}, {"type": "DownstreamEnd"}], self.entries(2))
+
     def test_filters(self):
         kinds = {"type": "%ACCESS_LOG_TYPE%", "path": "%REQ(:PATH)%"}
         ends = {"log_type_filter": {"types": ["DownstreamEnd"]}}
