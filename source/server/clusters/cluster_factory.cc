@@ -41,8 +41,10 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
                     config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
                         ".common_http_protocol_options",
                     context);
-  context.settings.enable_trailers =
-      options.explicit_http_config().http_protocol_options().enable_trailers();
+  const auto& http1 = options.has_explicit_http_config()
+                          ? options.explicit_http_config().http_protocol_options()
+                          : options.use_downstream_protocol_config().http_protocol_options();
+  context.settings.enable_trailers = http1.enable_trailers();
   const auto& upstream = options.upstream_http_protocol_options();
   context.auto_sni_and_san = upstream.auto_sni() && upstream.auto_san_validation();
 }
