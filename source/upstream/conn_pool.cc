@@ -46,9 +46,10 @@ class Pending {
   const HostUnit unit_;
 };
 
-// As Envoy writes it: "delayed_connect_error:_Connection_refused".
+// As Envoy writes it: "delayed_connect_error:_Connection_refused", "failed_to_bind_to_...".
 std::string TransportFailure(const absl::Status& error) {
-  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
+  const bool ours = ReasonOf(error) == Reason::kBindFailed;
+  std::string text = Cat(ours ? "" : "delayed_connect_error: ", Std(error.message()));
   std::replace(text.begin(), text.end(), ' ', '_');
   return text;
 }
@@ -235,7 +236,8 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
     }
     exchange.upstream.pool_wait = Now() - start;
     cluster_.stats().upstream_rq_pending_failure_eject.Add();
-    if (ReasonOf(stream.status()) == Reason::kConnectRefused)
+    if (ReasonOf(stream.status()) == Reason::kConnectRefused ||
+        ReasonOf(stream.status()) == Reason::kBindFailed)
       exchange.upstream.transport_failure = TransportFailure(stream.status());
     co_return stream.status();
   }

@@ -74,7 +74,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// one that is made now.
   enum class Wanted : uint8_t { kAny, kUnused, kNew };
   /// A connection for one request; the caller holds the pool meanwhile. Errors: kOverflow,
-  /// kConnectRefused, kConnectTimeout, kCancelled.
+  /// kConnectRefused, kBindFailed, kConnectTimeout, kCancelled.
   Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, Wanted wanted);
 
   PoolLoad load() const {

@@ -235,7 +235,11 @@ class Clusters(ManyHosts):
     def test_source_address_of_nobody(self):
         self.origins(1)
         self.gateway(upstream_bind_config={"source_address": {"address": "192.0.2.77", "port_value": 0}})
-        self.assertEqual(503, self.get().status)
+        answer = self.get()
+        self.assertEqual((503, "upstream connect error or disconnect/reset before headers. reset reason: local connection failure"),
+                         (answer.status, answer.text()))
+        self.assertEqual("upstream_reset_before_response_started{local_connection_failure|"
+                         "failed_to_bind_to_192.0.2.77:0:_Cannot_assign_requested_address}", self.log()["details"])
         self.assertGreater(self.proxy.stat("cluster.many.bind_errors"), 0)
 
     def test_additional_addresses(self):
