@@ -34,6 +34,14 @@ class AccessLog(ProxyTest):
         self.assertEqual('{"body":"","first":"one","missing":null,"sent":5,"tls":null,'
                          '"z":{"a":"code 200","b":200,"list":["HTTP/1.1",1,true,null]}}', line)
 
+    def test_what_is_empty_is_omitted(self):
+        missing = "%REQ(x-none)%"
+        self.run_proxy(self.origin(), [config.file_log(self.log_path, log_format={"omit_empty_values": True, "json_format": {
+            "code": "%RESPONSE_CODE%", "deep": {"a": {"b": missing}, "n": None}, "list": [missing, {"x": missing}, {"y": 1}],
+            "none": missing, "some": {"a": missing, "method": "%REQ(:METHOD)%"}, "z": missing + "!"}})])
+        self.ask("GET", "/", "h")
+        self.assertEqual('{"code":200,"list":[{"y":1}],"some":{"method":"GET"},"z":"!"}', self.proxy.lines(self.log_path, 1)[0])
+
     def test_connections_are_told_apart(self):
         self.run_proxy(self.origin(), [log(self.log_path, {"down": "%CONNECTION_ID%", "up": "%UPSTREAM_CONNECTION_ID%"})])
         with self.client() as client:

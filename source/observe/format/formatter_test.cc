@@ -314,9 +314,22 @@ TEST_CASE("JSON") {
   CHECK(Json(exchange, R"({"a":"%REQ(none)%","b":"%REQ(:METHOD)%","c":"%REQ(none)%"})", omit) ==
         R"({"b":"GET"})");
   CHECK(Json(exchange, R"({"a":"%REQ(none)%","o":{"x":"%REQ(none)%"},"z":"<%REQ(none)%>"})",
-             omit) == R"({"o":{},"z":"<>"})");
+             omit) == R"({"z":"<>"})");
   CHECK(Json(exchange, R"({"l":["%REQ(none)%","%REQ(:METHOD)%"],"z":1})", omit) ==
         R"({"l":["GET"],"z":1})");
+}
+
+TEST_CASE("objects that stay empty are omitted, lists are not") {
+  TestExchange exchange;
+  exchange.Fill();
+  const Formatter::Options omit = {.omit_empty_values = true};
+  CHECK(Json(exchange,
+             R"({"a":{"b":{"c":"%REQ(none)%"},"d":null},"l":["%REQ(none)%"],)"
+             R"("m":[{"x":"%REQ(none)%"},null,{"y":1}],"n":null,"o":{},"p":{"q":2,"r":{}}})",
+             omit) == R"({"l":[],"m":[{"y":1}],"p":{"q":2}})");
+  CHECK(Json(exchange, R"({"a":{"b":"%REQ(none)%"}})", omit) == "{}");
+  CHECK(Json(exchange, R"({"a":{"b":"%REQ(none)%"},"c":{},"n":null})") ==
+        R"({"a":{"b":null},"c":{},"n":null})");
 }
 
 TEST_CASE("errors name the position and the operator") {
