@@ -29,7 +29,7 @@ struct HealthCheckSettings {
     std::vector<std::string> receive;
     HeaderEdits edits;
     std::vector<Range> expected = {{200, 201}}, retriable;
-    size_t searched = 1024;  // bytes of the body
+    size_t searched = 1024;                // bytes of the body
     std::optional<StringMatcher> service;  // who must have answered
     config::RuntimeFraction verified;      // the share of checks for which that holds
     Counter verify_cluster;

@@ -374,7 +374,7 @@ absl::StatusOr<Formatter> Formatter::FromJson(const google::protobuf::Struct& fo
 }
 
 void Formatter::Format(const LogContext& context, std::string* out) const {
-  size_t key = out->size();  // where the last JSON key starts
+  size_t key = out->size();                      // where the last JSON key starts
   std::array<size_t, kMaxJsonDepth + 2> opened;  // and those of the objects around it
   size_t depth = 0;
   for (const Operator& op : operators_) {

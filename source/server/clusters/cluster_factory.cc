@@ -61,8 +61,7 @@ void ReadSources(ClusterFactoryContext& context) {
                        const std::string& field) {
     auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
     if (made.ok()) sources->addresses.push_back(*made);
-    if (!made.ok())
-      context.server.diagnostics.Error(path + field, Std(made.status().message()));
+    if (!made.ok()) context.server.diagnostics.Error(path + field, Std(made.status().message()));
   };
   if (config.has_source_address()) add(config.source_address(), "source_address");
   for (int i = 0; i < config.extra_source_addresses_size(); ++i)
