@@ -240,17 +240,12 @@ TEST_CASE("a tunnel lasts until it is logged") {
   CHECK(std::stoi(Text(exchange, "%DURATION%")) >= 100000);
 }
 
-TEST_CASE("a host that was dialled in vain is no peer") {
+TEST_CASE("a host that was dialled in vain is no peer, and an empty header is there") {
   TestExchange exchange;
   exchange.Fill();
   exchange.upstream.connection_id = 0;
   CHECK(Text(exchange, "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%") ==
         "192.0.2.7:8080 - -");
-}
-
-TEST_CASE("an empty header is there") {
-  TestExchange exchange;
-  exchange.Fill();
   exchange.request_head()->headers.Add(HeaderId::kOther, "x-empty", "");
   CHECK(Text(exchange, "[%REQ(x-empty)%] [%REQ(x-empty?user-agent)%]") == "[] []");
   CHECK(Json(exchange, R"({"e":"%REQ(x-empty)%"})") == R"({"e":""})");
