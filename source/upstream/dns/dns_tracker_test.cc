@@ -107,7 +107,7 @@ TEST_CASE("failures are tried again at their own rate") {
 
 TEST_CASE("an empty answer is tried again as a failure where it is one") {
   Fixture f;
-  f.resolver.Set("a.t", {});
+  f.resolver.Set("a.t", std::vector<std::string>());
   DnsTrackerOptions options;
   options.name = "a.t";
   options.refresh_rate = std::chrono::hours(1);
