@@ -26,6 +26,7 @@ enum class Reason : uint8_t {
   kRequestTooLarge,     // a body over a configured limit
   // The upstream side.
   kConnectRefused,        // connect() failed; details carry the error
+  kBindFailed,            // no connection from our own address; details carry the error
   kConnectTimeout,        // connect_timeout
   kConnectionTerminated,  // closed before or while answering
   kUpstreamProtocol,      // not HTTP, or framed wrongly

@@ -13,6 +13,10 @@
 #include "source/observe/stats/stats.h"
 #include "source/upstream/cluster.h"
 
+namespace envoy::config::core::v3 {
+class BindConfig;
+}
+
 namespace sluice {
 
 class ClusterManager;
@@ -39,6 +43,9 @@ struct ServerContext {
   // Where the proxy itself is: --service-cluster, else node.cluster; --service-zone, else that of
   // node.locality. Empty: not known.
   std::string service_cluster = {}, service_zone = {};
+  // cluster_manager.upstream_bind_config: for clusters without their own; null: none. The
+  // bootstrap's.
+  const envoy::config::core::v3::BindConfig* bind = nullptr;
   /// Main thread, while the server runs: a cluster from its configuration; null when it cannot be.
   std::function<ClusterPtr(const envoy::config::cluster::v3::Cluster&)> make_cluster = {};
 };

@@ -33,6 +33,8 @@ void Exchange::TakeOutcome(const Exchange& other) {
   termination_details_ = other.termination_details_;
   upstream = other.upstream;
   bytes = other.bytes;
+  time.upstream_connecting = other.time.upstream_connecting;
+  time.upstream_connected = other.time.upstream_connected;
   if (!other.stream_id().empty()) set_stream_id(other.stream_id());
   local_close_reason = other.local_close_reason;
   close = other.close;

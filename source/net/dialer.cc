@@ -65,7 +65,7 @@ absl::Status BindSource(int fd, const Address& to, const DialOptions::Sources& s
   if (::bind(fd, found->data(), found->size()) == 0) return absl::OkStatus();
   const std::string why = std::generic_category().message(errno);
   sources.errors.Add();
-  return MakeError(Reason::kConnectRefused, Cat("cannot bind to ", found->ToString(), ": ", why));
+  return MakeError(Reason::kBindFailed, Cat("failed to bind to ", found->ToString(), ": ", why));
 }
 
 class SystemDialer final : public Dialer {

@@ -35,7 +35,8 @@ bool SetKeepAlive(int fd, const DialOptions::KeepAlive& keep_alive);
 class Dialer {
  public:
   virtual ~Dialer() = default;
-  /// Connects to exactly `address`. Errors: kConnectRefused with the system's words, kCancelled.
+  /// Connects to exactly `address`. Errors: kConnectRefused or kBindFailed with
+  /// the system's words, kCancelled.
   virtual Task<absl::StatusOr<StreamPtr>> Dial(Address address, DialOptions options) const = 0;
 };
 

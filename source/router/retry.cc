@@ -105,6 +105,7 @@ bool IsRetriable(const RetryPolicy& policy, const absl::Status& failure, bool re
   uint32_t asked = RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError;
   switch (ReasonOf(failure)) {
     case Reason::kConnectRefused:
+    case Reason::kBindFailed:
     case Reason::kConnectTimeout:
       asked |= RetryPolicy::kConnectFailure | RetryPolicy::kResetBeforeRequest;
       break;

@@ -103,10 +103,13 @@ void AttemptLog::FillTimes(TimeMeter& time) const {
   time.upstream_body_received = all.upstream_body_received;
   time.upstream_last_received = all.upstream_last_received;
   for (TimePoint* point :
-       {&time.upstream_connecting, &time.upstream_connected, &time.upstream_first_sent,
-        &time.upstream_last_sent, &time.upstream_first_received, &time.upstream_body_received,
-        &time.upstream_last_received})
+       {&time.upstream_first_sent, &time.upstream_last_sent, &time.upstream_first_received,
+        &time.upstream_body_received, &time.upstream_last_received})
     DropIfBefore(start_, *point);
+  // A connection may be older than the attempt that it served.
+  if (exchange_.upstream.connection_id != 0) return;
+  DropIfBefore(start_, time.upstream_connecting);
+  DropIfBefore(start_, time.upstream_connected);
 }
 
 void AttemptLog::Fill(View& view) const {
@@ -131,6 +134,10 @@ void AttemptLog::Fill(View& view) const {
   bytes.response_head = response_ == nullptr ? 0 : response_->wire_bytes;
   bytes.upstream_wire_received -= before_.upstream_wire_received;
   bytes.upstream_wire_sent -= before_.upstream_wire_sent;
+  if (exchange_.tunnel_established && exchange_.request_head() != nullptr) {
+    bytes.upstream_wire_received += all.body_sent;
+    bytes.upstream_wire_sent += all.body_received;
+  }
   bytes.upstream_head_received -= before_.upstream_head_received;
   bytes.upstream_head_sent -= before_.upstream_head_sent;
 

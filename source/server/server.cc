@@ -96,6 +96,8 @@ bool Server::Build() {
     dns_caches_.OnRuntimeChanged();
     clusters_.OnRuntimeChanged();
   });
+  if (bootstrap_.cluster_manager().has_upstream_bind_config())
+    context_.bind = &bootstrap_.cluster_manager().upstream_bind_config();
   context_.make_cluster = [this](const envoy::config::cluster::v3::Cluster& config) {
     return BuildCluster(config, Cat("cluster '", config.name(), "'"), context_);
   };

@@ -311,6 +311,7 @@ void Cluster::Judge(const Endpoint& endpoint, const absl::StatusOr<Response>& re
       host.rq_timeout.Add();
       break;
     case Reason::kConnectRefused:
+    case Reason::kBindFailed:
     case Reason::kConnectTimeout:
     case Reason::kConnectionTerminated:
     case Reason::kUpstreamProtocol:

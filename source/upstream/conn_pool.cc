@@ -20,6 +20,8 @@ constexpr int kMostAtOnce = 3;
 // The connection is the exchange's from now on.
 ConnPool::Acquired Given(std::shared_ptr<PooledSession> session, bool reused, Exchange& exchange) {
   exchange.upstream.connection_id = session->id();
+  exchange.time.upstream_connecting = session->begun;
+  exchange.time.upstream_connected = session->created();
   return {SessionLease(std::move(session)), reused};
 }
 
@@ -44,9 +46,10 @@ class Pending {
   const HostUnit unit_;
 };
 
-// As Envoy writes it: "delayed_connect_error:_Connection_refused".
+// As Envoy writes it: "delayed_connect_error:_Connection_refused", "failed_to_bind_to_...".
 std::string TransportFailure(const absl::Status& error) {
-  std::string text = Cat("delayed_connect_error: ", Std(error.message()));
+  const bool ours = ReasonOf(error) == Reason::kBindFailed;
+  std::string text = Cat(ours ? "" : "delayed_connect_error: ", Std(error.message()));
   std::replace(text.begin(), text.end(), ' ', '_');
   return text;
 }
@@ -219,7 +222,9 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
     co_return Given(std::move(turn->session), true, exchange);
   }
   KeepAhead(priority, kMostAtOnce - 1);
-  exchange.time.upstream_connecting = Now();
+  const TimePoint begun = Now();
+  // Those of an earlier attempt's connection.
+  exchange.time.upstream_connecting = exchange.time.upstream_connected = TimePoint{};
   auto stream =
       co_await Connect(exchange.canceller(), wish.tie.beginning, wish.wanted != Wanted::kUnused);
   if (!stream.ok()) {
@@ -231,16 +236,17 @@ Task<absl::StatusOr<ConnPool::Acquired>> ConnPool::AcquireNew(Exchange& exchange
     }
     exchange.upstream.pool_wait = Now() - start;
     cluster_.stats().upstream_rq_pending_failure_eject.Add();
-    if (ReasonOf(stream.status()) == Reason::kConnectRefused)
+    if (ReasonOf(stream.status()) == Reason::kConnectRefused ||
+        ReasonOf(stream.status()) == Reason::kBindFailed)
       exchange.upstream.transport_failure = TransportFailure(stream.status());
     co_return stream.status();
   }
-  exchange.time.upstream_connected = Now();
-  exchange.upstream.pool_wait = exchange.time.upstream_connected - start;
-  co_return Given(std::make_shared<PooledSession>(shared_from_this(), *std::move(stream),
-                                                  std::move(turn->units), NextConnectionId(worker_),
-                                                  std::move(wish.tie)),
-                  false, exchange);
+  auto session = std::make_shared<PooledSession>(shared_from_this(), *std::move(stream),
+                                                 std::move(turn->units), NextConnectionId(worker_),
+                                                 std::move(wish.tie));
+  session->begun = begun;
+  exchange.upstream.pool_wait = session->created() - start;
+  co_return Given(std::move(session), false, exchange);
 }
 
 std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool needed) {
@@ -354,6 +360,7 @@ bool ConnPool::Preconnect(Priority priority) {
 // Nobody waits for it: when it fails, the next request tries again.
 Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Units units,
                               std::shared_ptr<Canceller> canceller) {
+  const TimePoint begun = Now();
   auto stream = co_await self->Connect(*canceller, "", true);
   --self->connecting_ahead_;
   // The canceller must be there until the scope has let this task go.
@@ -366,6 +373,7 @@ Task<> ConnPool::ConnectAhead(std::shared_ptr<ConnPool> self, PooledSession::Uni
   auto session =
       std::make_shared<PooledSession>(self, *std::move(stream), std::move(units),
                                       NextConnectionId(self->worker_), PooledSession::Tie());
+  session->begun = begun;
   self->Offer(std::move(session));
 }
 

@@ -36,7 +36,9 @@ class PooledSession final : public ClientSession, private Timer {
   ~PooledSession() override;
 
   uint64_t id() const { return id_; }
+  TimePoint created() const { return created_; }
   uint32_t requests = 0;
+  TimePoint begun{};  // when it began to be made
 
  private:
   friend class ConnPool;
@@ -72,7 +74,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   /// one that is made now.
   enum class Wanted : uint8_t { kAny, kUnused, kNew };
   /// A connection for one request; the caller holds the pool meanwhile. Errors: kOverflow,
-  /// kConnectRefused, kConnectTimeout, kCancelled.
+  /// kConnectRefused, kBindFailed, kConnectTimeout, kCancelled.
   Task<absl::StatusOr<Acquired>> Acquire(Exchange& exchange, Priority priority, Wanted wanted);
 
   PoolLoad load() const {

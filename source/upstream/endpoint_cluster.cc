@@ -331,6 +331,7 @@ DnsCluster::DnsCluster(ClusterSettings settings, const envoy::config::cluster::v
       logical_(logical),
       unanswered_(names.size()) {
   for (size_t i = 0; i < names.size(); ++i) {
+    names[i].lookup.empty_is_failure = logical;  // A logical host keeps the address that it has.
     auto tracker =
         std::make_unique<DnsTracker>(names[i].lookup, resolver, main,
                                      [this, i](const DnsAnswer& answer) { OnAnswer(i, answer); });
@@ -351,12 +352,9 @@ void DnsCluster::OnAnswer(size_t index, const DnsAnswer& answer) {
   Tracked& tracked = names_[index];
   stats().update_attempt.Add();
   if (!std::exchange(tracked.answered, true)) --unanswered_;
-  if (answer.outcome != DnsAnswer::Outcome::kCompleted) return stats().update_failure.Add();
+  if (answer.outcome != DnsAnswer::Outcome::kCompleted || (logical_ && !answer.has_addresses()))
+    return stats().update_failure.Add();
   stats().update_success.Add();
-  if (!answer.has_addresses()) {
-    stats().update_empty.Add();
-    if (logical_) return;  // A logical host keeps the address that it has.
-  }
   tracked.addresses.clear();
   for (const AddressWithTtl& found : answer.addresses)
     tracked.addresses.push_back(found.address.WithPort(tracked.name.port));

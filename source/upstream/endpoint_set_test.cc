@@ -84,6 +84,15 @@ TEST_CASE("hosts that were never checked are not counted") {
   CHECK(Loads(endpoints) == "100/0");
 }
 
+TEST_CASE("draining hosts are not counted, and make no panic") {
+  EndpointList endpoints = Make({{1, 0, 3}, {1, 0, 0}});
+  for (size_t i = 1; i < 4; ++i) {
+    endpoints[i]->stats().health.Set(HostHealth::kFailedActiveHc, false);
+    endpoints[i]->stats().health.Set(HostHealth::kEdsStatusDraining, true);
+  }
+  CHECK(Loads(endpoints, {.overprovisioning_percent = 100}) == "100/0 0/0");
+}
+
 std::vector<int> Picks(const EndpointSet& set, const Balancer& balancer,
                        const EndpointList& endpoints, int count) {
   std::vector<int> picks(endpoints.size());

@@ -160,7 +160,11 @@ HealthChecker::Turn HealthChecker::Fail(Watched& watched, ProbeResult result, bo
   if (network) network_failure_.Add();
   HostHealth& health = watched.target.host->health;
   watched.passed = 0;
-  if (health.Has(HostHealth::kFailedActiveHc)) return Turn::kNone;
+  if (health.Has(HostHealth::kFailedActiveHc)) {
+    // Of a host that has failed before, too: /clusters tells how the last check ended.
+    health.Set(HostHealth::kActiveHcTimeout, result == ProbeResult::kTimeout);
+    return Turn::kNone;
+  }
   if (result != ProbeResult::kFailed && ++watched.failed < settings_->unhealthy_threshold)
     return Turn::kPending;
   health.Set(HostHealth::kFailedActiveHc, true);

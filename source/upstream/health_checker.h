@@ -6,8 +6,10 @@
 #include <memory>
 #include <vector>
 
+#include "source/config/runtime.h"
 #include "source/net/dialer.h"
 #include "source/observe/format/header_edits.h"
+#include "source/observe/match/match.h"
 #include "source/observe/stats/stats.h"
 #include "source/upstream/endpoint.h"
 
@@ -27,7 +29,10 @@ struct HealthCheckSettings {
     std::vector<std::string> receive;
     HeaderEdits edits;
     std::vector<Range> expected = {{200, 201}}, retriable;
-    size_t searched = 1024;  // bytes of the body
+    size_t searched = 1024;                // bytes of the body
+    std::optional<StringMatcher> service;  // who must have answered
+    config::RuntimeFraction verified;      // the share of checks for which that holds
+    Counter verify_cluster;
   };
   struct Tcp {
     std::string send;

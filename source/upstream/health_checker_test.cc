@@ -84,6 +84,13 @@ TEST_CASE("unhealthy_threshold counts failures in a row") {
         "/failed_active_hc/active_hc_timeout");
 }
 
+TEST_CASE("the last check of a failed host says whether it took too long") {
+  CHECK(Fixture({R::kTimeout}).flags() == "/failed_active_hc/active_hc_timeout");
+  CHECK(Fixture({R::kPassed, R::kFailed, R::kTimeout}).flags() ==
+        "/failed_active_hc/active_hc_timeout");
+  CHECK(Fixture({R::kPassed, R::kTimeout, R::kTimeout, R::kFailed}).flags() == "/failed_active_hc");
+}
+
 TEST_CASE("an answer that is not expected is final at once") {
   Fixture fixture({R::kPassed, R::kFailed});
   CHECK(fixture.flags() == "/failed_active_hc");

@@ -114,10 +114,10 @@ class Http final : public HealthProbe {
       if (body.ok()) text = *std::move(body);
       response->body = nullptr;
     }
-    co_return Judge(*response->head, text);
+    co_return Judge(*response->head, text, main.rng());
   }
 
-  ProbeResult Judge(ResponseHead& head, std::string_view body) const {
+  ProbeResult Judge(ResponseHead& head, std::string_view body, Rng& rng) const {
     const HealthCheckSettings::Http& http = *settings_->http;
     if (!HealthCheckSettings::Range::Holds(http.expected, head.status)) {
       return HealthCheckSettings::Range::Holds(http.retriable, head.status)
@@ -126,6 +126,11 @@ class Http final : public HealthProbe {
     }
     const size_t searched = http.searched == 0 ? body.size() : http.searched;
     if (!HoldsAll(body.substr(0, searched), http.receive)) return ProbeResult::kFailed;
+    if (http.service.has_value() && http.verified.Draw(rng)) {
+      http.verify_cluster.Add();
+      const auto name = head.headers.Get("x-envoy-upstream-healthchecked-cluster");
+      if (!http.service->Matches(name.value_or(""))) return ProbeResult::kFailed;
+    }
     return head.headers.Get("x-envoy-degraded").has_value() ? ProbeResult::kDegraded
                                                             : ProbeResult::kPassed;
   }

@@ -34,8 +34,10 @@ class HostHealth {
 
   /// What balancing makes of the flags.
   Health health() const;
-  /// Not to be counted among the hosts of its priority until it was checked.
-  bool excluded() const { return Has(kPendingActiveHc | kExcludedViaImmediateHcFail); }
+  /// Not to be counted among the hosts of its priority: until it was checked, or while it drains.
+  bool excluded() const {
+    return Has(kPendingActiveHc | kExcludedViaImmediateHcFail | kEdsStatusDraining);
+  }
   /// "healthy", or "/failed_active_hc/failed_outlier_check" and so on, as /clusters prints it.
   std::string ToString() const;
 

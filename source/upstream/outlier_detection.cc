@@ -200,7 +200,6 @@ void OutlierDetector::Eject(const HostStats& host, Ejector ejector) {
   if (!main_.rng().Chance(Enforcing(ejector), 100)) return;
   enforced_total_.Add();
   enforced_[static_cast<size_t>(ejector)].Add();
-  if (ejector == Ejector::kSuccessRate) old_success_rate_.Add();
   HostHealth::Ejection& ejection = host.health.ejection;
   ejection.at = Now();
   const Duration base = settings_.base_ejection_time.Get();
@@ -277,12 +276,15 @@ OutlierDetector::Rates OutlierDetector::JudgeRates(const std::vector<HostStatsPt
   Rates rates;
   std::vector<Sample> by_deviation, by_percentage;
   double sum = 0;
+  // Of too few hosts for either detector no rates are told.
+  const bool enough = hosts.size() >= std::min(settings_.success_rate_minimum_hosts.Get(),
+                                               settings_.failure_percentage_minimum_hosts.Get());
   for (size_t i = 0; i < hosts.size(); ++i) {
     HostHealth::Ejection& host = hosts[i]->health.ejection;
     double& shown = local ? host.local_success_rate : host.success_rate;
     shown = -1;
     const auto [success, total] = volumes[i];
-    if (total == 0 || hosts[i]->health.Has(HostHealth::kFailedOutlierCheck)) continue;
+    if (!enough || total == 0 || hosts[i]->health.Has(HostHealth::kFailedOutlierCheck)) continue;
     const double rate = 100.0 * static_cast<double>(success) / static_cast<double>(total);
     if (total >= std::min(settings_.success_rate_request_volume.Get(),
                           settings_.failure_percentage_request_volume.Get())) {
@@ -308,8 +310,9 @@ OutlierDetector::Rates OutlierDetector::JudgeRates(const std::vector<HostStatsPt
     rates.threshold =
         rates.average - settings_.success_rate_stdev_factor / 1000.0 * std::sqrt(squares / count);
     for (const Sample& sample : by_deviation) {
-      if (sample.rate < rates.threshold)
-        eject(*sample.host, local ? Ejector::kLocalOriginSuccessRate : Ejector::kSuccessRate);
+      if (sample.rate >= rates.threshold) continue;
+      old_success_rate_.Add();  // Found, enforced or not, and of either kind.
+      eject(*sample.host, local ? Ejector::kLocalOriginSuccessRate : Ejector::kSuccessRate);
     }
   }
   if (!by_percentage.empty() &&

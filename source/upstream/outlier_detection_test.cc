@@ -225,6 +225,30 @@ TEST_CASE("too few requests say nothing") {
   CHECK(fixture.hosts[0]->health.ejection.success_rate == -1);
 }
 
+TEST_CASE("of too few hosts no rates are told") {
+  Fixture four({}, 4), five({}, 5);
+  for (Fixture* fixture : {&four, &five}) {
+    for (size_t i = 0; i < 4; ++i) fixture->Answers(i, 200, 100);
+    fixture->Interval(Now());
+  }
+  CHECK(four.hosts[0]->health.ejection.success_rate == -1);
+  CHECK(five.hosts[0]->health.ejection.success_rate == 100);
+}
+
+TEST_CASE("the old counter of success rates counts what is found, enforced or not") {
+  Config config;
+  config.mutable_enforcing_success_rate()->set_value(0);
+  Fixture fixture(config);
+  for (size_t i = 0; i < 9; ++i) fixture.Answers(i, 200, 100);
+  for (int i = 0; i < 50; ++i) {
+    fixture.Answers(9, 200, 1);
+    fixture.Answers(9, 500, 1);
+  }
+  fixture.Interval(Now());
+  CHECK_FALSE(fixture.Ejected(9));
+  CHECK(fixture.Stat("ejections_success_rate") == 1);
+}
+
 TEST_CASE("failure percentage") {
   Config config;
   config.mutable_consecutive_5xx()->set_value(1000);

@@ -34,6 +34,14 @@ class AccessLog(ProxyTest):
         self.assertEqual('{"body":"","first":"one","missing":null,"sent":5,"tls":null,'
                          '"z":{"a":"code 200","b":200,"list":["HTTP/1.1",1,true,null]}}', line)
 
+    def test_what_is_empty_is_omitted(self):
+        missing = "%REQ(x-none)%"
+        self.run_proxy(self.origin(), [config.file_log(self.log_path, log_format={"omit_empty_values": True, "json_format": {
+            "code": "%RESPONSE_CODE%", "deep": {"a": {"b": missing}, "n": None}, "list": [missing, {"x": missing}, {"y": 1}],
+            "none": missing, "some": {"a": missing, "method": "%REQ(:METHOD)%"}, "z": missing + "!"}})])
+        self.ask("GET", "/", "h")
+        self.assertEqual('{"code":200,"list":[{"y":1}],"some":{"method":"GET"},"z":"!"}', self.proxy.lines(self.log_path, 1)[0])
+
     def test_connections_are_told_apart(self):
         self.run_proxy(self.origin(), [log(self.log_path, {"down": "%CONNECTION_ID%", "up": "%UPSTREAM_CONNECTION_ID%"})])
         with self.client() as client:
@@ -46,6 +54,42 @@ class AccessLog(ProxyTest):
         # The connection to the origin was kept.
         self.assertEqual(first["up"], other["up"])
         self.assertNotEqual(first["up"], first["down"])
+
+    def test_a_kept_connection_says_when_it_was_made(self):
+        made = "%COMMON_DURATION(US_CX_BEG:US_CX_END:ns)%"
+        self.run_proxy(self.origin(), [log(self.log_path, {"made": made, "before": "%COMMON_DURATION(US_CX_END:DS_RX_BEG:ns)%"})])
+        with self.client() as client:
+            for _ in range(2):
+                client.ask("GET", "/", "h")
+        first, second = self.entries(2)
+        self.assertIsNone(first["before"])
+        self.assertGreater(second["before"], 0)
+        self.assertEqual(first["made"], second["made"])
+
+    def test_a_tunnel_is_counted_on_its_wires(self):
+        peer = self.raw_origin(lambda wire: wire.send(wire.read(6)))
+        names = {"to_client": "%DOWNSTREAM_WIRE_BYTES_SENT%", "of_client": "%DOWNSTREAM_WIRE_BYTES_RECEIVED%",
+                 "sent": "%UPSTREAM_WIRE_BYTES_SENT%",
+                 "received": "%UPSTREAM_WIRE_BYTES_RECEIVED%", "spoken": "%UPSTREAM_PROTOCOL%"}
+        manager = config.http([config.connect("up")], log=[log(self.log_path, names)], upgrade_configs=[{"upgrade_type": "CONNECT"}])
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("up", peer.port)]), concurrency=1)
+        request = b"CONNECT a.t:1 HTTP/1.1\r\nhost: a.t:1\r\n\r\n"
+        with self.client() as client:
+            client.send(request + b"ea")
+            answer = client.response("CONNECT")
+            self.assertEqual(200, answer.status)
+            client.send("rly!")
+            self.assertEqual(b"early!", client.rest())
+        entry = self.entries(1)[0]
+        self.assertEqual({"of_client": len(request) + 6, "to_client": len(answer.raw) + 6, "sent": 6, "received": 6,
+                          "spoken": None}, entry)
+
+    def test_a_bad_head_has_a_protocol(self):
+        self.run_proxy(self.origin(), [log(self.log_path, {"protocol": "%PROTOCOL%", "id": "%UPSTREAM_CONNECTION_ID%"})])
+        with self.client() as client:
+            client.send("BAD\r\n\r\n")
+            self.assertEqual(400, client.response().status)
+        self.assertEqual([{"protocol": "HTTP/1.1", "id": 0}], self.entries(1))
 
     def test_all_attempts_show(self):
         broken = [self.raw_origin(lambda wire: wire.read(1)) for _ in range(2)]
@@ -193,6 +237,12 @@ class AccessLog(ProxyTest):
         def ends():
             return [line for line in self.entries(4) if line["type"] == "DownstreamEnd"]
         self.assertEqual([{"type": "DownstreamEnd", "code": 200}], wait_for(ends, 5, "the last line"))
+
+    def test_lines_at_the_start_by_the_old_field(self):
+        self.run_proxy(self.origin(), [log(self.log_path, {"type": "%ACCESS_LOG_TYPE%"})], flush_access_log_on_new_request=True,
+                       access_log_flush_interval="3600s")
+        self.ask("GET", "/", "h")
+        self.assertEqual([{"type": "DownstreamStart"}, {"type": "DownstreamEnd"}], self.entries(2))
 
     def test_filters(self):
         kinds = {"type": "%ACCESS_LOG_TYPE%", "path": "%REQ(:PATH)%"}

@@ -10,7 +10,8 @@ CONNECTION = {"type": "%ACCESS_LOG_TYPE%", "flags": "%RESPONSE_FLAGS%", "details
               "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%", "close": "%DOWNSTREAM_DETECTED_CLOSE_TYPE%",
               "reason": "%DOWNSTREAM_LOCAL_CLOSE_REASON%", "remote": "%DOWNSTREAM_REMOTE_ADDRESS%",
               "direct": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "chain": "%FILTER_CHAIN_NAME%", "cluster": "%UPSTREAM_CLUSTER%",
-              "host": "%UPSTREAM_HOST%", "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "method": "%REQ(:METHOD)%"}
+              "host": "%UPSTREAM_HOST%", "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "method": "%REQ(:METHOD)%",
+              "connecting": "%COMMON_DURATION(US_CX_BEG:US_CX_END:ns)%"}
 NOTHING = {"type": "NotSet", "flags": "-", "details": None, "termination": None, "protocol": None, "code": 0, "received": 0, "sent": 0,
            "close": "Normal", "reason": None, "chain": "chain", "cluster": None, "host": None, "attempts": 0, "method": None}
 
@@ -65,7 +66,9 @@ class ConnectionLog(ProxyTest):
         wire.send("hello")
         self.assertEqual(b"answer", wire.read(6))
         wire.close()
-        self.expect(self.line(), received=5, sent=6, cluster="raw", host="127.0.0.1:%d" % origin.port, attempts=1)
+        line = self.line()
+        self.expect(line, received=5, sent=6, cluster="raw", host="127.0.0.1:%d" % origin.port, attempts=1)
+        self.assertGreater(line["connecting"], 0)
 
     def test_no_chain(self):
         content = config.listener(config.http([config.direct(200)]),

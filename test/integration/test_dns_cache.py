@@ -23,12 +23,13 @@ def file_store(path, **fields):
                                    filename=path, **fields)}
 
 
-def set_filter_state(**values):
-    """The filter that sets envoy.upstream.dynamic_<name> from the format strings."""
+def set_filter_state(factories=False, **values):
+    """The filter that sets envoy.upstream.dynamic_<name> from the format strings; `factories`: naming the factories, too."""
     return config.typed(
         "envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config",
         on_request_headers=[{
             "object_key": "envoy.upstream.dynamic_" + name,
+            **({"factory_key": "envoy.upstream.dynamic_" + name} if factories else {}),
             "format_string": {"text_format_source": {"inline_string": text}, "omit_empty_values": True},
             "skip_if_empty": True} for name, text in values.items()])
 
@@ -131,6 +132,7 @@ class DnsCaches(ProxyTest):
         self.egress({"ok.t": names.SERVFAIL}, cache=cache)
         self.assertEqual(200, self.ask("GET", "/", host).status)
         self.assertEqual(0, self.server.count("ok.t"), "the TTL has not passed")
+        self.assertEqual(1, self.proxy.stat("dns_cache.cache.cache_load"))
 
     def test_host_from_filter_state(self):
         origin = self.origin()
@@ -142,6 +144,21 @@ class DnsCaches(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "nowhere.t", [("x-target", "ok.t")]).status)
         self.assertEqual("nowhere.t", origin.requests[0].header("host"))
         self.assertEqual(503, self.ask("GET", "/", "nowhere.t").status)
+
+    def test_factory_keys_of_filter_state_are_accepted(self):
+        origin = self.origin()
+        settings = config.dns_cache(self.names({"ok.t": names.address("127.0.0.1")}))
+        manager = config.http([config.forward()], filters=[
+            set_filter_state(factories=True, host="ok.t", port=str(origin.port)),
+            config.dfp_filter(settings, allow_dynamic_host_from_filter_state=True)])
+        self.start(config.bootstrap(config.listener(manager), [config.dfp_cluster(settings)]))
+        self.assertEqual(200, self.ask("GET", "/", "nowhere.t").status)
+
+    def test_only_denied_addresses_in_an_answer(self):
+        settings = {"resolved_address_filter": {"ranges": [{"address_prefix": "127.0.0.9", "prefix_len": 32}]}}
+        self.egress({"in.t": names.address("127.0.0.9")}, cache=settings)
+        self.assertEqual(503, self.ask("GET", "/", "in.t").status)
+        self.assertEqual("dns_resolution_failure{address_denied}", self.log()["details"])
 
     @unittest.skipIf(IS_ENVOY, "says no path")
     def test_different_settings(self):

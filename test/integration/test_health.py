@@ -148,13 +148,24 @@ class Health(ManyHosts):
         first.well = False
         self.becomes("/failed_active_hc")
 
+    def test_who_answers_a_check(self):
+        """service_name_matcher: another service at the address is as good as none."""
+        def origin(name):
+            made = HttpOrigin(lambda _: ok(b"well", "x-envoy-upstream-healthchecked-cluster: " + name))
+            self.addCleanup(made.close)
+            return made.port
+        self.gateway([origin("locations-1"), origin("other")], common_lb_config=NO_PANIC, health_checks=self.check(
+            http_health_check={"path": "/healthz", "service_name_matcher": {"prefix": "locations"}}))
+        self.becomes("healthy", "/failed_active_hc")
+        wait_for(lambda: self.proxy.stat("cluster.many.health_check.verify_cluster") > 1)
+
     def test_unreachable_host_times_out_or_refuses(self):
         self.origins(1)
         silent = self.raw_origin(lambda wire: wire.rest())
         port, holder = closed_port()
         with holder:
             self.gateway([*self.ports, silent.port, port], health_checks=self.check(timeout="0.2s"))
-            self.becomes("healthy", "/failed_active_hc", "/failed_active_hc")
+            self.becomes("healthy", "/failed_active_hc/active_hc_timeout", "/failed_active_hc")
             wait_for(lambda: self.proxy.stat("cluster.many.health_check.network_failure") > 1, 10, "two failures")
 
     def test_tcp_checks(self):
@@ -201,10 +212,34 @@ class Clusters(ManyHosts):
         self.assertEqual("hello", self.get().text())
         self.assertEqual("127.0.0.9", peers[0])
 
+    def test_source_address_of_all_clusters(self):
+        """cluster_manager.upstream_bind_config, and a cluster that has its own."""
+        peers = []
+
+        def serve(wire):
+            peers.append(wire.socket.getpeername()[0])
+            wire.head()
+            wire.send(ok(b"hello"))
+
+        origin = self.raw_origin(serve)
+        own = {"upstream_bind_config": {"source_address": {"address": "127.0.0.9", "port_value": 0}}}
+        content = config.bootstrap(
+            config.listener(config.http([config.forward("own", "/own"), config.forward("none")])),
+            [config.cluster("own", origin.port, **own), config.cluster("none", origin.port)])
+        content["cluster_manager"] = {"upstream_bind_config": {"source_address": {"address": "127.0.0.8", "port_value": 0}}}
+        self.start(content, concurrency=1)
+        for path in ("/own", "/"):
+            self.assertEqual(200, self.ask("GET", path, "h").status)
+        self.assertEqual(["127.0.0.9", "127.0.0.8"], peers)
+
     def test_source_address_of_nobody(self):
         self.origins(1)
         self.gateway(upstream_bind_config={"source_address": {"address": "192.0.2.77", "port_value": 0}})
-        self.assertEqual(503, self.get().status)
+        answer = self.get()
+        self.assertEqual((503, "upstream connect error or disconnect/reset before headers. reset reason: local connection failure"),
+                         (answer.status, answer.text()))
+        self.assertEqual("upstream_reset_before_response_started{local_connection_failure|"
+                         "failed_to_bind_to_192.0.2.77:0:_Cannot_assign_requested_address}", self.log()["details"])
         self.assertGreater(self.proxy.stat("cluster.many.bind_errors"), 0)
 
     def test_additional_addresses(self):

@@ -239,6 +239,16 @@ class Upstream(ProxyTest):
         self.proxy.wait_stat("cluster.origin.membership_healthy", 1)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
 
+    def test_logical_dns_without_an_address(self):
+        """No address is a failure, which is tried again at the rate of failures."""
+        server = self.names({"origin.t": {}})
+        cluster = config.cluster("origin", 80, address="origin.t", kind="LOGICAL_DNS", dns_lookup_family="V4_ONLY",
+                                 dns_refresh_rate="3600s", typed_dns_resolver_config=config.resolver(server),
+                                 dns_failure_refresh_rate={"base_interval": "0.01s", "max_interval": "0.02s"})
+        self.start(config.bootstrap(config.listener(config.http([config.forward("origin")])), [cluster]))
+        wait_for(lambda: self.proxy.stat("cluster.origin.update_failure") > 2)
+        self.assertEqual(0, self.proxy.stat("cluster.origin.update_success"))
+
     def test_logical_dns(self):
         origin = self.origin()
         server = self.names({"origin.t": names.address("127.0.0.1")})

@@ -1,6 +1,8 @@
 // The upstream side of HTTP/1.1. Worker thread only.
 #include "source/http/h1/client_session.h"
 
+#include <algorithm>
+
 #include "source/base/reason.h"
 #include "source/base/strings.h"
 #include "source/http/h1/head_writer.h"
@@ -161,6 +163,9 @@ Response ClientSession::ResponseFrom(SessionLease lease, ResponseHeadPtr head,
   Response response{std::move(head), nullptr, nullptr};
   lease->keep_alive_ = framing.keep_alive;
   if (framing.kind == Framing::kTunnel) {
+    // What came behind the head is counted once more where it moves on.
+    uint64_t& received = exchange.bytes.upstream_wire_received;
+    received -= std::min<uint64_t>(received, lease->buffer_.unread().size());
     response.tunnel = IntoTunnel(std::move(lease));
   } else if (framing.kind == Framing::kNone ||
              (framing.kind == Framing::kLength && framing.length == 0)) {

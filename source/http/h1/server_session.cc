@@ -371,6 +371,10 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
 
 Task<> ServerSession::Tunnel(H1Exchange& exchange, Stream& upstream) {
   exchange.tunnel_established = true;
+  // What came behind the head is counted once more where it moves on. It may have come with an
+  // earlier request, whose it is then.
+  uint64_t& received = exchange.bytes.downstream_wire_received;
+  received -= std::min<uint64_t>(received, buffer_.unread().size());
   exchange.StopWatching();
   co_await exchange.watch_scope_.Join();
   handler_.OnTunnel(exchange);

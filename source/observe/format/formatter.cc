@@ -163,6 +163,11 @@ absl::Status Below(const std::string& step, const absl::Status& error) {
   return Invalid(step, nested ? "" : ": ", error.message());
 }
 
+bool IsNull(const google::protobuf::Value& value) {
+  using google::protobuf::Value;
+  return value.kind_case() == Value::kNullValue || value.kind_case() == Value::KIND_NOT_SET;
+}
+
 absl::Status ParseJsonObject(const google::protobuf::Struct& object,
                              const Formatter::Options& options, int depth,
                              std::vector<Operator>* list);
@@ -186,14 +191,15 @@ absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatte
       return ParseJsonObject(value.struct_value(), options, depth + 1, list);
     case Value::kListValue: {
       AddLiteral("[", list);
-      int index = 0;
+      int index = -1;
       for (const Value& item : value.list_value().values()) {
+        ++index;
+        if (options.omit_empty_values && IsNull(item)) continue;
         AddKey("", list);
         if (const absl::Status status = ParseJsonValue(item, options, depth + 1, list);
             !status.ok()) {
           return Below(Cat("[", index, "]"), status);
         }
-        ++index;
       }
       AddLiteral("]", list);
       return absl::OkStatus();
@@ -212,9 +218,15 @@ absl::Status ParseJsonObject(const google::protobuf::Struct& object,
   // A protobuf map has no order of its own; a log needs one that stays.
   std::map<std::string_view, const google::protobuf::Value*> sorted;
   for (const auto& [key, value] : object.fields()) {
-    sorted.emplace(key, &value);
+    if (!options.omit_empty_values || !IsNull(value)) sorted.emplace(key, &value);
   }
-  AddLiteral("{", list);
+  // One that stays empty leaves with its key.
+  const bool may_leave = options.omit_empty_values && depth > 0;
+  if (may_leave) {
+    list->emplace_back().mode = Mode::kJsonOpen;
+  } else {
+    AddLiteral("{", list);
+  }
   for (const auto& [key, value] : sorted) {
     std::string quoted;
     AppendJsonString(key, &quoted);
@@ -223,7 +235,11 @@ absl::Status ParseJsonObject(const google::protobuf::Struct& object,
       return Below(Cat(".", key), status);
     }
   }
-  AddLiteral("}", list);
+  if (may_leave) {
+    list->emplace_back().mode = Mode::kJsonClose;
+  } else {
+    AddLiteral("}", list);
+  }
   return absl::OkStatus();
 }
 
@@ -358,7 +374,9 @@ absl::StatusOr<Formatter> Formatter::FromJson(const google::protobuf::Struct& fo
 }
 
 void Formatter::Format(const LogContext& context, std::string* out) const {
-  size_t key = out->size();  // where the last JSON key starts
+  size_t key = out->size();                      // where the last JSON key starts
+  std::array<size_t, kMaxJsonDepth + 2> opened;  // and those of the objects around it
+  size_t depth = 0;
   for (const Operator& op : operators_) {
     const size_t start = out->size();
     switch (op.mode) {
@@ -371,6 +389,18 @@ void Formatter::Format(const LogContext& context, std::string* out) const {
           out->push_back(',');
         }
         out->append(op.text);
+        break;
+      case Mode::kJsonOpen:
+        opened[depth++] = key;
+        out->push_back('{');
+        break;
+      case Mode::kJsonClose:
+        --depth;
+        if (out->back() == '{') {
+          out->resize(opened[depth]);
+        } else {
+          out->push_back('}');
+        }
         break;
       case Mode::kJsonValue: {
         const Rendered rendered = op.render(op, context, out);

@@ -211,6 +211,7 @@ TEST_CASE("an exchange of which nothing is known") {
        "-|-|-|0"},
       {"%UPSTREAM_CLUSTER%|%ROUTE_NAME%|%DYNAMIC_METADATA(a)%|%FILTER_STATE(a)%", "-|-|-|-"},
       {"%BYTES_SENT%|%UPSTREAM_REQUEST_ATTEMPT_COUNT%|%RESPONSE_TRAILERS_BYTES%", "0|0|0"},
+      {"%UPSTREAM_CONNECTION_ID%", "0"},
   };
   for (const Case& c : cases) {
     INFO(c.format);
@@ -237,6 +238,28 @@ TEST_CASE("a tunnel lasts until it is logged") {
   exchange.time.start = Now() - std::chrono::seconds(100);
   exchange.time.response_last_sent = exchange.time.start + std::chrono::milliseconds(5);
   CHECK(std::stoi(Text(exchange, "%DURATION%")) >= 100000);
+}
+
+TEST_CASE("a host that was dialled in vain is no peer, and an empty header is there") {
+  TestExchange exchange;
+  exchange.Fill();
+  exchange.upstream.connection_id = 0;
+  CHECK(Text(exchange, "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%") ==
+        "192.0.2.7:8080 - -");
+  exchange.request_head()->headers.Add(HeaderId::kOther, "x-empty", "");
+  CHECK(Text(exchange, "[%REQ(x-empty)%] [%REQ(x-empty?user-agent)%]") == "[] []");
+  CHECK(Json(exchange, R"({"e":"%REQ(x-empty)%"})") == R"({"e":""})");
+}
+
+TEST_CASE("the wires of a tunnel carry what it moved") {
+  TestExchange exchange;
+  exchange.Fill();
+  exchange.tunnel_established = true;
+  CHECK(Text(exchange, "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%") == "6 8");
+  CHECK(Text(exchange, "%UPSTREAM_WIRE_BYTES_RECEIVED% %UPSTREAM_WIRE_BYTES_SENT%") == "9 9");
+  // It ends here and goes on as plain bytes.
+  exchange.time.upstream_first_sent = TimePoint{};
+  CHECK(Text(exchange, "%UPSTREAM_PROTOCOL%") == "-");
 }
 
 TEST_CASE("a client cannot forge a line or a field") {
@@ -286,9 +309,22 @@ TEST_CASE("JSON") {
   CHECK(Json(exchange, R"({"a":"%REQ(none)%","b":"%REQ(:METHOD)%","c":"%REQ(none)%"})", omit) ==
         R"({"b":"GET"})");
   CHECK(Json(exchange, R"({"a":"%REQ(none)%","o":{"x":"%REQ(none)%"},"z":"<%REQ(none)%>"})",
-             omit) == R"({"o":{},"z":"<>"})");
+             omit) == R"({"z":"<>"})");
   CHECK(Json(exchange, R"({"l":["%REQ(none)%","%REQ(:METHOD)%"],"z":1})", omit) ==
         R"({"l":["GET"],"z":1})");
+}
+
+TEST_CASE("objects that stay empty are omitted, lists are not") {
+  TestExchange exchange;
+  exchange.Fill();
+  const Formatter::Options omit = {.omit_empty_values = true};
+  CHECK(Json(exchange,
+             R"({"a":{"b":{"c":"%REQ(none)%"},"d":null},"l":["%REQ(none)%"],)"
+             R"("m":[{"x":"%REQ(none)%"},null,{"y":1}],"n":null,"o":{},"p":{"q":2,"r":{}}})",
+             omit) == R"({"l":[],"m":[{"y":1}],"p":{"q":2}})");
+  CHECK(Json(exchange, R"({"a":{"b":"%REQ(none)%"}})", omit) == "{}");
+  CHECK(Json(exchange, R"({"a":{"b":"%REQ(none)%"},"c":{},"n":null})") ==
+        R"({"a":{"b":null},"c":{},"n":null})");
 }
 
 TEST_CASE("errors name the position and the operator") {

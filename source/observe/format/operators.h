@@ -33,6 +33,8 @@ struct Operator {
     kLiteral,       // `text` as it is
     kText,          // the value, escaped as the formatter's options say; "-" when missing
     kJsonKey,       // a comma unless it is the first in its object or array, then `text`
+    kJsonOpen,      // an object begins that leaves with its key if it stays empty
+    kJsonClose,     // it ends
     kJsonValue,     // the value with its JSON type
     kJsonFragment,  // the value within a JSON string
   };

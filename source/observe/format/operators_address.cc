@@ -28,6 +28,11 @@ const Address& UpstreamLocal(const Exchange& exchange) {
 const Address& UpstreamRemote(const Exchange& exchange) {
   return exchange.upstream.remote;
 }
+// The other end of the connection, where one came about.
+const Address& UpstreamPeer(const Exchange& exchange) {
+  static const Address kNone;
+  return exchange.upstream.connection_id == 0 ? kNone : exchange.upstream.remote;
+}
 
 // The first `prefix` bits of an address in network order.
 void Mask(uint8_t* bytes, int size, int prefix) {
@@ -208,9 +213,9 @@ absl::Span<const OperatorType> AddressOperators() {
       {"UPSTREAM_LOCAL_ADDRESS", nullptr, Full<UpstreamLocal>, true},
       {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<UpstreamLocal>, true},
       {"UPSTREAM_LOCAL_PORT", nullptr, Port<UpstreamLocal>, false},
-      {"UPSTREAM_REMOTE_ADDRESS", nullptr, Full<UpstreamRemote>, true},
-      {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<UpstreamRemote>, true},
-      {"UPSTREAM_REMOTE_PORT", nullptr, Port<UpstreamRemote>, false},
+      {"UPSTREAM_REMOTE_ADDRESS", nullptr, Full<UpstreamPeer>, true},
+      {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", CompileMask, WithoutPort<UpstreamPeer>, true},
+      {"UPSTREAM_REMOTE_PORT", nullptr, Port<UpstreamPeer>, false},
   };
   return kOperators;
 }

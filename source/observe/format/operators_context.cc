@@ -86,8 +86,8 @@ Rendered ServerName(const Operator& op, const LogContext& context, std::string* 
 }
 
 Rendered UpstreamConnectionId(const Operator&, const LogContext& context, std::string* out) {
-  const uint64_t id = context.exchange.upstream.connection_id;
-  return id == 0 ? Rendered::kMissing : AppendNumber(id, out);
+  // 0 where there is none, as Envoy says it.
+  return AppendNumber(context.exchange.upstream.connection_id, out);
 }
 
 Rendered RouteName(const Operator&, const LogContext& context, std::string* out) {

@@ -35,21 +35,27 @@ absl::Status CompileHeader(const std::string_view* argument, Operator* op) {
 
 // A head has no field for what is a pseudo header; its Get() knows those by name.
 template <class Head>
-std::string_view Find(Head& head, HeaderId id, const std::string& name) {
-  if (id == HeaderId::kOther || id == HeaderId::kHost) {
-    return head.Get(name).value_or(std::string_view());
-  }
-  return head.headers.Get(id).value_or(std::string_view());
+std::optional<std::string_view> Find(Head& head, HeaderId id, const std::string& name) {
+  if (id != HeaderId::kOther && id != HeaderId::kHost) return head.headers.Get(id);
+  std::optional<std::string_view> value = head.Get(name);
+  if (value.has_value() && value->empty() && name[0] == ':') value.reset();
+  return value;
 }
 
 template <class Head>
-std::string_view FindEither(const Operator& op, Head* head) {
-  if (head == nullptr) {
-    return {};
-  }
-  const std::string_view first = Find(*head, op.id, op.text);
-  return first.empty() && !op.alternative.empty() ? Find(*head, op.alternative_id, op.alternative)
-                                                  : first;
+std::optional<std::string_view> FindEither(const Operator& op, Head* head) {
+  if (head == nullptr) return std::nullopt;
+  const std::optional<std::string_view> first = Find(*head, op.id, op.text);
+  return !first.has_value() && !op.alternative.empty()
+             ? Find(*head, op.alternative_id, op.alternative)
+             : first;
+}
+
+// An empty header is there, as in Envoy: the empty text, and no reason for an alternative.
+Rendered AppendHeader(const std::optional<std::string_view>& value, std::string* out) {
+  if (!value.has_value()) return Rendered::kMissing;
+  out->append(*value);
+  return Rendered::kString;
 }
 
 // What a client logs in with at this proxy is nobody else's: of such a value only the scheme shows,
@@ -65,18 +71,19 @@ absl::Status CompileRequestHeader(const std::string_view* argument, Operator* op
 
 Rendered RequestHeader(const Operator& op, const LogContext& context, std::string* out) {
   RequestHead* head = context.exchange.request_head();
-  std::string_view value = FindEither(op, head);
-  if (op.option != kMayBeSecret || value.empty()) return AppendText(value, out);
-  const bool is_first = !Find(*head, op.id, op.text).empty();
+  std::optional<std::string_view> value = FindEither(op, head);
+  if (op.option != kMayBeSecret || !value.has_value() || value->empty())
+    return AppendHeader(value, out);
+  const bool is_first = Find(*head, op.id, op.text).has_value();
   if ((is_first ? op.text : op.alternative) == kSecret) {
-    const size_t blank = value.find_first_of(" \t");
-    value = blank == std::string_view::npos ? "?" : value.substr(0, blank);
+    const size_t blank = value->find_first_of(" \t");
+    value = blank == std::string_view::npos ? "?" : value->substr(0, blank);
   }
-  return AppendText(value, out);
+  return AppendHeader(value, out);
 }
 
 Rendered ResponseHeader(const Operator& op, const LogContext& context, std::string* out) {
-  return AppendText(FindEither(op, context.exchange.response_head()), out);
+  return AppendHeader(FindEither(op, context.exchange.response_head()), out);
 }
 
 Rendered ResponseTrailer(const Operator& op, const LogContext& context, std::string* out) {
@@ -84,11 +91,10 @@ Rendered ResponseTrailer(const Operator& op, const LogContext& context, std::str
   if (trailers == nullptr) {
     return Rendered::kMissing;
   }
-  std::string_view value = trailers->Get(std::string_view(op.text)).value_or(std::string_view());
-  if (value.empty() && !op.alternative.empty()) {
-    value = trailers->Get(std::string_view(op.alternative)).value_or(std::string_view());
-  }
-  return AppendText(value, out);
+  std::optional<std::string_view> value = trailers->Get(std::string_view(op.text));
+  if (!value.has_value() && !op.alternative.empty())
+    value = trailers->Get(std::string_view(op.alternative));
+  return AppendHeader(value, out);
 }
 
 Rendered RequestWithoutQuery(const Operator& op, const LogContext& context, std::string* out) {
@@ -179,10 +185,10 @@ Rendered Protocol(const Operator&, const LogContext& context, std::string* out) 
 }
 
 Rendered UpstreamProtocol(const Operator&, const LogContext& context, std::string* out) {
-  const bool connected = context.exchange.time.upstream_first_sent != TimePoint{} ||
-                         context.exchange.time.upstream_connected != TimePoint{};
-  return connected ? AppendText(ToString(context.exchange.upstream.version), out)
-                   : Rendered::kMissing;
+  // Tunnels that end here, and TCP proxies, speak none.
+  const bool asked = context.exchange.time.upstream_first_sent != TimePoint{} &&
+                     context.exchange.request_head() != nullptr;
+  return asked ? AppendText(ToString(context.exchange.upstream.version), out) : Rendered::kMissing;
 }
 
 Rendered ResponseCode(const Operator&, const LogContext& context, std::string* out) {
@@ -283,6 +289,14 @@ Rendered Bytes(const Operator&, const LogContext& context, std::string* out) {
   return AppendNumber(context.exchange.bytes.*kMember, out);
 }
 
+// Of a tunnel of HTTP the wires' meters have the heads; what it moves is counted once, as bodies.
+template <uint64_t ByteMeter::* kWire, uint64_t ByteMeter::* kMoved>
+Rendered WireBytes(const Operator&, const LogContext& context, std::string* out) {
+  const Exchange& exchange = context.exchange;
+  const bool tunnel = exchange.tunnel_established && exchange.request_head() != nullptr;
+  return AppendNumber(exchange.bytes.*kWire + (tunnel ? exchange.bytes.*kMoved : 0), out);
+}
+
 Rendered TerminationDetails(const Operator&, const LogContext& c, std::string* out) {
   return AppendText(c.exchange.termination_details(), out);
 }
@@ -326,17 +340,20 @@ absl::Span<const OperatorType> ExchangeOperators() {
        false},
       {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::response_head>,
        false},
-      {"DOWNSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::downstream_wire_received>,
-       false},
-      {"DOWNSTREAM_WIRE_BYTES_SENT", nullptr, Bytes<&ByteMeter::downstream_wire_sent>, false},
+      {"DOWNSTREAM_WIRE_BYTES_RECEIVED", nullptr,
+       WireBytes<&ByteMeter::downstream_wire_received, &ByteMeter::body_received>, false},
+      {"DOWNSTREAM_WIRE_BYTES_SENT", nullptr,
+       WireBytes<&ByteMeter::downstream_wire_sent, &ByteMeter::body_sent>, false},
       {"UPSTREAM_HEADER_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::upstream_head_received>, false},
       {"UPSTREAM_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_head_sent>, false},
       {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", nullptr,
        Bytes<&ByteMeter::upstream_head_received>, false},
       {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_head_sent>,
        false},
-      {"UPSTREAM_WIRE_BYTES_RECEIVED", nullptr, Bytes<&ByteMeter::upstream_wire_received>, false},
-      {"UPSTREAM_WIRE_BYTES_SENT", nullptr, Bytes<&ByteMeter::upstream_wire_sent>, false},
+      {"UPSTREAM_WIRE_BYTES_RECEIVED", nullptr,
+       WireBytes<&ByteMeter::upstream_wire_received, &ByteMeter::body_sent>, false},
+      {"UPSTREAM_WIRE_BYTES_SENT", nullptr,
+       WireBytes<&ByteMeter::upstream_wire_sent, &ByteMeter::body_received>, false},
   };
   return kOperators;
 }

@@ -41,15 +41,19 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
                     config::EntryPath("typed_extension_protocol_options", kHttpOptions) +
                         ".common_http_protocol_options",
                     context);
-  context.settings.enable_trailers =
-      options.explicit_http_config().http_protocol_options().enable_trailers();
+  const auto& http1 = options.has_explicit_http_config()
+                          ? options.explicit_http_config().http_protocol_options()
+                          : options.use_downstream_protocol_config().http_protocol_options();
+  context.settings.enable_trailers = http1.enable_trailers();
   const auto& upstream = options.upstream_http_protocol_options();
   context.auto_sni_and_san = upstream.auto_sni() && upstream.auto_san_validation();
 }
 
 void ReadSources(ClusterFactoryContext& context) {
-  if (!context.config.has_upstream_bind_config()) return;
-  const auto& config = context.config.upstream_bind_config();
+  const bool own = context.config.has_upstream_bind_config();
+  if (!own && context.server.bind == nullptr) return;
+  const auto& config = own ? context.config.upstream_bind_config() : *context.server.bind;
+  const std::string path = Cat(own ? context.path : "cluster_manager", ".upstream_bind_config.");
   auto sources = std::make_shared<DialOptions::Sources>();
   sources->free_bind = config.freebind().value();
   sources->errors = context.scope.counter("bind_errors");
@@ -57,7 +61,7 @@ void ReadSources(ClusterFactoryContext& context) {
                        const std::string& field) {
     auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
     if (made.ok()) sources->addresses.push_back(*made);
-    if (!made.ok()) context.Error("upstream_bind_config." + field, Std(made.status().message()));
+    if (!made.ok()) context.server.diagnostics.Error(path + field, Std(made.status().message()));
   };
   if (config.has_source_address()) add(config.source_address(), "source_address");
   for (int i = 0; i < config.extra_source_addresses_size(); ++i)

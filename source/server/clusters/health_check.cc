@@ -63,6 +63,14 @@ HealthCheckSettings::Http HttpOf(const core::HealthCheck::HttpHealthCheck& confi
                          "request_headers_to_remove", context.server.diagnostics);
   if (config.expected_statuses_size() > 0)
     http.expected = RangesOf(config.expected_statuses(), path + ".expected_statuses", context);
+  if (config.has_service_name_matcher()) {
+    auto matcher = StringMatcher::Build(config.service_name_matcher());
+    if (!matcher.ok())
+      context.Error(path + ".service_name_matcher", Std(matcher.status().message()));
+    if (matcher.ok()) http.service = *std::move(matcher);
+    http.verified = {context.server.runtime, "health_check.verify_cluster", {100, 100}};
+    http.verify_cluster = context.scope.Sub("health_check").counter("verify_cluster");
+  }
   http.retriable = RangesOf(config.retriable_statuses(), path + ".retriable_statuses", context);
   return http;
 }

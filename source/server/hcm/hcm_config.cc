@@ -226,6 +226,25 @@ void CountCodec(stats::Store& stats, HcmSettings& settings) {
   settings.underscore_rejects = codec.counter("requests_rejected_with_underscores_in_headers");
 }
 
+void ReadLogging(const Proto& config, HcmSettings& settings, FactoryContext& context) {
+  const auto& options = config.access_log_options();
+  settings.log_new_request = options.flush_access_log_on_new_request();
+  settings.log_tunnel = options.flush_log_on_tunnel_successfully_established();
+  if (options.has_access_log_flush_interval())
+    settings.log_interval = config::ToDuration(options.access_log_flush_interval());
+  const bool old =
+      config.has_access_log_flush_interval() || config.flush_access_log_on_new_request();
+  if (!old) return;
+  if (config.has_access_log_options()) {
+    return context.Error("access_log_options",
+                         "goes without access_log_flush_interval and "
+                         "flush_access_log_on_new_request, which it replaces");
+  }
+  settings.log_new_request = config.flush_access_log_on_new_request();
+  if (config.has_access_log_flush_interval())
+    settings.log_interval = config::ToDuration(config.access_log_flush_interval());
+}
+
 absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& outer) {
   FactoryContext context{outer.server, outer.path,
                          outer.server.stats.Root().Sub("http").Sub(
@@ -253,12 +272,7 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   }
   settings.strip_trailing_host_dot = config.strip_trailing_host_dot();
   settings.request_id_in_response = config.always_set_request_id_in_response();
-  settings.log_new_request = config.access_log_options().flush_access_log_on_new_request();
-  if (config.access_log_options().has_access_log_flush_interval()) {
-    settings.log_interval =
-        config::ToDuration(config.access_log_options().access_log_flush_interval());
-  }
-  settings.log_tunnel = config.access_log_options().flush_log_on_tunnel_successfully_established();
+  ReadLogging(config, settings, context);
   for (const auto& upgrade : config.upgrade_configs()) {
     settings.upgrades.emplace_back(ToLower(upgrade.upgrade_type()),
                                    !upgrade.has_enabled() || upgrade.enabled().value());

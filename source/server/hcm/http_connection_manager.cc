@@ -253,7 +253,11 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
-  if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();  // it came that far
+  if (exchange.request_head() != nullptr) {
+    stats_.downstream_rq_active.Sub();  // it came that far
+  } else {
+    exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
+  }
   if (const ResponseHead* response = exchange.response_head()) {
     stats_.downstream_rq_completed.Add();
     stats_.CountStatus(response->status);

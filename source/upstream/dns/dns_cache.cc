@@ -211,7 +211,7 @@ void DnsCache::Filter(DnsAnswer& answer) const {
   metrics_->address_filter_out.Add(dropped);
   if (dropped == 0 || answer.has_addresses()) return;
   answer.outcome = DnsAnswer::Outcome::kFailed;
-  answer.details = "resolved_addresses_filtered_out";
+  answer.details = "address_denied";
 }
 
 void DnsCache::Count(const DnsAnswer& answer) const {
@@ -293,6 +293,7 @@ void DnsCache::Restore() {
     Filter(answer);
     if (!answer.has_addresses()) continue;
     Entry& entry = Add(*key);
+    metrics_->cache_load.Add();
     if (Apply(entry, answer)) Publish(entry, answer);
     const std::chrono::seconds age(std::max<int64_t>(now - host.resolved_at, 0));
     entry.refresh_at = Now() + std::max<Duration>(entry.ttl - age, Duration::zero());

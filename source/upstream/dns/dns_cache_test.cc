@@ -351,8 +351,8 @@ TEST_CASE("filtered addresses are dropped; none left is a failure that keeps the
   f.Start();
   CHECK(f.Ask(0, "mixed.t") == "192.0.2.1:80");
   CHECK(f.Stat("dns_address_filter_out") == 1);
-  CHECK(f.Ask(0, "inner.t") == "dns_resolution_failure{resolved_addresses_filtered_out}");
-  CHECK(f.Ask(0, "10.9.9.9") == "dns_resolution_failure{resolved_addresses_filtered_out}");
+  CHECK(f.Ask(0, "inner.t") == "dns_resolution_failure{address_denied}");
+  CHECK(f.Ask(0, "10.9.9.9") == "dns_resolution_failure{address_denied}");
   CHECK(f.Ask(0, "rebind.t") == "192.0.2.9:80");
   f.resolver.Set("rebind.t", {"10.0.0.1"}, std::chrono::seconds(0));
   REQUIRE(f.WaitStat("dns_query_failure", f.Stat("dns_query_failure") + 6));

@@ -24,8 +24,9 @@ struct DnsTracker::State final : Timer, std::enable_shared_from_this<State> {
 };
 
 Duration DnsTracker::State::UntilNext(const DnsAnswer& answer) {
-  if (answer.outcome != DnsAnswer::Outcome::kCompleted &&
-      options.failure_refresh.base > Duration::zero()) {
+  const bool failed = answer.outcome != DnsAnswer::Outcome::kCompleted ||
+                      (options.empty_is_failure && !answer.has_addresses());
+  if (failed && options.failure_refresh.base > Duration::zero()) {
     return backoff.Next(options.failure_refresh, main.rng());
   }
   backoff.Reset();

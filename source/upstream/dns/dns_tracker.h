@@ -20,6 +20,7 @@ struct DnsTrackerOptions {
   Duration jitter{};               // dns_jitter: up to so much is added to every wait
   bool respect_ttl =
       false;  // respect_dns_ttl: the smallest TTL of the answer, if not 0, is the rate
+  bool empty_is_failure = false;  // an answer without addresses is tried again as a failure is
 };
 
 class DnsTracker {

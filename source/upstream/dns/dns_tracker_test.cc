@@ -105,6 +105,18 @@ TEST_CASE("failures are tried again at their own rate") {
   REQUIRE(f.seen.WaitFor(3));
 }
 
+TEST_CASE("an empty answer is tried again as a failure where it is one") {
+  Fixture f;
+  f.resolver.Set("a.t", std::vector<std::string>());
+  DnsTrackerOptions options;
+  options.name = "a.t";
+  options.refresh_rate = std::chrono::hours(1);
+  options.failure_refresh = {std::chrono::milliseconds(5), std::chrono::milliseconds(10)};
+  options.empty_is_failure = true;
+  f.Start(options);
+  REQUIRE(f.seen.WaitFor(3));
+}
+
 TEST_CASE("a tracker that goes while a look-up runs is not called") {
   Fixture f;
   f.resolver.Set("a.t", {"192.0.2.1"});

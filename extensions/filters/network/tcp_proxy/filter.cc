@@ -78,7 +78,8 @@ class DrainLimit final : private Timer, private Drainable {
 
 // Another address or a later moment may do better.
 bool IsConnectFailure(Reason reason) {
-  return reason == Reason::kConnectRefused || reason == Reason::kConnectTimeout;
+  return reason == Reason::kConnectRefused || reason == Reason::kBindFailed ||
+         reason == Reason::kConnectTimeout;
 }
 
 // A connection has no details, as in Envoy, unless nothing else would say what went wrong.
