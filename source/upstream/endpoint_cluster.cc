@@ -37,6 +37,7 @@ EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config,
   const auto& policy = config.load_assignment().policy();
   if (policy.has_overprovisioning_factor())
     options.overprovisioning_percent = policy.overprovisioning_factor().value();
+  options.weighted_priority_health = policy.weighted_priority_health();
   options.panic_percent = std::clamp(panic_percent, 0.0, 100.0);
   return options;
 }

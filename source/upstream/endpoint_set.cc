@@ -42,9 +42,9 @@ std::map<Locality, LocalityMembers> GroupByLocality(const EndpointList& members,
   return localities;
 }
 
-uint32_t PercentOf(size_t part, size_t hosts, uint32_t overprovisioning) {
-  if (hosts == 0) return 0;
-  return static_cast<uint32_t>(std::min<uint64_t>(100, overprovisioning * part / hosts));
+uint32_t PercentOf(uint64_t part, uint64_t whole, uint32_t overprovisioning) {
+  if (whole == 0) return 0;
+  return static_cast<uint32_t>(std::min<uint64_t>(100, overprovisioning * part / whole));
 }
 
 }  // namespace
@@ -64,6 +64,10 @@ EndpointSet::EndpointSet(const EndpointList& endpoints, const EndpointSetOptions
     if (health.health() == Health::kHealthy) healthy[priority].push_back(endpoint);
     if (health.health() == Health::kDegraded) degraded[priority].push_back(endpoint);
     census[priority].excluded += health.excluded() ? 1 : 0;
+    const uint64_t count = options.weighted_priority_health ? endpoint->settings().weight : 1;
+    census[priority].counted += health.excluded() ? 0 : count;
+    census[priority].counted_healthy += health.health() == Health::kHealthy ? count : 0;
+    census[priority].counted_degraded += health.health() == Health::kDegraded ? count : 0;
   }
   levels_.resize(highest + 1);
   for (uint32_t i = 0; i <= highest; ++i) {
@@ -135,9 +139,9 @@ PickList EndpointSet::MakeList(const EndpointList& endpoints, const std::vector<
 void EndpointSet::Divide(const std::vector<Census>& levels) {
   loads_.assign(levels.size(), {});
   for (const Census& level : levels) {
-    const size_t hosts = level.hosts - level.excluded;
-    available_.push_back({PercentOf(level.healthy, hosts, options_.overprovisioning_percent),
-                          PercentOf(level.degraded, hosts, options_.overprovisioning_percent)});
+    const uint32_t factor = options_.overprovisioning_percent;
+    available_.push_back({PercentOf(level.counted_healthy, level.counted, factor),
+                          PercentOf(level.counted_degraded, level.counted, factor)});
   }
   const uint32_t sum = Sum(available_);
   if (options_.panic_percent == 0 && sum == 0) {

@@ -13,6 +13,7 @@ namespace sluice {
 struct EndpointSetOptions {
   uint32_t overprovisioning_percent = 140;
   double panic_percent = 50;  // zero: never panic
+  bool weighted_priority_health = false;
 };
 
 /// A worker's state for one set; made anew for every set.
@@ -64,6 +65,8 @@ class EndpointSet {
   };
   struct Census {
     size_t hosts = 0, healthy = 0, degraded = 0, excluded = 0;
+    // What the share of the priority goes by: the numbers above, or weights.
+    uint64_t counted = 0, counted_healthy = 0, counted_degraded = 0;
   };
 
   Group MakeGroup(const EndpointList& members, const EndpointList& whole, bool by_locality);

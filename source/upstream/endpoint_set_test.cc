@@ -93,6 +93,25 @@ TEST_CASE("draining hosts are not counted, and make no panic") {
   CHECK(Loads(endpoints, {.overprovisioning_percent = 100}) == "100/0 0/0");
 }
 
+TEST_CASE("weighted_priority_health") {
+  EndpointList endpoints;
+  for (const uint32_t weight : {90, 10, 1}) {
+    Endpoint::Settings settings;
+    settings.weight = weight;
+    settings.priority = weight == 1 ? 1 : 0;
+    endpoints.push_back(MakeEndpoint(static_cast<uint32_t>(endpoints.size()) + 1, settings));
+  }
+  EndpointSetOptions options{.overprovisioning_percent = 100};
+  endpoints[1]->stats().health.Set(HostHealth::kFailedActiveHc, true);
+  CHECK(Loads(endpoints, options) == "50/0 50/0");
+  options.weighted_priority_health = true;
+  CHECK(Loads(endpoints, options) == "90/0 10/0");
+  // Who drains does not count; panic goes by the number of hosts.
+  endpoints[1]->stats().health.Set(HostHealth::kFailedActiveHc, false);
+  endpoints[1]->stats().health.Set(HostHealth::kEdsStatusDraining, true);
+  CHECK(Loads(endpoints, options) == "100/0 0/0");
+}
+
 std::vector<int> Picks(const EndpointSet& set, const Balancer& balancer,
                        const EndpointList& endpoints, int count) {
   std::vector<int> picks(endpoints.size());
