@@ -54,6 +54,9 @@ struct ReasonMeaning {
   std::string_view
       details;  // %RESPONSE_CODE_DETAILS%; "{}" stands for the status's own details, in braces
   std::string_view reset;  // name inside upstream_reset_before_response_started{...}, or empty
+  /// True when its local reply counts as an answer of the cluster, as Envoy counts it: not what the
+  /// client did wrong, nor the end of a stream that lived too long.
+  bool is_answer = false;
 };
 
 const ReasonMeaning& MeaningOf(Reason reason);

@@ -192,4 +192,9 @@ std::string Quoted(std::string_view value) {
   return out + (cut ? "...'" : "'");
 }
 
+std::string NotRegistered(std::string_view name, std::string_view type_url) {
+  return Cat("Didn't find a registered implementation for '", name, "' with type URL: '", type_url,
+             "'");
+}
+
 }  // namespace sluice::config

@@ -130,4 +130,7 @@ std::string_view Nearest(std::string_view word, const std::vector<std::string_vi
 /// `value` in single quotes, shortened to 60 bytes, control bytes escaped: for messages.
 std::string Quoted(std::string_view value);
 
+/// That nothing goes by this name and this type here, in Envoy's words, for which scripts look.
+std::string NotRegistered(std::string_view name, std::string_view type_url);
+
 }  // namespace sluice::config

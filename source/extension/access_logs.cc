@@ -16,8 +16,7 @@ std::vector<AccessLoggerPtr> BuildAccessLogs(
     const auto* entry =
         context.server.registry.access_loggers().Find(log.name(), log.typed_config().type_url());
     if (entry == nullptr) {
-      diagnostics.Error(path, Cat("Didn't find a registered implementation for '", log.name(),
-                                  "' with type URL: '", log.typed_config().type_url(), "'"));
+      diagnostics.Error(path, config::NotRegistered(log.name(), log.typed_config().type_url()));
       continue;
     }
     FactoryContext inner{context.server, path + ".typed_config", context.scope};

@@ -152,8 +152,7 @@ RequestHeadPtr CopyHead(const RequestHead& head, const MirrorPolicy& mirror) {
 }
 
 Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
-  if (const TurnedAway why = cluster.TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot) {
-    if (why == TurnedAway::kMaintenance) cluster.stats().upstream_rq_maintenance_mode.Add();
+  if (cluster.TurnsAway(exchange.worker().rng()) != TurnedAway::kNot) {
     CountAnswer(cluster, 503, {}, exchange);
     co_return;
   }

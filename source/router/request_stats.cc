@@ -5,20 +5,9 @@
 #include <algorithm>
 
 namespace sluice {
-namespace {
-
-Counter Make(const stats::Scope& scope, std::string_view name, Counter) {
-  return scope.counter(name);
-}
-Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) {
-  return scope.histogram(name);
-}
-
-}  // namespace
-
 RequestStats::RequestStats(const stats::Scope& scope)
     :
-#define SLUICE_MAKE(kind, name) name(Make(scope, #name, kind{})),
+#define SLUICE_MAKE(kind, name) name(stats::Make(scope, #name, kind{})),
       SLUICE_REQUEST_STATS(SLUICE_MAKE)
 #undef SLUICE_MAKE
           codes(scope, "upstream_rq_") {

@@ -205,7 +205,6 @@ Response Router::Shed(Exchange& exchange) const {
 
 Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
                           const RequestHead& head, Exchange& exchange) const {
-  if (why == TurnedAway::kMaintenance) cluster.stats().upstream_rq_maintenance_mode.Add();
   CountAnswer(cluster, 503, CountersFor(route, head, exchange), exchange);
   Response response = AnswerTo(why, settings_.suppress_envoy_headers, exchange);
   EditResponse(route, response, exchange);
@@ -486,9 +485,7 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     exchange.set_local_reply_body(text);
     response.body = TextBody(text);
   }
-  // What the client did wrong is no answer of the cluster. Envoy does not count the answer to a
-  // stream that lived too long either.
-  if (reason >= Reason::kConnectRefused && reason != Reason::kUpstreamMaxStreamDuration)
+  if (MeaningOf(reason).is_answer)
     CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
   EditResponse(forwarding.route, response, exchange);

@@ -144,9 +144,8 @@ void Server::BuildExtensions() {
     const auto* entry = registry_.bootstrap_extensions().Find(extension.name(),
                                                               extension.typed_config().type_url());
     if (entry == nullptr) {
-      diagnostics_.Error(path,
-                         Cat("Didn't find a registered implementation for '", extension.name(),
-                             "' with type URL: '", extension.typed_config().type_url(), "'"));
+      diagnostics_.Error(
+          path, config::NotRegistered(extension.name(), extension.typed_config().type_url()));
       continue;
     }
     FactoryContext context{context_, path + ".typed_config", stats_.Root()};

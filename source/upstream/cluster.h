@@ -100,10 +100,13 @@ class Cluster {
   }
   const Dialer& dialer() const { return dialer_; }
   /// Worker: whether and why the router is to answer this request itself:
-  /// upstream.maintenance_mode.<name>, in percent, or drop_overloads.
+  /// upstream.maintenance_mode.<name>, in percent (counted), or drop_overloads.
   TurnedAway TurnsAway(Rng& rng) const {
     const uint32_t percent = maintenance_.Get();
-    if (percent != 0 && rng.Below(100) < percent) return TurnedAway::kMaintenance;
+    if (percent != 0 && rng.Below(100) < percent) {
+      stats_.upstream_rq_maintenance_mode.Add();
+      return TurnedAway::kMaintenance;
+    }
     return drop_.numerator == 0 ? TurnedAway::kNot : Drops(rng);
   }
 

@@ -5,20 +5,6 @@
 #include "source/base/strings.h"
 
 namespace sluice {
-namespace {
-
-Counter Make(const stats::Scope& scope, std::string_view name, Counter) {
-  return scope.counter(name);
-}
-Gauge Make(const stats::Scope& scope, std::string_view name, Gauge) {
-  return scope.gauge(name);
-}
-Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) {
-  return scope.histogram(name);
-}
-
-}  // namespace
-
 CodeCounters::CodeCounters(const stats::Scope& scope, std::string_view prefix)
     : scope_(scope), prefix_(prefix), completed_(scope.counter(Cat(prefix, "completed"))) {
   for (int i = 1; i <= 5; ++i) classes_[i] = scope.counter(Cat(prefix, i, "xx"));
@@ -72,7 +58,7 @@ const AnswerKinds::Alternative* AnswerKinds::GetAlternative(std::string_view nam
 
 ClusterStats::ClusterStats(const stats::Scope& s)
     :
-#define SLUICE_MAKE(kind, name) name(Make(s, #name, kind{})),
+#define SLUICE_MAKE(kind, name) name(stats::Make(s, #name, kind{})),
       SLUICE_CLUSTER_STATS(SLUICE_MAKE)
 #undef SLUICE_MAKE
           codes(s, "upstream_rq_"),

@@ -188,4 +188,15 @@ class Scope {
   std::shared_ptr<const Prefix> prefix_;
 };
 
+/// The metric of that kind, for lists of (kind, name): Make(scope, "cx_total", Counter{}).
+inline Counter Make(const Scope& scope, std::string_view name, Counter) {
+  return scope.counter(name);
+}
+inline Gauge Make(const Scope& scope, std::string_view name, Gauge) {
+  return scope.gauge(name);
+}
+inline Histogram Make(const Scope& scope, std::string_view name, Histogram) {
+  return scope.histogram(name);
+}
+
 }  // namespace sluice::stats

@@ -25,18 +25,27 @@ std::string PercentileJson(const HistogramSnapshot& snapshot, double percentile)
   return std::isnan(value) ? "null" : Number(value);
 }
 
+struct Bucket {
+  double bound;
+  uint64_t interval, total;
+};
+
 // The counts of the buckets, each one alone or with all below it. The last one, above all bounds,
 // is left out.
-std::vector<uint64_t> BucketCounts(const HistogramSnapshot& snapshot,
-                                   const std::vector<double>& bounds, bool cumulative) {
-  std::vector<uint64_t> counts;
-  uint64_t before = 0;
-  for (const double bound : bounds) {
-    const uint64_t count = snapshot.CountAtMost(bound);
-    counts.push_back(cumulative ? count : count - before);
-    before = count;
+std::vector<Bucket> BucketsOf(const Metric& metric, const HistogramSnapshot& all,
+                              HistogramForm form) {
+  std::vector<Bucket> buckets;
+  Bucket below{};
+  for (const double bound : *metric.bounds) {
+    const Bucket up_to{bound, metric.interval.CountAtMost(bound), all.CountAtMost(bound)};
+    buckets.push_back(up_to);
+    if (form != HistogramForm::kCumulative) {
+      buckets.back().interval -= below.interval;
+      buckets.back().total -= below.total;
+    }
+    below = up_to;
   }
-  return counts;
+  return buckets;
 }
 
 void AppendPercentilesText(const HistogramSnapshot& interval, const HistogramSnapshot& all,
@@ -81,13 +90,8 @@ void AppendHistogramText(const Metric& metric, HistogramForm form, std::string* 
     out->append("\n  summary=");
     AppendPercentilesText(metric.interval, all, out);
   } else {
-    const bool cumulative = form == HistogramForm::kCumulative;
-    const std::vector<uint64_t> interval =
-        BucketCounts(metric.interval, *metric.bounds, cumulative);
-    const std::vector<uint64_t> total = BucketCounts(all, *metric.bounds, cumulative);
-    for (size_t i = 0; i < total.size(); ++i) {
-      AppendTo(out, " B", absl::StrCat((*metric.bounds)[i]), "(", interval[i], ",", total[i], ")");
-    }
+    for (const Bucket& bucket : BucketsOf(metric, all, form))
+      AppendTo(out, " B", absl::StrCat(bucket.bound), "(", bucket.interval, ",", bucket.total, ")");
   }
   out->push_back('\n');
 }
@@ -126,15 +130,11 @@ void AppendHistogramJson(const Metric& metric, HistogramForm form, std::string* 
     out->append("],\"percentiles\":[");
     AppendPercentilesJson(metric.interval, all, out);
   } else {
-    const bool cumulative = form == HistogramForm::kCumulative;
-    const std::vector<uint64_t> interval =
-        BucketCounts(metric.interval, *metric.bounds, cumulative);
-    const std::vector<uint64_t> total = BucketCounts(all, *metric.bounds, cumulative);
     const char* separator = "";
     out->append(",\"buckets\":[");
-    for (size_t i = 0; i < total.size(); ++i) {
-      AppendTo(out, separator, "{\"upper_bound\":", Number((*metric.bounds)[i]),
-               ",\"interval\":", interval[i], ",\"cumulative\":", total[i], "}");
+    for (const Bucket& bucket : BucketsOf(metric, all, form)) {
+      AppendTo(out, separator, "{\"upper_bound\":", Number(bucket.bound),
+               ",\"interval\":", bucket.interval, ",\"cumulative\":", bucket.total, "}");
       separator = ",";
     }
   }

@@ -85,26 +85,12 @@ std::string_view RefusalOf(std::string_view method, std::string_view host,
   return same ? std::string_view() : "The Origin of this request is not this admin.\n";
 }
 
-Admin::Counters::Counters(const stats::Scope& scope)
-    : total(scope.counter("downstream_rq_total")), active(scope.gauge("downstream_rq_active")) {}
-
-Admin::Completed::Completed(const stats::Scope& scope)
-    : completed(scope.counter("downstream_rq_completed")) {
-  for (int i = 1; i < 6; ++i) classes[i] = scope.counter(Cat("downstream_rq_", i, "xx"));
-}
-
-void Admin::Completed::Count(int status) const {
-  completed.Add();
-  if (status >= 100 && status < 600) classes[status / 100].Add();
-}
-
 Admin::Admin(AdminContext context, std::vector<std::shared_ptr<const AccessLogger>> access_logs,
              std::vector<StringMatcher> allow_paths)
     : context_(std::move(context)),
       access_logs_(std::move(access_logs)),
       allow_paths_(std::move(allow_paths)),
-      counters_(ScopeOf(context_.stats.Root())),
-      completed_(ScopeOf(context_.stats.Root())),
+      stats_(ScopeOf(context_.stats.Root())),
       on_listener_(ScopeOf(context_.stats.Root().Sub("listener").Sub("admin"))) {}
 
 Admin::~Admin() = default;
@@ -116,8 +102,8 @@ bool Admin::MayAsk(std::string_view path) const {
 }
 
 Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
-  counters_.total.Add();
-  counters_.active.Add();
+  stats_.downstream_rq_total.Add();
+  stats_.downstream_rq_active.Add();
   const RequestHead& head = *request.head;
   exchange.set_details(kDetails);
   if (const std::string_view refusal = WhyNot(head, exchange); !refusal.empty()) {
@@ -148,16 +134,16 @@ Task<Response> Admin::OnRequest(Request request, Exchange& exchange) const {
 }
 
 Response Admin::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
-  counters_.total.Add();
+  stats_.downstream_rq_total.Add();
   exchange.Note(ResponseFlag::kDownstreamProtocolError);
   exchange.set_details(result.details);
   return ToResponse({result.status, std::string(result.body)});
 }
 
 void Admin::OnComplete(Exchange& exchange) const {
-  if (exchange.request_head() != nullptr) counters_.active.Sub();
+  if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();
   if (exchange.response_head() != nullptr) {
-    completed_.Count(exchange.response_head()->status);
+    stats_.completed.Count(exchange.response_head()->status);
     on_listener_.Count(exchange.response_head()->status);
   }
   for (const auto& log : access_logs_) log->Log(LogContext{exchange});

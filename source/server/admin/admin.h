@@ -13,6 +13,7 @@
 #include "source/observe/access_log/access_log.h"
 #include "source/observe/match/match.h"
 #include "source/server/admin/context.h"
+#include "source/server/hcm/hcm_stats.h"
 
 namespace sluice::admin {
 
@@ -43,22 +44,11 @@ class Admin final : public ExchangeHandler {
  private:
   bool MayAsk(std::string_view path) const;
 
-  struct Completed {
-    explicit Completed(const stats::Scope& scope);
-    void Count(int status) const;
-    Counter completed, classes[6];  // classes[2] is downstream_rq_2xx
-  };
-  struct Counters {
-    explicit Counters(const stats::Scope& scope);
-    Counter total;
-    Gauge active;
-  };
-
   const AdminContext context_;
   const std::vector<std::shared_ptr<const AccessLogger>> access_logs_;
   const std::vector<StringMatcher> allow_paths_;
-  const Counters counters_;
-  const Completed completed_, on_listener_;
+  const HcmStats stats_;                 // http.admin
+  const CompletedRequests on_listener_;  // listener.admin.http.admin
 };
 
 }  // namespace sluice::admin

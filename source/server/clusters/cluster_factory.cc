@@ -178,8 +178,7 @@ void ReadTransportSocket(ClusterFactoryContext& context) {
   envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport proxy;
   if (!outer.typed_config().UnpackTo(&proxy)) {
     return context.Error("transport_socket",
-                         Cat("Didn't find a registered implementation for '", outer.name(),
-                             "' with type URL: '", outer.typed_config().type_url(), "'"));
+                         config::NotRegistered(outer.name(), outer.typed_config().type_url()));
   }
   if (!IsRawBuffer(proxy.transport_socket())) {
     return context.Error("transport_socket.typed_config.transport_socket",
@@ -447,8 +446,8 @@ ClusterPtr BuildExtension(ClusterFactoryContext& context) {
   const auto* entry =
       context.server.registry.clusters().Find(type.name(), type.typed_config().type_url());
   if (entry == nullptr) {
-    context.Error("cluster_type", Cat("Didn't find a registered implementation for '", type.name(),
-                                      "' with type URL: '", type.typed_config().type_url(), "'"));
+    context.Error("cluster_type",
+                  config::NotRegistered(type.name(), type.typed_config().type_url()));
     return nullptr;
   }
   auto cluster = entry->create(type.typed_config(), context);

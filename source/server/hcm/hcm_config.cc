@@ -43,8 +43,8 @@ BuiltChain BuildChain(const Proto& config, FactoryContext& context) {
     const auto* entry = context.server.registry.http_filters().Find(
         filter.name(), filter.typed_config().type_url());
     if (entry == nullptr) {
-      const std::string text = Cat("Didn't find a registered implementation for '", filter.name(),
-                                   "' with type URL: '", filter.typed_config().type_url(), "'");
+      const std::string text =
+          config::NotRegistered(filter.name(), filter.typed_config().type_url());
       filter.is_optional() ? context.server.diagnostics.Warning(path, text)
                            : context.server.diagnostics.Error(path, text);
       continue;
@@ -203,16 +203,7 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
   if (config.has_delayed_close_timeout())
     session.delayed_close_timeout = config::ToDuration(config.delayed_close_timeout());
   session.proxy_100_continue = config.proxy_100_continue();
-  session.received = stats.downstream_cx_rx_bytes_total;
-  session.sent = stats.downstream_cx_tx_bytes_total;
-  session.idle_timeouts = stats.downstream_cx_idle_timeout;
-  session.duration_timeouts = stats.downstream_cx_max_duration_reached;
-  session.request_limits = stats.downstream_cx_max_requests_reached;
-  session.delayed_closes = stats.downstream_cx_delayed_close_timeout;
-  session.reading_paused = stats.downstream_flow_control_paused_reading_total;
-  session.reading_resumed = stats.downstream_flow_control_resumed_reading_total;
-  session.shed_connections = stats.downstream_rq_overload_close;
-  session.overload_closes = stats.downstream_cx_overload_disable_keepalive;
+  stats.GiveTo(&session);
   return session;
 }
 

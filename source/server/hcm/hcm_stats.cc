@@ -4,22 +4,8 @@
 #include "source/base/strings.h"
 
 namespace sluice {
-namespace {
-
-Counter Make(const stats::Scope& scope, std::string_view name, Counter) {
-  return scope.counter(name);
-}
-Gauge Make(const stats::Scope& scope, std::string_view name, Gauge) {
-  return scope.gauge(name);
-}
-Histogram Make(const stats::Scope& scope, std::string_view name, Histogram) {
-  return scope.histogram(name);
-}
-
-}  // namespace
-
-HcmStats::HcmStats(const stats::Scope& scope) {
-#define SLUICE_MAKE(kind, name) name = Make(scope, #name, kind{});
+HcmStats::HcmStats(const stats::Scope& scope) : completed(scope) {
+#define SLUICE_MAKE(kind, name) name = stats::Make(scope, #name, kind{});
   SLUICE_HCM_STATS(SLUICE_MAKE)
 #undef SLUICE_MAKE
   // They stand at zero: nothing is traced, and HTTP/2 and 3 are not spoken.
@@ -34,30 +20,22 @@ HcmStats::HcmStats(const stats::Scope& scope) {
     scope.gauge(name);
 }
 
-void HcmStats::CountStatus(int status) const {
-  const Counter classes[] = {downstream_rq_1xx, downstream_rq_2xx, downstream_rq_3xx,
-                             downstream_rq_4xx, downstream_rq_5xx};
-  if (status >= 100 && status < 600) classes[status / 100 - 1].Add();
+void HcmStats::GiveTo(ServerSessionSettings* session) const {
+  session->received = downstream_cx_rx_bytes_total;
+  session->sent = downstream_cx_tx_bytes_total;
+  session->idle_timeouts = downstream_cx_idle_timeout;
+  session->duration_timeouts = downstream_cx_max_duration_reached;
+  session->request_limits = downstream_cx_max_requests_reached;
+  session->delayed_closes = downstream_cx_delayed_close_timeout;
+  session->reading_paused = downstream_flow_control_paused_reading_total;
+  session->reading_resumed = downstream_flow_control_resumed_reading_total;
+  session->shed_connections = downstream_rq_overload_close;
+  session->overload_closes = downstream_cx_overload_disable_keepalive;
 }
 
-ListenerRequestStats::ListenerRequestStats(const stats::Scope& listener, std::string_view prefix) {
-  const stats::Scope scope = listener.Sub("http").Sub(prefix, stats::tag::kHttpConnManagerPrefix);
-  completed = scope.counter("downstream_rq_completed");
+CompletedRequests::CompletedRequests(const stats::Scope& scope)
+    : completed(scope.counter("downstream_rq_completed")) {
   for (int i = 0; i < 5; ++i) classes[i] = scope.counter(Cat("downstream_rq_", i + 1, "xx"));
-}
-
-OpenConnection::OpenConnection(const HcmStats& stats) : stats_(stats) {
-  stats_.downstream_cx_total.Add();
-  stats_.downstream_cx_http1_total.Add();
-  stats_.downstream_cx_active.Add();
-  stats_.downstream_cx_http1_active.Add();
-}
-
-OpenConnection::~OpenConnection() {
-  stats_.downstream_cx_active.Sub();
-  stats_.downstream_cx_http1_active.Sub();
-  stats_.downstream_cx_destroy.Add();
-  stats_.downstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start_)));
 }
 
 }  // namespace sluice

@@ -2,7 +2,7 @@
 // any thread counts.
 #pragma once
 
-#include "source/base/clock.h"
+#include "source/http/h1/server_session.h"
 #include "source/observe/stats/stats.h"
 
 namespace sluice {
@@ -33,7 +33,6 @@ namespace sluice {
   X(Counter, downstream_cx_upgrades_total)                  \
   X(Counter, downstream_flow_control_paused_reading_total)  \
   X(Counter, downstream_flow_control_resumed_reading_total) \
-  X(Counter, downstream_rq_completed)                       \
   X(Counter, downstream_rq_failed_path_normalization)       \
   X(Counter, downstream_rq_header_timeout)                  \
   X(Counter, downstream_rq_http1_total)                     \
@@ -50,11 +49,6 @@ namespace sluice {
   X(Counter, downstream_rq_total)                           \
   X(Counter, downstream_rq_tx_reset)                        \
   X(Counter, downstream_rq_ws_on_non_ws_route)              \
-  X(Counter, downstream_rq_1xx)                             \
-  X(Counter, downstream_rq_2xx)                             \
-  X(Counter, downstream_rq_3xx)                             \
-  X(Counter, downstream_rq_4xx)                             \
-  X(Counter, downstream_rq_5xx)                             \
   X(Counter, passthrough_internal_redirect_no_route)        \
   X(Counter, rs_too_large)                                  \
   X(Gauge, downstream_cx_active)                            \
@@ -64,19 +58,11 @@ namespace sluice {
   X(Histogram, downstream_cx_length_ms)                     \
   X(Histogram, downstream_rq_time)
 
-struct HcmStats {
-  explicit HcmStats(const stats::Scope& scope);
-  void CountStatus(int status) const;
-
-#define SLUICE_DECLARE(kind, name) kind name;
-  SLUICE_HCM_STATS(SLUICE_DECLARE)
-#undef SLUICE_DECLARE
-};
-
-/// What listeners count of the requests of a connection manager: listener.<address>.http.<prefix>.*
-struct ListenerRequestStats {
-  ListenerRequestStats() = default;  // nobody counts
-  ListenerRequestStats(const stats::Scope& listener, std::string_view prefix);
+/// The requests that were answered, by the class of the answer.
+struct CompletedRequests {
+  CompletedRequests() = default;  // nobody counts
+  /// downstream_rq_completed and downstream_rq_1xx to 5xx of `scope`.
+  explicit CompletedRequests(const stats::Scope& scope);
   /// A request was answered.
   void Count(int status) const {
     completed.Add();
@@ -86,16 +72,15 @@ struct ListenerRequestStats {
   Counter completed, classes[5];  // classes[1] is downstream_rq_2xx
 };
 
-/// Counts a connection as open while it lives. Its worker's thread.
-class OpenConnection {
- public:
-  explicit OpenConnection(const HcmStats& stats);
-  ~OpenConnection();
-  OpenConnection(const OpenConnection&) = delete;
+struct HcmStats {
+  explicit HcmStats(const stats::Scope& scope);
+  /// Hands a session what it counts itself.
+  void GiveTo(ServerSessionSettings* session) const;
 
- private:
-  const HcmStats& stats_;
-  const TimePoint start_ = Now();
+#define SLUICE_DECLARE(kind, name) kind name;
+  SLUICE_HCM_STATS(SLUICE_DECLARE)
+#undef SLUICE_DECLARE
+  CompletedRequests completed;
 };
 
 }  // namespace sluice

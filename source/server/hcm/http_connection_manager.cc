@@ -4,6 +4,7 @@
 #include "source/base/reason.h"
 #include "source/base/strings.h"
 #include "source/http/reply.h"
+#include "source/server/hcm/serve.h"
 
 namespace sluice {
 namespace {
@@ -40,21 +41,12 @@ HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stat
       access_logs_(std::move(access_logs)) {}
 
 Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const {
-  const OpenConnection open(stats_);
-  ServerSession session(connection.worker, *connection.stream, connection.canceller,
-                        connection.facts, *this, settings_.session, connection.buffer_limit);
-  connection.drainable = &session;
-  if (connection.draining) session.Drain();
-  co_await session.Run();
-  connection.drainable = nullptr;
-  (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote
-                            : stats_.downstream_cx_destroy_local)
-      .Add();
-  if (connection.draining) stats_.downstream_cx_drain_close.Add();
+  return ServeHttp(connection, *this, settings_.session, stats_);
 }
 
 void HttpConnectionManager::OnBound(const stats::Scope& listener) const {
-  on_listener_ = ListenerRequestStats(listener, settings_.stat_prefix);
+  on_listener_ = CompletedRequests(
+      listener.Sub("http").Sub(settings_.stat_prefix, stats::tag::kHttpConnManagerPrefix));
 }
 
 Task<Response> HttpConnectionManager::OnRequest(Request request, Exchange& exchange) const {
@@ -259,8 +251,7 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
   }
   if (const ResponseHead* response = exchange.response_head()) {
-    stats_.downstream_rq_completed.Add();
-    stats_.CountStatus(response->status);
+    stats_.completed.Count(response->status);
     on_listener_.Count(response->status);
   }
   stats_.downstream_rq_time.Record(

@@ -74,7 +74,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
 
   const HcmSettings settings_;
   const HcmStats stats_;
-  mutable ListenerRequestStats on_listener_;  // from OnBound() on
+  mutable CompletedRequests on_listener_;  // listener.<address>.http.<prefix>, from OnBound() on
   const std::unique_ptr<const FilterChain> chain_;
   const std::shared_ptr<const RouteTable> routes_;
   const std::vector<AccessLoggerPtr> access_logs_;

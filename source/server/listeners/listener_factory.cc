@@ -23,9 +23,8 @@ std::vector<Filter> BuildFilters(const Configs& configs, const std::string& path
     const std::string filter_path = Cat(path, "[", i, "]");
     const auto* entry = kind.Find(filter.name(), filter.typed_config().type_url());
     if (entry == nullptr) {
-      server.diagnostics.Error(filter_path,
-                               Cat("Didn't find a registered implementation for '", filter.name(),
-                                   "' with type URL: '", filter.typed_config().type_url(), "'"));
+      server.diagnostics.Error(
+          filter_path, config::NotRegistered(filter.name(), filter.typed_config().type_url()));
       continue;
     }
     FactoryContext context{server, filter_path + ".typed_config", server.stats.Root()};

@@ -18,6 +18,7 @@
 #include "api/envoy/extensions/resource_monitors/injected_resource/v3/injected_resource.pb.h"
 #include "api/sluice/overload/v1/file_descriptors.pb.h"
 #include "source/base/strings.h"
+#include "source/config/diagnostics.h"
 
 namespace sluice {
 namespace {
@@ -193,8 +194,7 @@ absl::StatusOr<std::unique_ptr<ResourceMonitor>> MakeResourceMonitor(
     if (type.empty() ? kind.name == config.name() : kind.type == type)
       return kind.make(config.typed_config(), context);
   }
-  return Invalid("Didn't find a registered implementation for '", config.name(),
-                 "' with type URL: '", url, "'");
+  return Invalid(sluice::config::NotRegistered(config.name(), url));
 }
 
 }  // namespace sluice

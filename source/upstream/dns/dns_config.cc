@@ -5,6 +5,7 @@
 
 #include "api/envoy/extensions/key_value/file_based/v3/config.pb.h"
 #include "api/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.pb.h"
+#include "source/config/diagnostics.h"
 
 namespace sluice {
 namespace {
@@ -90,9 +91,8 @@ absl::StatusOr<CaresOptions> CaresOptionsOf(
     const envoy::config::core::v3::TypedExtensionConfig& config) {
   CaresDnsResolverConfig cares;
   if (!config.typed_config().Is<CaresDnsResolverConfig>()) {
-    return Invalid("Didn't find a registered implementation for name: '", config.name(),
-                   "' with type URL: '", config.typed_config().type_url(),
-                   "'; the DNS resolver of Sluice is envoy.network.dns_resolver.cares");
+    return Invalid(config::NotRegistered(config.name(), config.typed_config().type_url()),
+                   "; the DNS resolver of Sluice is envoy.network.dns_resolver.cares");
   }
   if (!config.typed_config().UnpackTo(&cares))
     return Invalid("'", config.name(), "' holds no valid CaresDnsResolverConfig");
