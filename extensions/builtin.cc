@@ -30,10 +30,10 @@
 #include "extensions/load_balancing/maglev/maglev.h"
 #include "extensions/load_balancing/peak_ewma/peak_ewma.h"
 #include "extensions/load_balancing/ring_hash/ring_hash.h"
+#include "source/router/router_factory.h"
 #include "source/server/clusters/cluster_factory.h"
 #include "source/server/clusters/load_balancing.h"
 #include "source/server/hcm/http_connection_manager.h"
-#include "source/server/hcm/router_factory.h"
 
 namespace sluice {
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "api/envoy/extensions/rbac/matchers/upstream_ip_port/v3/upstream_ip_port_matcher.pb.h"
+#include "source/net/address_range.h"
 #include "source/observe/match/match.h"
 #include "source/observe/match/metadata_match.h"
-#include "source/upstream/egress/address_filter.h"
 #include "source/upstream/saved_address.h"
 
 namespace sluice {

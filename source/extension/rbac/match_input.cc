@@ -5,8 +5,8 @@
 #include "api/envoy/extensions/matching/input_matchers/ip/v3/ip.pb.h"
 #include "api/envoy/type/matcher/v3/http_inputs.pb.h"
 #include "source/extension/rbac/match_tree.h"
+#include "source/net/address_range.h"
 #include "source/observe/match/match.h"
-#include "source/upstream/egress/address_filter.h"
 
 namespace sluice {
 namespace {

@@ -11,7 +11,7 @@
 #include "source/extension/factory_context.h"
 #include "source/http/message.h"
 #include "source/net/address.h"
-#include "source/upstream/egress/address_filter.h"
+#include "source/net/address_range.h"
 
 namespace envoy::config::core::v3 {
 class TypedExtensionConfig;

@@ -9,8 +9,8 @@
 #include "source/async/worker.h"
 #include "source/http/message.h"
 #include "source/net/address.h"
+#include "source/net/address_range.h"
 #include "source/server/hcm/client_address.h"
-#include "source/upstream/egress/address_filter.h"
 
 namespace sluice {
 

@@ -9,7 +9,7 @@
 
 #include "api/envoy/config/listener/v3/listener.pb.h"
 #include "source/extension/network_filter.h"
-#include "source/upstream/egress/address_filter.h"
+#include "source/net/address_range.h"
 
 namespace sluice {
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "source/base/clock.h"
+#include "source/net/address_range.h"
 #include "source/net/resolver.h"
 #include "source/upstream/dns/dns_backoff.h"
 #include "source/upstream/dns/dns_store.h"
-#include "source/upstream/egress/address_filter.h"
 
 namespace sluice {
 

@@ -13,9 +13,10 @@
 #include "api/sluice/egress/v1/egress_guard.pb.h"
 #include "source/base/metric.h"
 #include "source/net/address.h"
+#include "source/net/address_range.h"
 #include "source/observe/match/match.h"
 #include "source/observe/stats/stats.h"
-#include "source/upstream/egress/address_filter.h"
+#include "source/upstream/egress/address_class.h"
 #include "source/upstream/egress/loop_mark.h"
 
 namespace sluice {

@@ -1,5 +1,4 @@
-// What kind of network an address belongs to, and matching of addresses against ranges. Pure
-// functions and values, any thread.
+// What kind of network an address belongs to. Pure functions, any thread.
 //
 // Classify() sees through every known way of writing an IPv4 address inside an IPv6 one, because a
 // router, a translator or the kernel may send such a packet to the inner address. It is what an
@@ -45,28 +44,5 @@ AddressClass Classify(const Address& address);
 /// `address` and every IPv4 address that it carries in one of these ways: the places where a packet
 /// to it may end.
 std::vector<Address> Spellings(const Address& address);
-
-/// An address prefix.
-class CidrRange {
- public:
-  /// `prefix` an IP literal; bits beyond `length` are ignored. InvalidArgument when it is no
-  /// literal or the length is too long.
-  static absl::StatusOr<CidrRange> Make(std::string_view prefix, uint32_t length);
-  /// An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is also compared as IPv4.
-  bool Contains(const Address& address) const;
-
- private:
-  int family_ = 0;
-  uint32_t length_ = 0;
-  uint8_t bytes_[16] = {};
-};
-
-/// envoy.type.matcher.v3.AddressMatcher. Without ranges it matches nothing, `invert` or not.
-struct AddressMatcher {
-  std::vector<CidrRange> ranges;
-  bool invert = false;
-
-  bool Matches(const Address& address) const;
-};
 
 }  // namespace sluice

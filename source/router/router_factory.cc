@@ -1,5 +1,5 @@
 // The router from its configuration. Main thread, while a configuration is loaded.
-#include "source/server/hcm/router_factory.h"
+#include "source/router/router_factory.h"
 
 #include "api/envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "source/extension/access_logs.h"
