@@ -68,7 +68,6 @@ EndpointCluster::EndpointCluster(ClusterSettings settings,
       options_(OptionsOf(config, panic_percent_.Get())),
       subset_settings_(SubsetsOf(config)),
       slots_(workers) {
-  if (subset_settings_.has_value()) subset_stats_.emplace(scope);
   if (balancer_->measures()) set_measuring(*balancer_);
   Rng rng(static_cast<uint64_t>(Now().time_since_epoch().count()));
   const Sets sets = MakeSets();
@@ -139,9 +138,9 @@ EndpointPtr EndpointCluster::ChooseSubset(Slot& slot, const SendOptions& options
   PickState& state = found.any ? slot.state : slot.subset_states[found.index];
   EndpointPtr chosen = Choose(set, state, options, rng);
   if (found.set != nullptr && !found.is_fallback) {
-    subset_stats_->selected.Add();
+    stats().lb_subsets_selected.Add();
   } else if (found.is_fallback && chosen != nullptr) {
-    subset_stats_->fallback.Add();
+    stats().lb_subsets_fallback.Add();
   }
   return chosen;
 }
@@ -242,7 +241,7 @@ EndpointCluster::Sets EndpointCluster::MakeSets() {
   if (subset_settings_.has_value()) {
     sets.subsets =
         std::make_shared<const SubsetTable>(current_, *subset_settings_, options_, *balancer_);
-    sets.subsets->CountChanges(subsets_.get(), *subset_stats_);
+    sets.subsets->CountChanges(subsets_.get(), stats());
     subsets_ = sets.subsets;
   }
   // The whole cluster last: what policies publish about their tables is about it.

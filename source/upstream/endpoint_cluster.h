@@ -73,8 +73,7 @@ class EndpointCluster : public Cluster {
   const config::RuntimeDouble panic_percent_;
   EndpointSetOptions options_;                           // main thread: as last published
   const std::optional<SubsetSettings> subset_settings_;  // none: no subsets
-  std::optional<SubsetStats> subset_stats_;
-  std::shared_ptr<const SubsetTable> subsets_;  // main thread: as last published
+  std::shared_ptr<const SubsetTable> subsets_;           // main thread: as last published
   mutable std::vector<Slot> slots_;
   EndpointList current_;  // main thread
   const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;

@@ -79,13 +79,6 @@ absl::StatusOr<SubsetSettings> SubsetSettings::Build(const Proto& config) {
   return settings;
 }
 
-SubsetStats::SubsetStats(const stats::Scope& scope)
-    : created(scope.counter("lb_subsets_created")),
-      removed(scope.counter("lb_subsets_removed")),
-      selected(scope.counter("lb_subsets_selected")),
-      fallback(scope.counter("lb_subsets_fallback")),
-      active(scope.gauge("lb_subsets_active")) {}
-
 SubsetTable::SubsetTable(const EndpointList& endpoints, const SubsetSettings& settings,
                          const EndpointSetOptions& options, const Balancer& balancer)
     : settings_(settings) {
@@ -179,13 +172,13 @@ SubsetTable::Found SubsetTable::Find(const MetadataCriteria* criteria) const {
   return Fallback(settings_.fallback, true);
 }
 
-void SubsetTable::CountChanges(const SubsetTable* before, const SubsetStats& stats) const {
+void SubsetTable::CountChanges(const SubsetTable* before, const ClusterStats& stats) const {
   size_t kept = 0;
   for (const auto& [text, index] : by_text_)
     kept += before != nullptr && before->by_text_.contains(text) ? 1 : 0;
-  stats.created.Add(by_text_.size() - kept);
-  if (before != nullptr) stats.removed.Add(before->by_text_.size() - kept);
-  stats.active.Set(static_cast<int64_t>(by_text_.size()));
+  stats.lb_subsets_created.Add(by_text_.size() - kept);
+  if (before != nullptr) stats.lb_subsets_removed.Add(before->by_text_.size() - kept);
+  stats.lb_subsets_active.Set(static_cast<int64_t>(by_text_.size()));
 }
 
 }  // namespace sluice

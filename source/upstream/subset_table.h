@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/stats/stats.h"
+#include "source/upstream/cluster_stats.h"
 #include "source/upstream/endpoint_set.h"
 #include "source/upstream/metadata_criteria.h"
 
@@ -39,12 +39,6 @@ struct SubsetSettings {
   bool list_as_any = false;  // a host with a list is in the subset of each element
 };
 
-struct SubsetStats {
-  explicit SubsetStats(const stats::Scope& scope);
-  Counter created, removed, selected, fallback;
-  Gauge active;
-};
-
 class SubsetTable {
  public:
   SubsetTable(const EndpointList& endpoints, const SubsetSettings& settings,
@@ -66,7 +60,7 @@ class SubsetTable {
   Found Find(const MetadataCriteria* criteria) const;
 
   /// Main thread: counts the subsets that came and went since `before`, which may be null.
-  void CountChanges(const SubsetTable* before, const SubsetStats& stats) const;
+  void CountChanges(const SubsetTable* before, const ClusterStats& stats) const;
 
  private:
   using Subsets = StringMap<size_t>;

@@ -109,7 +109,7 @@ TEST_CASE("what makes no sense is refused") {
 
 TEST_CASE("subsets are counted as they come and go") {
   stats::Store store;
-  const SubsetStats stats(store.Root());
+  const ClusterStats stats(store.Root());
   Fixture f("subset_selectors { keys: 'stage' }");
   f.table.CountChanges(nullptr, stats);
   CHECK(store.Value("lb_subsets_active") == 2);
