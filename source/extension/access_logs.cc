@@ -13,19 +13,9 @@ std::vector<AccessLoggerPtr> BuildAccessLogs(
   for (int i = 0; i < logs.size(); ++i) {
     const auto& log = logs[i];
     const std::string path = Cat(context.path, context.path.empty() ? "" : ".", field, "[", i, "]");
-    const auto* entry =
-        context.server.registry.access_loggers().Find(log.name(), log.typed_config().type_url());
-    if (entry == nullptr) {
-      diagnostics.Error(path, config::NotRegistered(log.name(), log.typed_config().type_url()));
-      continue;
-    }
-    FactoryContext inner{context.server, path + ".typed_config", context.scope};
-    auto logger = entry->create(log.typed_config(), inner);
-    if (!logger.ok()) {
-      diagnostics.Error(inner.path, Std(logger.status().message()));
-      continue;
-    }
-    if (*logger == nullptr) continue;
+    auto logger = BuildExtension(context.server.registry.access_loggers(), log, path,
+                                 context.server, context.scope);
+    if (!logger.has_value() || *logger == nullptr) continue;
     if (log.has_filter()) {
       auto filter =
           BuildAccessLogFilter(log.filter(), path + ".filter", diagnostics, context.server.runtime);

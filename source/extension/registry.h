@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -168,5 +169,24 @@ class Registry {
   Category<std::shared_ptr<Cluster>, ClusterFactoryContext> clusters_;
   Category<BootstrapExtensionPtr> bootstrap_extensions_;
 };
+
+/// What `config`, a message with a name and a typed_config, describes: the extension of that kind,
+/// built; nothing where there is none or it refuses, after the error at `path` or below.
+template <class Product, class Config>
+std::optional<Product> BuildExtension(const Category<Product>& kind, const Config& config,
+                                      const std::string& path, ServerContext& server,
+                                      const stats::Scope& scope) {
+  const auto* entry = kind.Find(config.name(), config.typed_config().type_url());
+  if (entry == nullptr) {
+    server.diagnostics.Error(
+        path, config::NotRegistered(config.name(), config.typed_config().type_url()));
+    return std::nullopt;
+  }
+  FactoryContext context{server, path + ".typed_config", scope};
+  auto made = entry->create(config.typed_config(), context);
+  if (made.ok()) return *std::move(made);
+  context.Error("", Std(made.status().message()));
+  return std::nullopt;
+}
 
 }  // namespace sluice

@@ -139,19 +139,9 @@ void Server::BuildOverloadManager() {
 
 void Server::BuildExtensions() {
   for (int i = 0; i < bootstrap_.bootstrap_extensions_size(); ++i) {
-    const auto& extension = bootstrap_.bootstrap_extensions(i);
-    const std::string path = Cat("bootstrap_extensions[", i, "]");
-    const auto* entry = registry_.bootstrap_extensions().Find(extension.name(),
-                                                              extension.typed_config().type_url());
-    if (entry == nullptr) {
-      diagnostics_.Error(
-          path, config::NotRegistered(extension.name(), extension.typed_config().type_url()));
-      continue;
-    }
-    FactoryContext context{context_, path + ".typed_config", stats_.Root()};
-    auto made = entry->create(extension.typed_config(), context);
-    if (made.ok()) extensions_.push_back(*std::move(made));
-    if (!made.ok()) context.Error("", Std(made.status().message()));
+    auto made = BuildExtension(registry_.bootstrap_extensions(), bootstrap_.bootstrap_extensions(i),
+                               Cat("bootstrap_extensions[", i, "]"), context_, stats_.Root());
+    if (made.has_value()) extensions_.push_back(*std::move(made));
   }
 }
 

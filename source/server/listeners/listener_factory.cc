@@ -19,21 +19,9 @@ std::vector<Filter> BuildFilters(const Configs& configs, const std::string& path
                                  const Category<Filter>& kind, ServerContext& server) {
   std::vector<Filter> filters;
   for (int i = 0; i < configs.size(); ++i) {
-    const auto& filter = configs[i];
-    const std::string filter_path = Cat(path, "[", i, "]");
-    const auto* entry = kind.Find(filter.name(), filter.typed_config().type_url());
-    if (entry == nullptr) {
-      server.diagnostics.Error(
-          filter_path, config::NotRegistered(filter.name(), filter.typed_config().type_url()));
-      continue;
-    }
-    FactoryContext context{server, filter_path + ".typed_config", server.stats.Root()};
-    auto made = entry->create(filter.typed_config(), context);
-    if (!made.ok()) {
-      context.Error("", Std(made.status().message()));
-      continue;
-    }
-    filters.push_back(*std::move(made));
+    auto filter =
+        BuildExtension(kind, configs[i], Cat(path, "[", i, "]"), server, server.stats.Root());
+    if (filter.has_value()) filters.push_back(*std::move(filter));
   }
   return filters;
 }
