@@ -1,4 +1,6 @@
-// Retry policies from configuration. Main thread, while a configuration is loaded.
+// See retry_config.h.
+#include "source/router/retry_config.h"
+
 #include "api/envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.pb.h"
 #include "api/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
 #include "api/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
@@ -96,21 +98,6 @@ void BuildHosts(const v3::RetryPolicy& config, const std::string& path, Diagnost
 }
 
 }  // namespace
-
-std::vector<HeaderMatcher> BuildMatchers(
-    const google::protobuf::RepeatedPtrField<v3::HeaderMatcher>& configs, const std::string& path,
-    Diagnostics& diagnostics) {
-  std::vector<HeaderMatcher> matchers;
-  for (int i = 0; i < configs.size(); ++i) {
-    auto matcher = HeaderMatcher::Build(configs[i]);
-    if (matcher.ok()) {
-      matchers.push_back(*std::move(matcher));
-    } else {
-      diagnostics.Error(ElementPath(path, i), Std(matcher.status().message()));
-    }
-  }
-  return matchers;
-}
 
 std::shared_ptr<const RetryPolicy> BuildRetry(const v3::RetryPolicy& config,
                                               const std::string& path, Diagnostics& diagnostics) {

@@ -7,6 +7,7 @@
 #include "source/config/data_source.h"
 #include "source/observe/access_log/access_log_config.h"
 #include "source/observe/match/match.h"
+#include "source/router/retry_config.h"
 
 namespace sluice {
 namespace {
@@ -139,6 +140,21 @@ int StatusOf(v3::RouteAction::ClusterNotFoundResponseCode code) {
 }
 
 }  // namespace
+
+std::vector<HeaderMatcher> BuildMatchers(
+    const google::protobuf::RepeatedPtrField<v3::HeaderMatcher>& configs, const std::string& path,
+    Diagnostics& diagnostics) {
+  std::vector<HeaderMatcher> matchers;
+  for (int i = 0; i < configs.size(); ++i) {
+    auto matcher = HeaderMatcher::Build(configs[i]);
+    if (matcher.ok()) {
+      matchers.push_back(*std::move(matcher));
+    } else {
+      diagnostics.Error(ElementPath(path, i), Std(matcher.status().message()));
+    }
+  }
+  return matchers;
+}
 
 PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config,
                               const std::string& path, Diagnostics& diagnostics) {

@@ -23,10 +23,6 @@ void BuildForward(const envoy::config::route::v3::RouteAction& config, const std
 PathRewrite BuildRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& config,
                               const std::string& path, config::Diagnostics& diagnostics);
 
-std::shared_ptr<const RetryPolicy> BuildRetry(const envoy::config::route::v3::RetryPolicy& config,
-                                              const std::string& path,
-                                              config::Diagnostics& diagnostics);
-
 std::vector<HeaderMatcher> BuildMatchers(
     const google::protobuf::RepeatedPtrField<envoy::config::route::v3::HeaderMatcher>& configs,
     const std::string& path, config::Diagnostics& diagnostics);

@@ -3,6 +3,7 @@
 #include "source/base/strings.h"
 #include "source/extension/rate_limit/rate_limit.h"
 #include "source/router/filter_levels.h"
+#include "source/router/retry_config.h"
 #include "source/router/route_action.h"
 #include "source/router/route_table.h"
 
