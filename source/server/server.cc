@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "source/base/log.h"
+#include "source/config/address.h"
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
 #include "source/observe/stats/stats_config.h"
@@ -184,7 +185,7 @@ void Server::BuildAdmin() {
   if (!bootstrap_.has_admin() || !bootstrap_.admin().has_address()) return;
   FactoryContext factory{context_, "admin", stats_.Root()};
   auto logs = BuildAccessLogs(bootstrap_.admin().access_log(), factory, "access_log");
-  auto address = AddressOf(bootstrap_.admin().address());
+  auto address = config::AddressOf(bootstrap_.admin().address());
   if (!address.ok()) return diagnostics_.Error("admin.address", Std(address.status().message()));
   ListenerSettings settings;
   settings.name = "admin";

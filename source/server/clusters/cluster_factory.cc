@@ -5,6 +5,7 @@
 #include "api/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "api/envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "source/config/address.h"
 #include "source/config/durations.h"
 #include "source/server/clusters/health_check.h"
 #include "source/server/clusters/load_balancing.h"
@@ -235,7 +236,7 @@ void ReadHealthCheck(const envoy::config::endpoint::v3::Endpoint::HealthCheckCon
   check.port = static_cast<uint16_t>(config.port_value());
   check.hostname = config.hostname();
   if (!config.has_address()) return;
-  auto address = AddressOf(config.address());
+  auto address = config::AddressOf(config.address());
   if (address.ok()) check.address = *address;
   if (!address.ok())
     context.server.diagnostics.Error(host.path + " (health_check_config.address)",
@@ -247,7 +248,7 @@ void ReadAdditional(const envoy::config::endpoint::v3::Endpoint& config, Configu
   const bool is_static =
       !context.config.has_cluster_type() && context.config.type() == v3::Cluster::STATIC;
   for (const auto& additional : config.additional_addresses()) {
-    auto address = AddressOf(additional.address());
+    auto address = config::AddressOf(additional.address());
     if (address.ok() && is_static) {
       host.additional.push_back(*address);
       continue;
@@ -285,7 +286,7 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
         continue;
       }
       if (endpoint.endpoint().address().has_pipe()) {
-        auto address = AddressOf(endpoint.endpoint().address());
+        auto address = config::AddressOf(endpoint.endpoint().address());
         if (address.ok()) host.settings.addresses = {*address};
         if (!address.ok())
           context.server.diagnostics.Error(host.path, Std(address.status().message()));
@@ -434,7 +435,7 @@ ClusterPtr BuildOriginalDst(ClusterFactoryContext& context) {
                                               std::move(destination), context.server.egress);
 }
 
-ClusterPtr BuildExtension(ClusterFactoryContext& context) {
+ClusterPtr BuildOfType(ClusterFactoryContext& context) {
   const bool lists_hosts = context.config.cluster_type().name() == "envoy.clusters.dns";
   if (!context.config.health_checks().empty() && !lists_hosts) {
     context.Error(
@@ -458,14 +459,6 @@ ClusterPtr BuildExtension(ClusterFactoryContext& context) {
 
 }  // namespace
 
-absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config) {
-  if (config.has_pipe()) return Address::Unix(config.pipe().path());
-  if (config.socket_address().protocol() != envoy::config::core::v3::SocketAddress::TCP)
-    return Invalid("only TCP is supported here");
-  return Address::Ip(config.socket_address().address(),
-                     static_cast<uint16_t>(config.socket_address().port_value()));
-}
-
 ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, ServerContext& server) {
   const std::string& label =
       config.alt_stat_name().empty() ? config.name() : config.alt_stat_name();
@@ -475,7 +468,7 @@ ClusterPtr BuildCluster(const v3::Cluster& config, const std::string& path, Serv
       config};
   ReadSettings(context);
   ReadTransportSocket(context);
-  if (config.has_cluster_type()) return BuildExtension(context);
+  if (config.has_cluster_type()) return BuildOfType(context);
   if (config.type() == v3::Cluster::ORIGINAL_DST) return BuildOriginalDst(context);
   if (config.has_original_dst_lb_config())
     context.Error("original_dst_lb_config", "goes with type: ORIGINAL_DST");

@@ -10,9 +10,6 @@ namespace sluice {
 ClusterPtr BuildCluster(const envoy::config::cluster::v3::Cluster& config, const std::string& path,
                         ServerContext& server);
 
-/// An address of the configuration. InvalidArgument for a host name.
-absl::StatusOr<Address> AddressOf(const envoy::config::core::v3::Address& config);
-
 /// Registers envoy.clusters.dns, the newer form of STRICT_DNS and LOGICAL_DNS.
 void RegisterDnsCluster(Registry& registry);
 

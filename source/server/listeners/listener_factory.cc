@@ -3,10 +3,10 @@
 
 #include <map>
 
+#include "source/config/address.h"
 #include "source/config/durations.h"
 #include "source/extension/access_logs.h"
 #include "source/extension/registry.h"
-#include "source/server/clusters/cluster_factory.h"
 
 namespace sluice {
 namespace {
@@ -107,7 +107,7 @@ void ReadSocketOptions(const v3::Listener& config, const std::string& path, Serv
 
 void ReadAddress(const envoy::config::core::v3::Address& config, const std::string& path,
                  ServerContext& server, ListenerSettings& settings) {
-  auto address = AddressOf(config);
+  auto address = config::AddressOf(config);
   if (!address.ok()) return server.diagnostics.Error(path, Std(address.status().message()));
   if (config.has_pipe()) settings.options.unix_mode = config.pipe().mode();
   settings.addresses.push_back(*address);
