@@ -5,7 +5,7 @@
 
 #include "source/base/strings.h"
 #include "source/config/data_source.h"
-#include "source/observe/access_log/access_log_config.h"
+#include "source/observe/format/formatter_config.h"
 #include "source/observe/match/match.h"
 #include "source/router/retry_config.h"
 

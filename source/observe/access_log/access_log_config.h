@@ -1,4 +1,4 @@
-// Access logs from configuration: formats and filters. Main thread, while a configuration is
+// Access logs from configuration: their format and filters. Main thread, while a configuration is
 // loaded.
 #pragma once
 
@@ -12,12 +12,6 @@
 #include "source/observe/format/formatter.h"
 
 namespace sluice {
-
-/// The formatter that `config` describes, for any use (`options.omit_empty_values` comes from
-/// `config`). Problems are reported at and below `path`; the result is then an empty format.
-Formatter BuildFormatter(const envoy::config::core::v3::SubstitutionFormatString& config,
-                         std::string_view path, config::Diagnostics& diagnostics,
-                         Formatter::Options options = {});
 
 /// The format of an access log: `config` (its path: `path`), or Envoy's default when it is null.
 Formatter BuildLogFormatter(const envoy::config::core::v3::SubstitutionFormatString* config,

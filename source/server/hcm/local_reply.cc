@@ -5,6 +5,7 @@
 #include "source/config/data_source.h"
 #include "source/http/reply.h"
 #include "source/observe/access_log/access_log_config.h"
+#include "source/observe/format/formatter_config.h"
 
 namespace sluice {
 

@@ -2,7 +2,7 @@
 #include "extensions/filters/http/set_filter_state/filter.h"
 
 #include "api/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.pb.h"
-#include "source/observe/access_log/access_log_config.h"
+#include "source/observe/format/formatter_config.h"
 
 namespace sluice {
 namespace {
