@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "source/base/hash.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 #include "source/router/cookie.h"
 
 namespace sluice {

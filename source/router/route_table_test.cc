@@ -5,7 +5,7 @@
 #include <google/protobuf/text_format.h>
 #include <catch2/catch.hpp>
 
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 #include "source/router/upgrade.h"
 
 namespace sluice {

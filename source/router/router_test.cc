@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "source/base/reason.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 #include "source/router/mirror.h"
 
 namespace sluice {

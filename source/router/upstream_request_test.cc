@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

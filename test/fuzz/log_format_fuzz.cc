@@ -2,8 +2,8 @@
 // end a line or a field early. One thread.
 #include <string>
 
+#include "source/http/testing/exchange.h"
 #include "source/observe/format/formatter.h"
-#include "source/observe/testing/exchange.h"
 #include "test/fuzz/check.h"
 
 namespace {

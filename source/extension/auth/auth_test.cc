@@ -3,7 +3,7 @@
 
 #include "absl/strings/escaping.h"
 #include "source/extension/auth/authenticator.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

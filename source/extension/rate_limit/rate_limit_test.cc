@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "source/base/strings.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

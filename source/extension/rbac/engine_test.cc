@@ -9,7 +9,7 @@
 #include "api/envoy/extensions/matching/input_matchers/ip/v3/ip.pb.h"
 #include "api/envoy/extensions/rbac/matchers/upstream_ip_port/v3/upstream_ip_port_matcher.pb.h"
 #include "api/envoy/type/matcher/v3/http_inputs.pb.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 #include "source/upstream/saved_address.h"
 
 namespace sluice {

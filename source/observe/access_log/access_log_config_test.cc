@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "source/base/strings.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

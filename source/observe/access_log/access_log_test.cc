@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "source/base/strings.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

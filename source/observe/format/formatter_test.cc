@@ -11,7 +11,7 @@
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "api/envoy/config/route/v3/route.pb.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

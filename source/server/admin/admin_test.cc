@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "source/base/strings.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 #include "source/server/admin/testing/server.h"
 
 namespace sluice::admin {

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "source/http/reply.h"
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 namespace sluice {
 namespace {

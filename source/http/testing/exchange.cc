@@ -1,5 +1,5 @@
 // The known values of a filled TestExchange. Test threads only.
-#include "source/observe/testing/exchange.h"
+#include "source/http/testing/exchange.h"
 
 #include <arpa/inet.h>
 #include <google/protobuf/struct.pb.h>
