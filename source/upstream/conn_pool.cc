@@ -451,4 +451,11 @@ void ConnPool::Close() {
   }
 }
 
+void DropPool(const Endpoint& endpoint, int worker, bool close_tunnels) {
+  const std::shared_ptr<ConnPool> pool = std::move(endpoint.pool(worker));
+  if (pool == nullptr) return;
+  if (close_tunnels) pool->CloseTunnels();
+  pool->Close();
+}
+
 }  // namespace sluice

@@ -155,4 +155,8 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   bool closed_ = false;
 };
 
+/// The worker of that index: closes the endpoint's pool, if there is one; connections in use end
+/// with their exchanges, but tunnels go on unless `close_tunnels`.
+void DropPool(const Endpoint& endpoint, int worker, bool close_tunnels = false);
+
 }  // namespace sluice

@@ -1,8 +1,6 @@
 // Endpoints and their figures. See endpoint.h for the threads.
 #include "source/upstream/endpoint.h"
 
-#include "source/upstream/conn_pool.h"
-
 namespace sluice {
 
 HostStats::HostStats()
@@ -28,13 +26,6 @@ Endpoint::Endpoint(Settings settings, std::shared_ptr<HostStats> stats, size_t w
     : settings_(std::move(settings)), stats_(std::move(stats)), lines_(workers) {}
 
 Endpoint::~Endpoint() = default;
-
-void Endpoint::DropPool(int worker, bool close_tunnels) const {
-  const std::shared_ptr<ConnPool> pool = std::move(lines_[worker].pool);
-  if (pool == nullptr) return;
-  if (close_tunnels) pool->CloseTunnels();
-  pool->Close();
-}
 
 int64_t Endpoint::active() const {
   int64_t sum = 0;

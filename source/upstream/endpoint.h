@@ -126,11 +126,8 @@ class Endpoint {
   /// That worker's own.
   ResponseTime& response_time(int worker) const { return lines_[worker].response_time; }
 
-  /// The pool of a worker; made and dropped by that worker.
+  /// The pool of a worker; made and dropped (DropPool, in conn_pool.h) by that worker.
   std::shared_ptr<ConnPool>& pool(int worker) const { return lines_[worker].pool; }
-  /// That worker: closes its pool; connections in use end with their exchanges, but tunnels go on
-  /// unless `close_tunnels`.
-  void DropPool(int worker, bool close_tunnels = false) const;
 
  private:
   const Settings settings_;

@@ -273,7 +273,7 @@ void EndpointCluster::Publish(EndpointPtr failed, bool drop_all) {
       if (drop_all) DropPools(worker->index());
       Replace(slots_[worker->index()], endpoints, sets, *worker);
       if (failed != nullptr)
-        failed->DropPool(worker->index(), config().close_connections_on_host_health_failure());
+        DropPool(*failed, worker->index(), config().close_connections_on_host_health_failure());
     });
   }
 }
@@ -306,12 +306,12 @@ void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints, const S
   SetState(slot, sets, worker.index(), worker.rng());
   for (const EndpointPtr& endpoint : old) {
     if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
-      endpoint->DropPool(worker.index());
+      DropPool(*endpoint, worker.index());
   }
 }
 
 void EndpointCluster::DropPools(int worker) const {
-  for (const EndpointPtr& endpoint : slots_[worker].endpoints) endpoint->DropPool(worker);
+  for (const EndpointPtr& endpoint : slots_[worker].endpoints) DropPool(*endpoint, worker);
 }
 
 std::vector<Cluster::HostView> EndpointCluster::Hosts() const {

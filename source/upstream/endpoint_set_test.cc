@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "source/base/strings.h"
 #include "source/upstream/testing/endpoints.h"
 
 namespace sluice {

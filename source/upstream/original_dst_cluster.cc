@@ -2,6 +2,7 @@
 #include "source/upstream/original_dst_cluster.h"
 
 #include "source/base/reason.h"
+#include "source/upstream/conn_pool.h"
 
 namespace sluice {
 namespace {
@@ -99,14 +100,14 @@ void OriginalDstCluster::Sweep(Local& local, int worker) const {
   local.swept = Now();
   absl::erase_if(local.entries, [&](const auto& entry) {
     if (entry.second.last_used >= limit) return false;
-    if (entry.second.endpoint != nullptr) entry.second.endpoint->DropPool(worker);
+    if (entry.second.endpoint != nullptr) DropPool(*entry.second.endpoint, worker);
     return true;
   });
 }
 
 void OriginalDstCluster::DropPools(int worker) const {
   for (const auto& [key, entry] : locals_[worker].entries) {
-    if (entry.endpoint != nullptr) entry.endpoint->DropPool(worker);
+    if (entry.endpoint != nullptr) DropPool(*entry.endpoint, worker);
   }
   locals_[worker].entries.clear();
 }

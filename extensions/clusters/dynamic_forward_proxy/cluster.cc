@@ -211,7 +211,7 @@ EndpointPtr DynamicCluster::SharedEndpoint(const ResolvedHost& host, const Egres
 void DynamicCluster::DropLocal(Local& local, int worker) {
   for (const Checked& checked : local.checked) {
     for (const EndpointPtr& endpoint : checked.endpoints)
-      if (endpoint != nullptr) endpoint->DropPool(worker);
+      if (endpoint != nullptr) DropPool(*endpoint, worker);
   }
   local = {};
 }

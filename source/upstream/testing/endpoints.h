@@ -4,7 +4,6 @@
 #include <memory>
 #include <string>
 
-#include "source/upstream/conn_pool.h"
 #include "source/upstream/endpoint.h"
 
 namespace sluice::testing {
