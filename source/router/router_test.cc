@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 class ScriptedCluster final : public Cluster {
  public:
   ScriptedCluster(stats::Store& store, uint32_t max_retries, Duration max_stream_duration)
-      : Cluster(Settings(max_stream_duration), Config(max_retries),
+      : Cluster(Settings(max_retries, max_stream_duration), envoy::config::cluster::v3::Cluster(),
                 store.Root().Sub("cluster").Sub("c"), SocketDialer(), 1) {}
 
   Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange&) const override {
@@ -46,17 +46,12 @@ class ScriptedCluster final : public Cluster {
   std::function<void()> on_pick;
 
  private:
-  static ClusterSettings Settings(Duration max_stream_duration) {
+  static ClusterSettings Settings(uint32_t max_retries, Duration max_stream_duration) {
     ClusterSettings settings;
+    settings.thresholds[static_cast<size_t>(Priority::kDefault)].max_retries = max_retries;
     settings.max_stream_duration = max_stream_duration;
     settings.name = "c";
     return settings;
-  }
-  static envoy::config::cluster::v3::Cluster Config(uint32_t max_retries) {
-    envoy::config::cluster::v3::Cluster config;
-    config.mutable_circuit_breakers()->add_thresholds()->mutable_max_retries()->set_value(
-        max_retries);
-    return config;
   }
 };
 

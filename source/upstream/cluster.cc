@@ -13,30 +13,6 @@ namespace {
 
 namespace v3 = envoy::config::cluster::v3;
 
-Thresholds ThresholdsOf(const v3::CircuitBreakers& config,
-                        envoy::config::core::v3::RoutingPriority priority) {
-  Thresholds result;
-  for (const auto& thresholds : config.thresholds()) {
-    if (thresholds.priority() != priority) continue;
-    if (thresholds.has_max_connections())
-      result.max_connections = thresholds.max_connections().value();
-    if (thresholds.has_max_pending_requests())
-      result.max_pending_requests = thresholds.max_pending_requests().value();
-    if (thresholds.has_max_requests()) result.max_requests = thresholds.max_requests().value();
-    if (thresholds.has_max_retries()) result.max_retries = thresholds.max_retries().value();
-    result.track_remaining = thresholds.track_remaining();
-    if (thresholds.has_retry_budget()) {
-      RetryBudget& budget = result.retry_budget.emplace();
-      if (thresholds.retry_budget().has_budget_percent())
-        budget.percent = thresholds.retry_budget().budget_percent().value();
-      if (thresholds.retry_budget().has_min_retry_concurrency())
-        budget.minimum = thresholds.retry_budget().min_retry_concurrency().value();
-    }
-    break;  // The first entry of a priority counts.
-  }
-  return result;
-}
-
 config::Fraction DroppedOf(
     const envoy::config::endpoint::v3::ClusterLoadAssignment::Policy& policy) {
   if (policy.drop_overloads().empty()) return {};
@@ -121,13 +97,12 @@ Cluster::Cluster(ClusterSettings settings, const v3::Cluster& config, const stat
       stats_(scope),
       dialer_(dialer),
       workers_(workers),
-      breakers_{
-          std::make_unique<CircuitBreaker>(
-              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::DEFAULT), workers,
-              settings_.runtime, Cat("circuit_breakers.", settings_.name, ".default.")),
-          std::make_unique<CircuitBreaker>(
-              ThresholdsOf(config.circuit_breakers(), envoy::config::core::v3::HIGH), workers,
-              settings_.runtime, Cat("circuit_breakers.", settings_.name, ".high."))},
+      breakers_{std::make_unique<CircuitBreaker>(
+                    settings_.thresholds[static_cast<size_t>(Priority::kDefault)], workers,
+                    settings_.runtime, Cat("circuit_breakers.", settings_.name, ".default.")),
+                std::make_unique<CircuitBreaker>(
+                    settings_.thresholds[static_cast<size_t>(Priority::kHigh)], workers,
+                    settings_.runtime, Cat("circuit_breakers.", settings_.name, ".high."))},
       maintenance_(settings_.runtime, Cat("upstream.maintenance_mode.", settings_.name), 0),
       drop_(DroppedOf(config.load_assignment().policy())),
       drop_limit_(settings_.runtime, "load_balancing_policy.drop_overload_limit", 100),

@@ -46,7 +46,8 @@ struct ClusterSettings {
   size_t buffer_limit = 1024 * 1024;
   bool enable_trailers = false;
   std::string zone;  // the proxy's own; empty: not known
-  /// Connections to one host, by Priority; nullopt: no limit.
+  /// By Priority: of the cluster, and the connections to one host (nullopt: no limit).
+  Thresholds thresholds[2];
   std::optional<uint32_t> max_connections_per_host[2];
   DialOptions dial;
   std::shared_ptr<const UpstreamTransport> transport;  // null: nothing but the bytes

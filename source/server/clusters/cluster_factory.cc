@@ -7,6 +7,7 @@
 #include "api/envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "source/config/address.h"
 #include "source/config/durations.h"
+#include "source/server/clusters/circuit_breakers.h"
 #include "source/server/clusters/health_check.h"
 #include "source/server/clusters/load_balancing.h"
 #include "source/upstream/dns/dns_cache_manager.h"
@@ -83,24 +84,6 @@ void ReadAddressOrder(ClusterFactoryContext& context) {
     order.first_count = config.first_address_family_count().value();
 }
 
-void ReadPerHost(ClusterFactoryContext& context) {
-  const auto& all = context.config.circuit_breakers().per_host_thresholds();
-  for (int i = 0; i < all.size(); ++i) {
-    const v3::CircuitBreakers::Thresholds& thresholds = all[i];
-    if (thresholds.has_max_pending_requests() || thresholds.has_max_requests() ||
-        thresholds.has_max_retries() || thresholds.has_retry_budget() ||
-        thresholds.track_remaining()) {
-      context.Error(
-          Cat("circuit_breakers.per_host_thresholds[", i, "]"),
-          "Unsupported per_host_thresholds: only max_connections can be limited per host");
-      continue;
-    }
-    auto& limit = context.settings.max_connections_per_host[thresholds.priority()];
-    if (!limit.has_value() && thresholds.has_max_connections())
-      limit = thresholds.max_connections().value();
-  }
-}
-
 void CheckSubsets(ClusterFactoryContext& context) {
   const v3::Cluster& config = context.config;
   if (config.lb_subset_config().subset_selectors().empty()) return;
@@ -146,7 +129,7 @@ void ReadSettings(ClusterFactoryContext& context) {
                   "does not go with connection_pool_per_downstream_connection yet");
   }
   CheckSubsets(context);
-  ReadPerHost(context);
+  ReadCircuitBreakers(context);
   ReadSources(context);
   ReadAddressOrder(context);
   ReadCommonOptions(config.common_http_protocol_options(), "common_http_protocol_options", context);
