@@ -18,7 +18,6 @@ namespace sluice {
 // upstream_rq_tx_reset (HTTP/2's) and lb_subsets_fallback_panic.
 #define SLUICE_CLUSTER_STATS(X)                           \
   X(Counter, assignment_stale)                            \
-  X(Counter, bind_errors)                                 \
   X(Counter, lb_healthy_panic)                            \
   X(Counter, lb_subsets_created)                          \
   X(Counter, lb_subsets_fallback)                         \

@@ -52,13 +52,14 @@ void ApplyHttpOptions(const envoy::extensions::upstreams::http::v3::HttpProtocol
 }
 
 void ReadSources(ClusterFactoryContext& context) {
+  const Counter errors = context.scope.counter("bind_errors");
   const bool own = context.config.has_upstream_bind_config();
   if (!own && context.server.bind == nullptr) return;
   const auto& config = own ? context.config.upstream_bind_config() : *context.server.bind;
   const std::string path = Cat(own ? context.path : "cluster_manager", ".upstream_bind_config.");
   auto sources = std::make_shared<DialOptions::Sources>();
   sources->free_bind = config.freebind().value();
-  sources->errors = context.scope.counter("bind_errors");
+  sources->errors = errors;
   const auto add = [&](const envoy::config::core::v3::SocketAddress& address,
                        const std::string& field) {
     auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
