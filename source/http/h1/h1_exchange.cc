@@ -41,6 +41,14 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   co_return rest;
 }
 
+void H1Exchange::SkipWholeBody() {
+  if (request_done || time.request_received == TimePoint{}) return;
+  session_.buffer_.Consume(framing.length);
+  bytes.body_received += framing.length;
+  request_done = true;
+  body_dropped = false;
+}
+
 void H1Exchange::Settle() {
   limits_.Disarm();
   request_.Disarm();
