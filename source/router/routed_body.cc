@@ -125,7 +125,7 @@ Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
 void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
                 TimePoint start) {
   const TimePoint end = exchange.time.upstream_last_received;
-  if (end < start) return;
+  if (end < start || exchange.health_check) return;
   const TimePoint begin = std::max(start, exchange.time.request_received);
   const auto taken = static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0));
   cluster.stats().upstream_rq_time.Record(taken);
@@ -136,6 +136,7 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
 
 void CountAnswer(const Cluster& cluster, int status, const RequestCounters& counters,
                  const Exchange& exchange) {
+  if (exchange.health_check) return;
   cluster.stats().codes.Count(status);
   ForEachKind(cluster, counters, exchange,
               [&](const AnswerStats& kind) { kind.codes.Count(status); });

@@ -159,7 +159,8 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
   std::unique_ptr<AttemptLog> log_;  // null: not logged
 };
 
-/// Records upstream_rq_time of an answer that was received whole.
+/// Records upstream_rq_time of an answer that was received whole. Like the next one it leaves out
+/// health checks.
 void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
                 TimePoint start);
 

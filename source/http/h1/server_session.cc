@@ -297,7 +297,8 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
 }
 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
-  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped)
+  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive ||
+      exchange.body_dropped || !settings_.healthy->load(std::memory_order_relaxed))
     return false;
   return !IsTooOld() && (settings_.max_requests_per_connection == 0 ||
                          requests_ + 1 < settings_.max_requests_per_connection);

@@ -50,7 +50,9 @@ Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const 
   (session.closed_by_peer() ? stats_.downstream_cx_destroy_remote
                             : stats_.downstream_cx_destroy_local)
       .Add();
-  if (connection.draining) stats_.downstream_cx_drain_close.Add();
+  const bool healthy = settings_.session.healthy->load(std::memory_order_relaxed);
+  if (connection.draining || (!healthy && !session.closed_by_peer()))
+    stats_.downstream_cx_drain_close.Add();
 }
 
 void HttpConnectionManager::OnBound(const stats::Scope& listener) const {
@@ -254,7 +256,8 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
   if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();  // it came that far
-  if (const ResponseHead* response = exchange.response_head()) {
+  const ResponseHead* response = exchange.response_head();
+  if (response != nullptr && !exchange.health_check) {
     stats_.downstream_rq_completed.Add();
     stats_.CountStatus(response->status);
     on_listener_.Count(response->status);
