@@ -2,6 +2,7 @@
 #include "source/http/h1/h1_exchange.h"
 
 #include "source/base/reason.h"
+#include "source/base/strings.h"
 #include "source/http/h1/write.h"
 
 namespace sluice {
@@ -47,6 +48,17 @@ void H1Exchange::SkipWholeBody() {
   bytes.body_received += framing.length;
   request_done = true;
   body_dropped = false;
+}
+
+void H1Exchange::NoteBrokenBody(const absl::Status& error) {
+  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller().cancelled()
+                            ? canceller().reason()
+                            : ReasonOf(error);
+  const ReasonMeaning& meaning = MeaningOf(reason);
+  response_cut = true;
+  if (meaning.flag.has_value()) Note(*meaning.flag);
+  if (meaning.reset.empty()) return set_details(meaning.details);
+  set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));
 }
 
 void H1Exchange::Settle() {

@@ -337,6 +337,11 @@ ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
 // Decides how the response is written; false when nobody is to get it.
 bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
                                 ResponseFraming* framing) {
+  const bool left = exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination);
+  if (left && response.head->is_local) {
+    closed_by_peer_ = true;  // Inside its body: nobody waits for an answer.
+    return false;
+  }
   const bool limited = canceller_.cancelled();
   if (limited) {
     const Reason reason = canceller_.reason();
@@ -442,7 +447,7 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     if (more && (!head_waits || body->Ready())) {
       auto read = co_await body->Read();
       if (!read.ok()) {
-        NoteBrokenBody(exchange, read.status());
+        exchange.NoteBrokenBody(read.status());
         co_return false;
       }
       last = read->empty();
@@ -469,17 +474,6 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     }
   }
   co_return true;
-}
-
-void ServerSession::NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const {
-  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller_.cancelled()
-                            ? canceller_.reason()
-                            : ReasonOf(error);
-  const ReasonMeaning& meaning = MeaningOf(reason);
-  exchange.response_cut = true;
-  if (meaning.flag.has_value()) exchange.Note(*meaning.flag);
-  if (meaning.reset.empty()) return exchange.set_details(meaning.details);
-  exchange.set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));
 }
 
 // Lets the client read the last response before the connection goes: an early close would reset it

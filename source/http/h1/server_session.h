@@ -120,7 +120,6 @@ class ServerSession final : public Drainable {
   static Task<absl::Status> SendRest(ServerSession& self, H1Exchange& exchange,
                                      std::string_view data, std::string_view tail, size_t gone);
   void Sent(H1Exchange& exchange, size_t size, size_t body);
-  void NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const;
   Task<> Linger();
 
   Worker& worker_;

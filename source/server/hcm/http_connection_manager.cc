@@ -255,7 +255,12 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
-  if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();  // it came that far
+  if (exchange.request_head() != nullptr) {
+    stats_.downstream_rq_active.Sub();
+  } else if (exchange.response_head() == nullptr) {  // The client left inside its head.
+    stats_.downstream_rq_total.Add();
+    stats_.downstream_rq_http1_total.Add();
+  }
   const ResponseHead* response = exchange.response_head();
   if (response != nullptr && !exchange.health_check) {
     stats_.downstream_rq_completed.Add();
