@@ -275,7 +275,7 @@ Task<absl::StatusOr<Response>> Router::Attempt(Request& request, const Forwardin
   Exchange& exchange = forwarding.exchange;
   exchange.time.upstream_first_sent = TimePoint{};  // Of this attempt: see WillRetry.
   AttemptLimits& limits = body.NewLimits();
-  limits.head.Start(forwarding.timeouts.per_try, request.body == nullptr);
+  limits.head.Start(forwarding.timeouts.per_try, request.body == nullptr, true);
   limits.quiet.Start(policy.per_try_idle_timeout);
   limits.life.Start(forwarding.timeouts.life);
   auto outcome = co_await SendOnce(request, forwarding);

@@ -141,6 +141,30 @@ class Upstream(ProxyTest):
         self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_timeout"))
         self.assertEqual(0, self.proxy.stat("http.ingress.downstream_rq_timeout"))
 
+    def test_regression_limits_of_an_attempt_begin_with_its_connection(self):
+        go = threading.Event()
+
+        def serve(wire):
+            while wire.head():
+                go.wait(20)
+                wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        self.addCleanup(go.set)
+        policy = {"retry_on": "5xx", "per_try_timeout": "0.2s", "per_try_idle_timeout": "0.2s"}
+        self.start(config.bootstrap(config.listener(config.http(
+            [config.forward("origin", prefix="/try", action={"retry_policy": policy}),
+             config.forward("origin", prefix="/clock", action={"timeout": "0.6s"}), config.forward("origin")])),
+            [config.cluster("origin", self.raw_origin(serve).port, **config.breakers(max_connections=1))]), concurrency=1)
+        with self.client() as holder, self.client() as client, self.client() as clock:
+            holder.request("GET", "/", "h")
+            self.proxy.wait_stat("cluster.origin.upstream_rq_active", 1)
+            client.request("GET", "/try", "h")
+            self.proxy.wait_stat("cluster.origin.upstream_rq_pending_active", 1)
+            self.assertEqual(504, clock.ask("GET", "/clock", "h").status)
+            go.set()
+            self.assertEqual(200, client.response().status)
+        for limit in ("per_try_timeout", "per_try_idle_timeout", "retry"):
+            self.assertEqual(0, self.proxy.stat("cluster.origin.upstream_rq_" + limit))
+
     def test_regression_a_refusal_inside_a_body_says_that_the_connection_ends(self):
         limit = config.typed("envoy.filters.http.buffer", "envoy.extensions.filters.http.buffer.v3.Buffer",
                              max_request_bytes=3)
