@@ -100,12 +100,12 @@ void Headers::Set(std::string_view name, std::string_view value) {
 void Headers::Append(HeaderId id, std::string_view value) {
   Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
   if (header == nullptr) return AddCopy(id, value);
-  char* memory = arena_->Allocate(header->value.size() + 1 + value.size());
-  char* end = std::copy(header->value.begin(), header->value.end(), memory);
+  const std::string_view before = *GetJoined(id);
+  char* memory = arena_->Allocate(before.size() + 1 + value.size());
+  char* end = std::copy(before.begin(), before.end(), memory);
   *end++ = ',';
   end = std::copy(value.begin(), value.end(), end);
-  header->value = {memory, static_cast<size_t>(end - memory)};
-  header->known = Header::kNothing;
+  Replace(header, {memory, static_cast<size_t>(end - memory)}, Header::kNothing);
 }
 
 size_t Headers::Remove(HeaderId id) {

@@ -81,7 +81,7 @@ class Headers {
   /// (Header::kSafe).
   void SetSafe(HeaderId id, std::string_view name, std::string_view value);
   void SetSafe(HeaderId id, std::string_view value) { SetSafe(id, HeaderName(id), value); }
-  /// Appends `value` to the first field of that name with a comma, or adds it.
+  /// Appends `value` with a comma to the values of that name, which become one field, or adds it.
   void Append(HeaderId id, std::string_view value);
 
   /// Removes every field of that name; the number of those that were there.

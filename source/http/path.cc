@@ -13,10 +13,6 @@ bool IsUnreserved(char c) {
          c == '.' || c == '_' || c == '~';
 }
 
-char ToUpper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c;
-}
-
 // Splits off the query, with its '?'.
 std::string_view CutQuery(std::string_view* path) {
   const size_t mark = path->find('?');
@@ -42,9 +38,7 @@ std::optional<std::string> DecodeUnreserved(std::string_view path) {
     if (IsUnreserved(c)) {
       out += c;
     } else {
-      out += '%';
-      out += ToUpper(path[i + 1]);
-      out += ToUpper(path[i + 2]);
+      out += path.substr(i, 3);
     }
     i += 2;
   }

@@ -33,7 +33,7 @@ struct PathVerdict {
 /// is costs no allocation.
 PathVerdict CheckPath(std::string_view path, const PathSettings& settings);
 
-/// RFC 3986 6.2.2: decodes escapes of unreserved characters, writes other escapes in capitals, '\'
+/// RFC 3986 6.2.2: decodes escapes of unreserved characters, leaves others as they are written, '\'
 /// becomes '/', removes dot segments (5.2.4; those above the root vanish). nullopt for "%00", for a
 /// '%' without two hexadecimal digits (decoding around it could make a new escape), and for a dot
 /// segment with a parameter ("..;x", which some origins take for "..").

@@ -180,8 +180,10 @@ void BuildForward(const v3::RouteAction& config, const std::string& path, Diagno
   route->cluster_not_found_status = StatusOf(config.cluster_not_found_response_code());
   route->high_priority = config.priority() == envoy::config::core::v3::HIGH;
   if (config.has_timeout()) route->timeout = ToDuration(config.timeout());
+  const bool only_duration = config.has_max_stream_duration();  // Then there is no timeout.
+  if (only_duration) route->timeout = Duration::zero();
   route->timeout_text = Cat(Milliseconds(route->timeout));
-  if (config.has_max_grpc_timeout())
+  if (config.has_max_grpc_timeout() && !only_duration)
     route->max_grpc_timeout = ToDuration(config.max_grpc_timeout());
   route->grpc_timeout_offset = ToDuration(config.grpc_timeout_offset());
   if (config.has_idle_timeout()) route->idle_timeout = ToDuration(config.idle_timeout());

@@ -206,10 +206,12 @@ TEST_CASE("the settings of a route", "[routes]") {
   CHECK(plain.filter_configs.empty());
   CHECK(plain.enabled_filters == 0b101);
 
+  const auto lasting = LoadGood(
+      Host("routes { match { prefix: '/' } route { cluster: 'c' max_stream_duration {} } }"));
+  CHECK(Only(*lasting).timeout == Duration::zero());
   const auto full =
       LoadGood(Host(R"(include_request_attempt_count: true routes { match { prefix: '/' } route {
     cluster: 'c' timeout { seconds: 2 nanos: 500000000 } idle_timeout { seconds: 0 }
-    max_stream_duration { max_stream_duration { seconds: 9 } }
     priority: HIGH cluster_not_found_response_code: NOT_FOUND prefix_rewrite: '/n'
     host_rewrite_header: 'X-To' append_x_forwarded_host: true
     retry_policy { retry_on: '5xx,reset' num_retries { value: 4 } per_try_timeout { seconds: 1 }
@@ -220,7 +222,6 @@ TEST_CASE("the settings of a route", "[routes]") {
   const Route& route = Only(*full);
   CHECK(route.timeout_text == "2500");
   CHECK(route.idle_timeout == Duration::zero());
-  CHECK(route.max_stream_duration == seconds(9));
   CHECK(route.high_priority);
   CHECK(route.cluster_not_found_status == 404);
   CHECK(route.rewrite->prefix == "/n");

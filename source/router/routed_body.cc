@@ -5,21 +5,29 @@
 
 namespace sluice {
 
-void RequestTimer::Start(Duration timeout, bool request_complete) {
+void RequestTimer::Start(Duration timeout, bool request_complete, bool of_attempt) {
   timeout_ = timeout;
   request_complete_ = request_complete;
+  of_attempt_ = of_attempt;
   if (timeout > Duration::zero()) Arm(timeout);
 }
 
 void RequestTimer::OnTimer() {
-  if (!request_complete_) {
+  if (!request_complete_ || of_attempt_) {
     // Looking for the end of the request only here saves every chunk of it the trouble of telling.
-    const TimePoint received = exchange_.time.request_received;
-    request_complete_ = received != TimePoint{};
-    const Duration left = request_complete_ ? received + timeout_ - Now() : timeout_;
+    const TimePoint begin = Begin();
+    const Duration left = begin != TimePoint{} ? begin + timeout_ - Now() : timeout_;
     if (left > Duration::zero()) return Arm(left);
   }
   RunOut();
+}
+
+TimePoint RequestTimer::Begin() const {
+  const TimePoint received = exchange_.time.request_received;
+  if (!request_complete_ && received == TimePoint{}) return received;
+  if (!of_attempt_) return received;
+  const TimePoint sent = exchange_.time.upstream_first_sent;
+  return sent == TimePoint{} ? sent : std::max(received, sent);
 }
 
 void QuietTimer::Start(Duration timeout) {
@@ -35,7 +43,8 @@ uint64_t QuietTimer::Moved() const {
 void QuietTimer::OnTimer() {
   // Looking at the meters now and then costs the bytes nothing.
   const uint64_t moved = Moved();
-  quiet_quarters_ = moved == moved_ ? quiet_quarters_ + 1 : 0;
+  const bool waits = exchange_.time.upstream_first_sent == TimePoint{};  // for its connection
+  quiet_quarters_ = moved == moved_ && !waits ? quiet_quarters_ + 1 : 0;
   moved_ = moved;
   if (quiet_quarters_ >= 4) return RunOut();
   Arm(timeout_ / 4);
@@ -125,7 +134,7 @@ Task<absl::StatusOr<Chunk>> RoutedBody::ReadInTime() {
 void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
                 TimePoint start) {
   const TimePoint end = exchange.time.upstream_last_received;
-  if (end < start) return;
+  if (end < start || exchange.health_check) return;
   const TimePoint begin = std::max(start, exchange.time.request_received);
   const auto taken = static_cast<uint64_t>(std::max<int64_t>(Milliseconds(end - begin), 0));
   cluster.stats().upstream_rq_time.Record(taken);
@@ -136,6 +145,7 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
 
 void CountAnswer(const Cluster& cluster, int status, const RequestCounters& counters,
                  const Exchange& exchange) {
+  if (exchange.health_check) return;
   cluster.stats().codes.Count(status);
   ForEachKind(cluster, counters, exchange,
               [&](const AnswerStats& kind) { kind.codes.Count(status); });

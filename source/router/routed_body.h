@@ -38,23 +38,27 @@ class LimitTimer : public Timer {
   bool interrupts_ = true;
 };
 
-/// Runs out `timeout` after the last byte of the request has come from the client.
+/// Runs out `timeout` after the last byte of the request has come from the client and, where it
+/// limits an attempt, that has found its connection.
 class RequestTimer final : public LimitTimer {
  public:
   using LimitTimer::LimitTimer;
 
   /// Zero: never. `request_complete`: there is no body to wait for.
-  void Start(Duration timeout, bool request_complete);
+  void Start(Duration timeout, bool request_complete, bool of_attempt = false);
 
  private:
   void OnTimer() override;
+  /// When the time began to run; TimePoint{}: not yet.
+  TimePoint Begin() const;
 
   Duration timeout_{};
   bool request_complete_ = false;
+  bool of_attempt_ = false;
 };
 
-/// Runs out when no byte has gone to or come from the upstream for `timeout`, or up to a quarter
-/// longer.
+/// Runs out when an attempt has its connection and no byte has gone to or come from the upstream
+/// for `timeout`, or up to a quarter longer.
 class QuietTimer final : public LimitTimer {
  public:
   using LimitTimer::LimitTimer;
@@ -159,7 +163,8 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
   std::unique_ptr<AttemptLog> log_;  // null: not logged
 };
 
-/// Records upstream_rq_time of an answer that was received whole.
+/// Records upstream_rq_time of an answer that was received whole. Like the next one it leaves out
+/// health checks.
 void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestCounters& counters,
                 TimePoint start);
 

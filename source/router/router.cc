@@ -25,10 +25,6 @@ absl::Status Interrupted(Exchange& exchange, Reason reason) {
   return MakeError(exchange.canceller().cancelled() ? Reason::kCancelled : reason);
 }
 
-void EditResponse(const Route& route, Response& response, Exchange& exchange) {
-  for (const auto& edits : route.response_edits) edits->Apply(*response.head, exchange);
-}
-
 void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start) {
   const Duration taken =
       exchange.time.upstream_first_received - std::max(start, exchange.time.request_received);
@@ -87,7 +83,7 @@ int64_t UnixSeconds() {
 
 // What the request is counted under beside its cluster.
 RequestCounters CountersFor(const Route& route, const RequestHead& head, Exchange& exchange,
-                            const AnswerKinds::Alternative* alternative = nullptr) {
+                            const AnswerKinds::Alternative* alternative) {
   RequestCounters counters;
   counters.alternative = alternative;
   counters.route = route.stats.get();
@@ -133,22 +129,22 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
     return Answered(Shed(exchange));
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
     return Answered(UnreadableHeader(name, *route, head, exchange));
-  if (const TurnedAway why = cluster->TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot)
-    return Answered(TurnAway(why, *cluster, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
-  Forwarding forwarding{
-      .exchange = exchange,
-      .route = *route,
-      .cluster = *cluster,
-      .timeouts = TimeoutsOf(*route, wishes, head),
-      .options = OptionsFor(*route, settings_.suppress_envoy_headers),
-      .start = Now(),
-      .counters = CountersFor(*route, head, exchange,
-                              wishes.alt_stat_name.empty()
-                                  ? nullptr
-                                  : cluster->stats().kinds.GetAlternative(wishes.alt_stat_name)),
-      .no_content_on_timeout = wishes.no_content_on_timeout,
-      .set_cookies = {}};
+  const RequestCounters counters = CountersFor(
+      *route, head, exchange,
+      wishes.alt_stat_name.empty() ? nullptr
+                                   : cluster->stats().kinds.GetAlternative(wishes.alt_stat_name));
+  if (const TurnedAway why = cluster->TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot)
+    return Answered(TurnAway(why, *cluster, *route, counters, exchange));
+  Forwarding forwarding{.exchange = exchange,
+                        .route = *route,
+                        .cluster = *cluster,
+                        .timeouts = TimeoutsOf(*route, wishes, head),
+                        .options = OptionsFor(*route, settings_.suppress_envoy_headers),
+                        .start = Now(),
+                        .counters = counters,
+                        .no_content_on_timeout = wishes.no_content_on_timeout,
+                        .set_cookies = {}};
   if (route->hash != nullptr && cluster->uses_hash()) {
     const auto hash = route->hash->Hash(head, exchange, &forwarding.set_cookies);
     if (hash.has_value()) forwarding.options.hash = std::max<uint64_t>(*hash, 1);
@@ -194,7 +190,7 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
   exchange.Note(ResponseFlag::kNoClusterFound);
   exchange.set_details("cluster_not_found");
   Response response = Reply(route.cluster_not_found_status);
-  EditResponse(route, response, exchange);
+  EditReply(route, response, exchange);
   return response;
 }
 
@@ -204,10 +200,10 @@ Response Router::Shed(Exchange& exchange) const {
 }
 
 Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
-                          const RequestHead& head, Exchange& exchange) const {
-  CountAnswer(cluster, 503, CountersFor(route, head, exchange), exchange);
+                          const RequestCounters& counters, Exchange& exchange) const {
+  CountAnswer(cluster, 503, counters, exchange);
   Response response = AnswerTo(why, settings_.suppress_envoy_headers, exchange);
-  EditResponse(route, response, exchange);
+  EditReply(route, response, exchange);
   return response;
 }
 
@@ -219,7 +215,7 @@ Response Router::UnreadableHeader(std::string_view name, const Route& route,
       Cat("invalid header '", name, "' with value '", head.headers.Get(name).value_or(""), "'");
   exchange.set_local_reply_body(text);
   Response response = Reply(400, text);
-  EditResponse(route, response, exchange);
+  EditReply(route, response, exchange);
   return response;
 }
 
@@ -228,6 +224,7 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
   Response response;
   if (route.action == Route::Action::kRedirect) {
     stats_.rq_redirect.Add();
+    stats_.rq_direct_response.Add();  // Envoy knows no other.
     response = Reply(route.redirect->status);
     response.head->headers.AddCopy(
         HeaderId::kLocation, RedirectLocation(*route.redirect, head, route.MatchedLength(head)));
@@ -241,7 +238,9 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
     }
     if (route.direct->format != nullptr) FormatBody(*route.direct, response, exchange);
   }
-  EditResponse(route, response, exchange);
+  EditReply(route, response, exchange);
+  if (route.direct != nullptr && route.direct->format != nullptr)  // What it says is the last word.
+    response.head->headers.Set(HeaderId::kContentType, route.direct->content_type);
   return response;
 }
 
@@ -273,7 +272,7 @@ Task<absl::StatusOr<Response>> Router::Attempt(Request& request, const Forwardin
   Exchange& exchange = forwarding.exchange;
   exchange.time.upstream_first_sent = TimePoint{};  // Of this attempt: see WillRetry.
   AttemptLimits& limits = body.NewLimits();
-  limits.head.Start(forwarding.timeouts.per_try, request.body == nullptr);
+  limits.head.Start(forwarding.timeouts.per_try, request.body == nullptr, true);
   limits.quiet.Start(policy.per_try_idle_timeout);
   limits.life.Start(forwarding.timeouts.life);
   auto outcome = co_await SendOnce(request, forwarding);
@@ -488,7 +487,7 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
   if (MeaningOf(reason).is_answer)
     CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
-  EditResponse(forwarding.route, response, exchange);
+  EditReply(forwarding.route, response, exchange);
   return response;
 }
 

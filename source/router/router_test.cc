@@ -23,11 +23,13 @@ class ScriptedCluster final : public Cluster {
       : Cluster(Settings(max_retries, max_stream_duration), envoy::config::cluster::v3::Cluster(),
                 store.Root().Sub("cluster").Sub("c"), SocketDialer(), 1) {}
 
-  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options, Exchange&) const override {
+  Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
+                                         Exchange& exchange) const override {
     ++picks;
     last_hash = options.hash;
     if (on_pick) on_pick();
     if (script.empty()) {
+      exchange.time.upstream_first_sent = Now();  // As if it were on its connection.
       co_await Sleep(std::chrono::hours(1));
       co_return MakeError(Reason::kCancelled);
     }

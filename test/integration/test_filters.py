@@ -263,6 +263,8 @@ class HealthCheck(ProxyTest):
             answer = self.ask("GET", "/%d" % i, "h")
             self.assertEqual(status, answer.status, minima)
             self.assertIsNone(answer.header("x-envoy-immediate-health-check-fail"))
+        self.assertEqual([1, 1, 1], [self.proxy.stat("http.ingress.health_check.failed_cluster_" + why)
+                                     for why in ("not_found", "empty", "unhealthy")])
         self.assertEqual([("health_check_" + details, "-" if status == 200 else "LH") for _, status, details in cases],
                          [(entry["details"], entry["flags"]) for entry in self.logs(len(cases))])
 
@@ -285,13 +287,17 @@ class HealthCheck(ProxyTest):
         self.assertEqual((503, "true", "here"), (answer.status, answer.header(failing),
                                                  answer.header("x-envoy-upstream-healthchecked-cluster")))
         answer = self.ask("GET", "/", "h")
+        self.assertEqual("close", answer.header("connection"))
         self.assertEqual((204, "true", None), (answer.status, answer.header(failing),
                                                answer.header("x-envoy-upstream-healthchecked-cluster")))
         entry = self.logs(3)[1]
         self.assertEqual(("LH", "health_check_failed"), (entry["flags"], entry["details"]))
         self.assertEqual(200, self.proxy.admin("/healthcheck/ok", "POST").status)
         self.assertEqual(200, self.ask("GET", "/healthz", "h").status)
-        self.assertIsNone(self.ask("GET", "/", "h").header(failing))
+        answer = self.ask("GET", "/", "h")
+        self.assertEqual((None, None), (answer.header(failing), answer.header("connection")))
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_completed"), "health checks do not count")
+        self.assertEqual(0, self.proxy.stat("http.ingress.downstream_rq_5xx"))
         stats = self.proxy.stats("health_check")
         self.assertEqual((3, 2, 1), tuple(stats["http.ingress.health_check." + name]
                                           for name in ("request_total", "ok", "failed")))

@@ -252,7 +252,16 @@ class Http1(ProxyTest):
             client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nstart")
             self.proxy.wait_stat("cluster.origin.upstream_rq_active", 1)
         self.proxy.wait_stat("cluster.origin.upstream_rq_active", 0)
-        self.assertEqual("DC", self.log()["flags"])
+        entry = self.log()
+        self.assertEqual((0, "DC", "downstream_remote_disconnect"), (entry["code"], entry["flags"], entry["details"]))
+        self.assertEqual(0, self.proxy.stat("http.ingress.downstream_rq_5xx"))
+
+    def test_regression_a_client_that_ends_inside_its_body_is_not_answered(self):
+        self.gateway()
+        with self.client() as client:
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nstart")
+            client.finish()
+            self.assertEqual(b"", client.rest())
 
     def test_active_until_the_response_is_written(self):
         """downstream_rq_active counts a request as long as its response is on its way."""

@@ -122,6 +122,59 @@ class Upstream(ProxyTest):
         entry = self.logs(5)[0]
         self.assertEqual(("-", "max_duration_timeout"), (entry["flags"] or "-", entry["details"]))
 
+    def test_regression_limits_of_a_request_whose_body_waits_for_a_connection(self):
+        origin = self.raw_origin(lambda wire: (wire.head(), wire.rest()))
+        limit = {"max_stream_duration": {"max_stream_duration": "0.3s"}}
+        self.start(config.bootstrap(config.listener(config.http(
+            [config.forward("origin", prefix="/duration", action=limit),
+             config.forward("origin", prefix="/idle", action={"idle_timeout": "0.3s"}),
+             config.forward("origin", prefix="/timeout", action={"timeout": "0.3s"}), config.forward("origin")],
+            request_timeout="0.2s", log=self.log_path)),
+            [config.cluster("origin", origin.port, **config.breakers(max_connections=1))]), concurrency=1)
+        with self.client() as holder, self.client() as client:
+            holder.request("GET", "/", "h")
+            self.proxy.wait_stat("cluster.origin.upstream_rq_active", 1)
+            for path in ("/duration", "/idle", "/timeout"):
+                answer = client.ask("POST", path, "h", body=b"body")
+                self.assertEqual((504, None), (answer.status, answer.header("connection")), path)
+        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_cx_total"))
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_timeout"))
+        self.assertEqual(0, self.proxy.stat("http.ingress.downstream_rq_timeout"))
+
+    def test_regression_limits_of_an_attempt_begin_with_its_connection(self):
+        go = threading.Event()
+
+        def serve(wire):
+            while wire.head():
+                go.wait(20)
+                wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        self.addCleanup(go.set)
+        policy = {"retry_on": "5xx", "per_try_timeout": "0.2s", "per_try_idle_timeout": "0.2s"}
+        self.start(config.bootstrap(config.listener(config.http(
+            [config.forward("origin", prefix="/try", action={"retry_policy": policy}),
+             config.forward("origin", prefix="/clock", action={"timeout": "0.6s"}), config.forward("origin")])),
+            [config.cluster("origin", self.raw_origin(serve).port, **config.breakers(max_connections=1))]), concurrency=1)
+        with self.client() as holder, self.client() as client, self.client() as clock:
+            holder.request("GET", "/", "h")
+            self.proxy.wait_stat("cluster.origin.upstream_rq_active", 1)
+            client.request("GET", "/try", "h")
+            self.proxy.wait_stat("cluster.origin.upstream_rq_pending_active", 1)
+            self.assertEqual(504, clock.ask("GET", "/clock", "h").status)
+            go.set()
+            self.assertEqual(200, client.response().status)
+        for limit in ("per_try_timeout", "per_try_idle_timeout", "retry"):
+            self.assertEqual(0, self.proxy.stat("cluster.origin.upstream_rq_" + limit))
+
+    def test_regression_a_refusal_inside_a_body_says_that_the_connection_ends(self):
+        limit = config.typed("envoy.filters.http.buffer", "envoy.extensions.filters.http.buffer.v3.Buffer",
+                             max_request_bytes=3)
+        self.start(config.bootstrap(config.listener(config.http([config.direct(200, "in")], filters=[limit]))))
+        with self.client() as client:
+            client.send(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n")
+            answer = client.response()
+            self.assertEqual((413, "close"), (answer.status, answer.header("connection")))
+        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_too_large"))
+
     def test_big_response_head(self):
         origin = self.origin(ok(b"x", "x-big: " + "y" * 100000))
         self.gateway(origin.port)

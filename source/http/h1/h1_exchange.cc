@@ -2,6 +2,7 @@
 #include "source/http/h1/h1_exchange.h"
 
 #include "source/base/reason.h"
+#include "source/base/strings.h"
 #include "source/http/h1/write.h"
 
 namespace sluice {
@@ -39,6 +40,25 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   absl::Status rest = co_await WriteRest(session_.stream_, scratch, {}, {}, *gone);
   if (!rest.ok()) framing.keep_alive = false;  // Half of it may be on the wire.
   co_return rest;
+}
+
+void H1Exchange::SkipWholeBody() {
+  if (request_done || time.request_received == TimePoint{}) return;
+  session_.buffer_.Consume(framing.length);
+  bytes.body_received += framing.length;
+  request_done = true;
+  body_dropped = false;
+}
+
+void H1Exchange::NoteBrokenBody(const absl::Status& error) {
+  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller().cancelled()
+                            ? canceller().reason()
+                            : ReasonOf(error);
+  const ReasonMeaning& meaning = MeaningOf(reason);
+  response_cut = true;
+  if (meaning.flag.has_value()) Note(*meaning.flag);
+  if (meaning.reset.empty()) return set_details(meaning.details);
+  set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));
 }
 
 void H1Exchange::Settle() {

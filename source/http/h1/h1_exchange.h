@@ -18,6 +18,11 @@ class H1Exchange final : public Exchange, public Pooled<H1Exchange> {
   void LimitDuration(Duration limit) override { limits_.LimitDuration(limit); }
   void Touch() override { limits_.Touch(); }
 
+  /// A body that came with its head, and that nobody will read any more, is in no next request's
+  /// way. Not for what is refused at once: Envoy, too, looks at no body then.
+  void SkipWholeBody();
+  /// The response's body came to no clean end: for the log.
+  void NoteBrokenBody(const absl::Status& error);
   /// Stops all time limits and the watch; the exchange is over.
   void Settle();
   /// From now on notice when the client goes away. Only while nothing reads from it.

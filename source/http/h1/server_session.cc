@@ -33,7 +33,7 @@ class DownstreamSource {
   void Delivered(size_t bytes) { exchange_->bytes.body_received += bytes; }
   void Ended() {
     exchange_->request_done = true;
-    exchange_->time.request_received = Now();
+    if (exchange_->time.request_received == TimePoint{}) exchange_->time.request_received = Now();
     exchange_->request_.Disarm();
     exchange_->WatchClient();
   }
@@ -282,7 +282,10 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
   const Framing& framing = exchange.framing;
   if (framing.kind == Framing::kChunked ||
       (framing.kind == Framing::kLength && framing.length > 0)) {
-    if (settings_.request_timeout > Duration::zero())
+    // A body that came with its head is there, whoever reads it, and when.
+    const bool here = framing.kind == Framing::kLength && framing.length <= buffer_.view().size();
+    if (here) exchange.time.request_received = Now();
+    if (!here && settings_.request_timeout > Duration::zero())
       worker_.wheel().Arm(exchange.request_, settings_.request_timeout);
     request.body = MakeBody(DownstreamSource(exchange), framing);
   } else {
@@ -294,7 +297,8 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
 }
 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
-  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive || exchange.body_dropped)
+  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive ||
+      exchange.body_dropped || !settings_.healthy->load(std::memory_order_relaxed))
     return false;
   return !IsTooOld() && (settings_.max_requests_per_connection == 0 ||
                          requests_ + 1 < settings_.max_requests_per_connection);
@@ -333,7 +337,13 @@ ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
 // Decides how the response is written; false when nobody is to get it.
 bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
                                 ResponseFraming* framing) {
-  if (canceller_.cancelled()) {
+  const bool left = exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination);
+  if (left && response.head->is_local) {
+    closed_by_peer_ = true;  // Inside its body: nobody waits for an answer.
+    return false;
+  }
+  const bool limited = canceller_.cancelled();
+  if (limited) {
     const Reason reason = canceller_.reason();
     if (MeaningOf(reason).status == 0) {
       exchange.Note(MakeError(reason));
@@ -342,10 +352,13 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     // A time limit passed: say so, unless the filters already had another answer ready.
     canceller_.Reset();
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
+  }
+  ResponseHead& head = *response.head;
+  if (limited || head.is_local) {
+    if (head.is_local && (limited || exchange.upstream.attempts > 0)) exchange.SkipWholeBody();
     // What is left of a request would look like the next one.
     if (!exchange.request_done) exchange.framing.keep_alive = false;
   }
-  ResponseHead& head = *response.head;
   exchange.set_response_head(&head);
   if (!head.headers.Has(HeaderId::kDate)) head.headers.AddSafe(HeaderId::kDate, HttpDate());
   // Bytes for the tunnel may follow a CONNECT that is refused. A client that is to log in first has
@@ -438,7 +451,7 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     if (more && (!head_waits || body->Ready())) {
       auto read = co_await body->Read();
       if (!read.ok()) {
-        NoteBrokenBody(exchange, read.status());
+        exchange.NoteBrokenBody(read.status());
         co_return false;
       }
       last = read->empty();
@@ -465,17 +478,6 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     }
   }
   co_return true;
-}
-
-void ServerSession::NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const {
-  const Reason reason = ReasonOf(error) == Reason::kCancelled && canceller_.cancelled()
-                            ? canceller_.reason()
-                            : ReasonOf(error);
-  const ReasonMeaning& meaning = MeaningOf(reason);
-  exchange.response_cut = true;
-  if (meaning.flag.has_value()) exchange.Note(*meaning.flag);
-  if (meaning.reset.empty()) return exchange.set_details(meaning.details);
-  exchange.set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));
 }
 
 // Lets the client read the last response before the connection goes: an early close would reset it

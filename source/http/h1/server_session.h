@@ -2,6 +2,7 @@
 // answered, writes the responses, and decides when the connection ends. Belongs to one worker.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -37,6 +38,9 @@ class ExchangeHandler {
   virtual void OnComplete(Exchange& exchange) const = 0;
 };
 
+/// The health of whoever has no admin to say otherwise.
+inline const std::atomic<bool> kHealthy{true};
+
 /// Zero durations: no limit. Defaults are Envoy's, but for the header timeout, which Envoy leaves
 /// off.
 struct ServerSessionSettings {
@@ -52,6 +56,7 @@ struct ServerSessionSettings {
   bool proxy_100_continue = false;
   bool enable_trailers = false;  // those of requests are kept, those of responses written
   const OverloadState* overload = &OverloadState::Calm();
+  const std::atomic<bool>* healthy = &kHealthy;  // of the process; else answers end connections
   /// downstream_cx_rx_bytes_total, downstream_cx_tx_bytes_total
   Counter received, sent;
   /// downstream_cx_idle_timeout, downstream_cx_max_duration_reached,
@@ -115,7 +120,6 @@ class ServerSession final : public Drainable {
   static Task<absl::Status> SendRest(ServerSession& self, H1Exchange& exchange,
                                      std::string_view data, std::string_view tail, size_t gone);
   void Sent(H1Exchange& exchange, size_t size, size_t body);
-  void NoteBrokenBody(H1Exchange& exchange, const absl::Status& error) const;
   Task<> Linger();
 
   Worker& worker_;

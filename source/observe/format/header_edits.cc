@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_replace.h"
 #include "source/base/strings.h"
 #include "source/http/bytes.h"
@@ -112,6 +113,7 @@ HeaderEdits HeaderEdits::Build(const Options& add, const Names& remove, std::str
   for (int i = 0; i < add.size(); ++i) {
     edits.Add(add[i], Cat(path, ".", add_field, "[", i, "]"), diagnostics);
   }
+  edits.at_once_ = edits.IsOrdered();
   return edits;
 }
 
@@ -129,7 +131,38 @@ HeaderEdits HeaderEdits::Build(const Mutations& mutations, std::string_view path
   return edits;
 }
 
+bool HeaderEdits::IsOrdered() const {
+  std::vector<std::string_view> names;
+  bool formats = false;
+  for (const Edit& edit : edits_) {
+    if (edit.action == Action::kRemove) continue;
+    formats |= edit.formatter.has_value();
+    names.push_back(edit.name);
+  }
+  std::sort(names.begin(), names.end());
+  const bool twice = std::adjacent_find(names.begin(), names.end()) != names.end();
+  return names.size() > 1 && (formats || twice);
+}
+
+bool HeaderEdits::IsDue(const Edit& edit, std::string_view value, const Headers& headers) {
+  if (value.empty() && !edit.keep_empty) return false;
+  if (edit.action == Action::kAppend || edit.action == Action::kOverwrite) return true;
+  return headers.Get(edit.name).has_value() == (edit.action == Action::kOverwriteIfExists);
+}
+
+void HeaderEdits::Write(const Edit& edit, std::string_view value, Headers& headers) {
+  const bool replaces =
+      edit.action == Action::kOverwrite || edit.action == Action::kOverwriteIfExists;
+  if (edit.is_safe) {
+    replaces ? headers.SetSafe(edit.id, edit.name, value)
+             : headers.AddSafe(edit.id, edit.name, value);
+  } else {
+    replaces ? headers.Set(edit.name, value) : headers.AddCopy(edit.name, value);
+  }
+}
+
 void HeaderEdits::Apply(Headers& headers, const Exchange& exchange) const {
+  if (at_once_) return ApplyAtOnce(headers, exchange);
   std::string text;
   for (const Edit& edit : edits_) {
     if (edit.action == Action::kRemove) {
@@ -142,18 +175,35 @@ void HeaderEdits::Apply(Headers& headers, const Exchange& exchange) const {
       edit.formatter->Format(LogContext{exchange}, &text);
       value = text;
     }
-    if (value.empty() && !edit.keep_empty) continue;
-    const bool only_if_there = edit.action == Action::kOverwriteIfExists;
-    if (edit.action != Action::kAppend && edit.action != Action::kOverwrite &&
-        headers.Get(edit.name).has_value() != only_if_there) {
+    if (IsDue(edit, value, headers)) Write(edit, value, headers);
+  }
+}
+
+void HeaderEdits::ApplyAtOnce(Headers& headers, const Exchange& exchange) const {
+  struct Due {
+    const Edit* edit;
+    size_t begin, end;  // of a formatted value in `text`
+  };
+  absl::InlinedVector<Due, 8> overwrites, additions;
+  std::string text;
+  for (const Edit& edit : edits_) {
+    if (edit.action == Action::kRemove) {
+      headers.Remove(edit.name);
       continue;
     }
-    const bool replaces = edit.action == Action::kOverwrite || only_if_there;
-    if (edit.is_safe) {
-      replaces ? headers.SetSafe(edit.id, edit.name, value)
-               : headers.AddSafe(edit.id, edit.name, value);
-    } else {
-      replaces ? headers.Set(edit.name, value) : headers.AddCopy(edit.name, value);
+    const size_t begin = text.size();
+    if (edit.formatter.has_value()) edit.formatter->Format(LogContext{exchange}, &text);
+    const std::string_view value =
+        edit.formatter.has_value() ? std::string_view(text).substr(begin) : edit.value;
+    if (!IsDue(edit, value, headers)) continue;
+    const bool adds = edit.action == Action::kAppend || edit.action == Action::kAddIfAbsent;
+    (adds ? additions : overwrites).push_back({&edit, begin, text.size()});
+  }
+  for (const auto* list : {&overwrites, &additions}) {
+    for (const Due& due : *list) {
+      const std::string_view formatted =
+          std::string_view(text).substr(due.begin, due.end - due.begin);
+      Write(*due.edit, due.edit->formatter.has_value() ? formatted : due.edit->value, headers);
     }
   }
 }

@@ -27,7 +27,8 @@ class HeaderEdits {
 
   HeaderEdits() = default;
 
-  /// Removals first, then additions, as Envoy does for routes. Problems are reported at
+  /// As Envoy does for routes: removals first, then what overwrites, then additions, all of whose
+  /// values and conditions are those of the headers after the removals. Problems are reported at
   /// `<path>.<add_field>[i]` and
   /// `<path>.<remove_field>[i]`: names that are no token, begin with ':' or are host; values with
   /// control bytes; bad operators.
@@ -40,7 +41,7 @@ class HeaderEdits {
 
   bool empty() const { return edits_.empty(); }
 
-  /// Applies them in order. Constant values are not copied: this object outlives the head. Values
+  /// Applies them. Constant values are not copied: this object outlives the head. Values
   /// with operators read `exchange` as it is now.
   void Apply(Headers& headers, const Exchange& exchange) const;
   /// The same on a response that the client may get; values may ask for what it holds (%RESP(X)%).
@@ -60,9 +61,15 @@ class HeaderEdits {
 
   void Add(const envoy::config::core::v3::HeaderValueOption& option, const std::string& path,
            config::Diagnostics& diagnostics);
+  // Whether the order of the edits can be told from their result.
+  bool IsOrdered() const;
+  static bool IsDue(const Edit& edit, std::string_view value, const Headers& headers);
+  static void Write(const Edit& edit, std::string_view value, Headers& headers);
+  void ApplyAtOnce(Headers& headers, const Exchange& exchange) const;
   void AddRemoval(std::string_view name, const std::string& path, config::Diagnostics& diagnostics);
 
   std::vector<Edit> edits_;
+  bool at_once_ = false;  // every edit sees the headers before the others
 };
 
 /// True when `value` holds no CR, LF or NUL.

@@ -84,6 +84,45 @@ TEST_CASE("header edits", "[header_edits]") {
   }
 }
 
+TEST_CASE("header edits of one list do not see one another", "[header_edits]") {
+  struct Row {
+    const char* edits;
+    const char* result;  // of a: 1, b: 2
+  };
+  const Row rows[] = {
+      {"request_headers_to_add { header { key: 'a' value: '%REQ(b)%' } append { value: false } } "
+       "request_headers_to_add { header { key: 'b' value: '%REQ(a)%' } append { value: false } }",
+       "a=2 b=1 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } append { value: false } } "
+       "request_headers_to_add { header { key: 'old' value: '%REQ(a)%' } }",
+       "a=3 b=2 old=1 "},
+      {"request_headers_to_remove: 'a' "
+       "request_headers_to_add { header { key: 'c' value: '%REQ(a)%' } keep_empty_value: true } "
+       "request_headers_to_add { header { key: 'd' value: '%REQ(b)%' } }",
+       "b=2 c= d=2 "},
+      {"request_headers_to_add { header { key: 'a' value: '3' } } "
+       "request_headers_to_add { header { key: 'a' value: '4' } append { value: false } }",
+       "a=4 b=2 a=3 "},
+      {"request_headers_to_add { header { key: 'c' value: '3' } } "
+       "request_headers_to_add { header { key: 'c' value: '4' } append_action: ADD_IF_ABSENT }",
+       "a=1 b=2 c=3 c=4 "},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.edits);
+    config::Diagnostics diagnostics;
+    const HeaderEdits edits = BuildRequest(row.edits, diagnostics);
+    CAPTURE(diagnostics.ToString());
+    REQUIRE(diagnostics.ok());
+    testing::TestExchange exchange;
+    exchange.set_request_head(std::make_unique<RequestHead>());
+    Headers& headers = exchange.request_head()->headers;
+    headers.AddCopy("a", "1");
+    headers.AddCopy("b", "2");
+    edits.Apply(headers, exchange);
+    CHECK(Print(headers) == row.result);
+  }
+}
+
 TEST_CASE("header edits that cannot be", "[header_edits]") {
   struct Row {
     const char* edits;

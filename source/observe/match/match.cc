@@ -91,6 +91,7 @@ bool StringMatcher::Matches(std::string_view text) const {
 absl::StatusOr<HeaderMatcher> HeaderMatcher::Build(const route::HeaderMatcher& config) {
   HeaderMatcher matcher;
   matcher.name_ = ToLower(config.name());
+  matcher.id_ = FindHeaderId(matcher.name_);
   matcher.invert_ = config.invert_match();
   matcher.missing_is_empty_ = config.treat_missing_header_as_empty();
   using Form = StringMatcher::Kind;
@@ -147,11 +148,19 @@ bool HeaderMatcher::MatchesValue(std::optional<std::string_view> value) const {
 
 bool HeaderMatcher::Matches(const RequestHead& head) const {
   const bool pseudo = name_.starts_with(':') || name_ == "host";
-  return MatchesValue(pseudo ? head.Get(name_) : head.headers.GetJoined(name_));
+  return pseudo ? MatchesValue(head.Get(name_)) : Matches(head.headers);
 }
 
 bool HeaderMatcher::Matches(const Headers& headers) const {
-  return MatchesValue(headers.GetJoined(name_));
+  constexpr uint64_t kOneByOne = Bits(HeaderId::kOther, HeaderId::kCookie, HeaderId::kSetCookie);
+  if (!Contains(kOneByOne, id_)) return MatchesValue(headers.GetJoined(id_));
+  bool there = false;
+  for (const Header& header : headers) {
+    if (header.id != id_ || (id_ == HeaderId::kOther && header.name != name_)) continue;
+    there = true;
+    if (MatchesValue(header.value) != invert_) return !invert_;
+  }
+  return there ? invert_ : MatchesValue(std::nullopt);
 }
 
 std::optional<std::string_view> QueryParameter(std::string_view path, std::string_view name) {

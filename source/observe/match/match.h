@@ -43,8 +43,9 @@ class StringMatcher {
   std::shared_ptr<const RE2> regex_;
 };
 
-/// envoy.config.route.v3.HeaderMatcher, its deprecated forms too. Several fields of one name match
-/// as one value joined by ",".
+/// envoy.config.route.v3.HeaderMatcher, its deprecated forms too. Of several fields of one name it
+/// is enough that one matches, and none may for an inverted one; as in Envoy those of the names
+/// that the proxy knows (HeaderId), but for cookies, match as one value joined by ",".
 class HeaderMatcher {
  public:
   /// InvalidArgument as StringMatcher's.
@@ -53,7 +54,7 @@ class HeaderMatcher {
   /// Of a request also ":method", ":scheme", ":authority" ("host"), ":path". Allocates only where a
   /// name has several fields.
   bool Matches(const RequestHead& head) const;
-  /// Of a response.
+  /// Of a response, too.
   bool Matches(const Headers& headers) const;
   /// Of a value that the caller looked up; nullopt: there is none.
   bool MatchesValue(std::optional<std::string_view> value) const;
@@ -64,6 +65,7 @@ class HeaderMatcher {
 
   enum class Kind : uint8_t { kPresent, kString, kRange };
   std::string name_;
+  HeaderId id_ = HeaderId::kOther;
   Kind kind_ = Kind::kPresent;
   bool present_ = true;
   bool invert_ = false;

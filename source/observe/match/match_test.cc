@@ -70,6 +70,8 @@ TEST_CASE("header matchers", "[match]") {
   head.headers.AddCopy("x-a", "1");
   head.headers.AddCopy("x-list", "a");
   head.headers.AddCopy("x-list", "b");
+  head.headers.AddCopy("accept", "a");
+  head.headers.AddCopy("accept", "b");
   head.headers.AddCopy("x-empty", "");
   head.headers.AddCopy("x-number", "-7");
   struct Row {
@@ -92,12 +94,18 @@ TEST_CASE("header matchers", "[match]") {
        "true",
        true},
       {"name: 'x-b' string_match { exact: '' } treat_missing_header_as_empty: true", true},
-      {"name: 'x-list' string_match { exact: 'a,b' }", true},
-      {"name: 'x-list' string_match { exact: 'a' }", false},
+      {"name: 'x-list' string_match { exact: 'a,b' }", false},
+      {"name: 'x-list' string_match { exact: 'a' }", true},
+      {"name: 'x-list' string_match { exact: 'b' }", true},
+      {"name: 'x-list' string_match { exact: 'b' } invert_match: true", false},
+      {"name: 'x-list' string_match { exact: 'c' } invert_match: true", true},
+      {"name: 'x-list' present_match: false", false},
+      {"name: 'accept' string_match { exact: 'a,b' }", true},
+      {"name: 'accept' string_match { exact: 'a' }", false},
       {"name: 'x-a' exact_match: '1'", true},
-      {"name: 'x-list' prefix_match: 'a,'", true},
-      {"name: 'x-list' suffix_match: ',b'", true},
-      {"name: 'x-list' contains_match: ','", true},
+      {"name: 'accept' prefix_match: 'a,'", true},
+      {"name: 'accept' suffix_match: ',b'", true},
+      {"name: 'x-list' contains_match: ','", false},
       {"name: 'x-list' safe_regex_match { regex: '[ab,]+' }", true},
       {"name: 'x-number' range_match { start: -10 end: 0 }", true},
       {"name: 'x-number' range_match { start: -7 end: -6 }", true},

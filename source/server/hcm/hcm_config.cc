@@ -271,6 +271,7 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   settings.session = BuildSession(config, stats);
   CountCodec(context.server.stats, settings);
   settings.session.overload = context.server.overload;
+  if (context.server.healthy != nullptr) settings.session.healthy = context.server.healthy;
   BuiltChain built = BuildChain(config, context);
   auto routes = BuildRoutes(config, built, context);
   auto logs = BuildAccessLogs(config.access_log(), context, "access_log");

@@ -219,6 +219,7 @@ void HttpConnectionManager::OnResponse(Response& response, const Exchange& excha
 
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
+  stats_.downstream_rq_http1_total.Add();
   (result.details == kShedDetails ? stats_.downstream_rq_overload_close
                                   : stats_.downstream_cx_protocol_error)
       .Add();
@@ -229,7 +230,6 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
     exchange.Note(ResponseFlag::kDownstreamProtocolError);
   }
   if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
-  if (result.status == 431) stats_.downstream_rq_too_large.Add();
   Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
@@ -249,8 +249,13 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     stats_.downstream_rq_active.Sub();  // it came that far
   } else {
     exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
+    if (exchange.response_head() == nullptr) {           // The client left inside its head.
+      stats_.downstream_rq_total.Add();
+      stats_.downstream_rq_http1_total.Add();
+    }
   }
-  if (const ResponseHead* response = exchange.response_head()) {
+  const ResponseHead* response = exchange.response_head();
+  if (response != nullptr && !exchange.health_check) {
     stats_.completed.Count(response->status);
     on_listener_.Count(response->status);
   }
@@ -279,8 +284,9 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
     stats_.downstream_rq_response_before_rq_complete.Add();
   }
-  // These two have no flag.
+  // These have no flag.
   const std::string_view details = exchange.details();
+  if (details == MeaningOf(Reason::kRequestTooLarge).details) stats_.downstream_rq_too_large.Add();
   if (details == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
   if (details == "max_duration_timeout") stats_.downstream_rq_max_duration_reached.Add();
   if (ConnectionRecord* record = OriginOf(exchange).record.get()) Report(exchange, *record);

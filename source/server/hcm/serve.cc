@@ -42,7 +42,9 @@ Task<> ServeHttp(Connection& connection, const ExchangeHandler& handler,
   (session.closed_by_peer() ? stats.downstream_cx_destroy_remote
                             : stats.downstream_cx_destroy_local)
       .Add();
-  if (connection.draining) stats.downstream_cx_drain_close.Add();
+  const bool healthy = settings.healthy->load(std::memory_order_relaxed);
+  if (connection.draining || (!healthy && !session.closed_by_peer()))
+    stats.downstream_cx_drain_close.Add();
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #include "extensions/filters/http/health_check/filter.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "source/config/durations.h"
 #include "source/http/reply.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view kFailing = "x-envoy-immediate-health-check-fail";
 constexpr std::string_view kChecked = "x-envoy-upstream-healthchecked-cluster";
+constexpr std::string_view kDegraded = "x-envoy-degraded";
 
 // Says to who asks that it should not come again.
 Task<Response> PassOnAsFailing(Request request, Next next) {
@@ -26,7 +28,11 @@ HealthCheckStats::HealthCheckStats(const stats::Scope& scope)
     : request_total(scope.counter("request_total")),
       ok(scope.counter("ok")),
       failed(scope.counter("failed")),
-      cached_response(scope.counter("cached_response")) {}
+      degraded(scope.counter("degraded")),
+      cached_response(scope.counter("cached_response")),
+      failed_cluster_not_found(scope.counter("failed_cluster_not_found")),
+      failed_cluster_empty(scope.counter("failed_cluster_empty")),
+      failed_cluster_unhealthy(scope.counter("failed_cluster_unhealthy")) {}
 
 HealthCheckFilter::HealthCheckFilter(const Proto& config, FactoryContext& context)
     : stats_(context.scope.Sub("health_check")),
@@ -65,13 +71,21 @@ bool HealthCheckFilter::IsCheck(const RequestHead& head) const {
 std::string_view HealthCheckFilter::WeakCluster(const Worker& worker) const {
   for (const Minimum& minimum : minima_) {
     const Cluster* cluster = clusters_.Find(minimum.cluster, worker);
-    if (cluster == nullptr) return "health_check_failed_no_cluster_found";
+    if (cluster == nullptr) {
+      stats_.failed_cluster_not_found.Add();
+      return "health_check_failed_no_cluster_found";
+    }
     const auto hosts = cluster->membership(worker.index()).value_or(Cluster::Membership());
     if (minimum.percent <= 0) continue;
-    if (hosts.total == 0) return "health_check_failed_cluster_empty";
+    if (hosts.total == 0) {
+      stats_.failed_cluster_empty.Add();
+      return "health_check_failed_cluster_empty";
+    }
     if (100.0 * static_cast<double>(hosts.usable) <
-        minimum.percent * static_cast<double>(hosts.total))
+        minimum.percent * static_cast<double>(hosts.total)) {
+      stats_.failed_cluster_unhealthy.Add();
       return "health_check_failed_cluster_unhealthy";
+    }
   }
   return {};
 }
@@ -97,22 +111,28 @@ std::optional<Response> HealthCheckFilter::OwnAnswer(bool healthy, Exchange& exc
   }
   if (cache_time_ <= Duration::zero()) return std::nullopt;
   const int64_t now = Now().time_since_epoch().count();
-  const int status = status_.load(std::memory_order_relaxed);
+  const int kept = status_.load(std::memory_order_relaxed);
+  const int status = std::abs(kept);
   if (status == 0 || now >= good_until_.load(std::memory_order_relaxed)) return std::nullopt;
   stats_.cached_response.Add();
   (status == 200 ? stats_.ok : stats_.failed).Add();
   if (status != 200) exchange.Note(ResponseFlag::kFailedLocalHealthCheck);
-  return Refusal(exchange, status, "", "health_check_cached");
+  Response response = Refusal(exchange, status, "", "health_check_cached");
+  if (kept < 0) {
+    stats_.degraded.Add();
+    response.head->headers.Add(HeaderId::kOther, kDegraded, "");
+  }
+  return response;
 }
 
 Task<Response> HealthCheckFilter::Handle(Request request, Exchange& exchange, Next next) const {
   const bool healthy = healthy_ == nullptr || healthy_->load(std::memory_order_relaxed);
   if (!IsCheck(*request.head))
     return healthy ? next(std::move(request)) : PassOnAsFailing(std::move(request), next);
-  stats_.request_total.Add();
   exchange.health_check = true;
   std::optional<Response> answer = OwnAnswer(healthy, exchange);
   if (!answer.has_value()) return AskUpstream(std::move(request), next);
+  stats_.request_total.Add();
   answer->head->headers.Add(HeaderId::kOther, kChecked, service_cluster_);
   return Answered(*std::move(answer));
 }
@@ -122,7 +142,9 @@ Task<Response> HealthCheckFilter::AskUpstream(Request request, Next next) const 
   response.head->headers.Set(kChecked, service_cluster_);
   if (cache_time_ > Duration::zero()) {
     good_until_.store((Now() + cache_time_).time_since_epoch().count(), std::memory_order_relaxed);
-    status_.store(response.head->status, std::memory_order_relaxed);
+    const int status = response.head->status;
+    const bool degraded = response.head->headers.Get(kDegraded).has_value();
+    status_.store(degraded ? -status : status, std::memory_order_relaxed);
   }
   co_return response;
 }

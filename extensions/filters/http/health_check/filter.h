@@ -18,7 +18,8 @@ namespace sluice {
 struct HealthCheckStats {
   explicit HealthCheckStats(const stats::Scope& scope);
 
-  Counter request_total, ok, failed, cached_response;
+  Counter request_total, ok, failed, degraded, cached_response;
+  Counter failed_cluster_not_found, failed_cluster_empty, failed_cluster_unhealthy;
 };
 
 class HealthCheckFilter final : public Filter {
@@ -33,7 +34,7 @@ class HealthCheckFilter final : public Filter {
  private:
   bool IsCheck(const RequestHead& head) const;
   Response Fail(Exchange& exchange, std::string_view details) const;
-  /// Why the clusters do not suffice, as details of the answer; empty: they do.
+  /// Why the clusters do not suffice, as details of the answer, and counted; empty: they do.
   std::string_view WeakCluster(const Worker& worker) const;
   /// What a check is answered here; nullopt: the upstream is to say.
   std::optional<Response> OwnAnswer(bool healthy, Exchange& exchange) const;
@@ -54,7 +55,7 @@ class HealthCheckFilter final : public Filter {
   const Duration cache_time_;
   // What the upstream said last, and until when it holds: two numbers that need not agree to the
   // millisecond.
-  mutable std::atomic<int> status_{0};
+  mutable std::atomic<int> status_{0};          // negative: with x-envoy-degraded
   mutable std::atomic<int64_t> good_until_{0};  // in ticks of the steady clock
 };
 
