@@ -57,8 +57,8 @@ class RequestTimer final : public LimitTimer {
   bool of_attempt_ = false;
 };
 
-/// Runs out when an attempt has its connection and no byte has gone to or come from the upstream for
-/// `timeout`, or up to a quarter longer.
+/// Runs out when an attempt has its connection and no byte has gone to or come from the upstream
+/// for `timeout`, or up to a quarter longer.
 class QuietTimer final : public LimitTimer {
  public:
   using LimitTimer::LimitTimer;

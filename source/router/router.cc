@@ -130,23 +130,21 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   if (const auto name = UnreadableWish(settings_.strict_check_headers, head); !name.empty())
     return Answered(UnreadableHeader(name, *route, head, exchange));
   const RequestWishes wishes = TakeWishes(head);
-  const RequestCounters counters =
-      CountersFor(*route, head, exchange,
-                  wishes.alt_stat_name.empty()
-                      ? nullptr
-                      : cluster->stats().kinds.GetAlternative(wishes.alt_stat_name));
+  const RequestCounters counters = CountersFor(
+      *route, head, exchange,
+      wishes.alt_stat_name.empty() ? nullptr
+                                   : cluster->stats().kinds.GetAlternative(wishes.alt_stat_name));
   if (const TurnedAway why = cluster->TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot)
     return Answered(TurnAway(why, *cluster, *route, counters, exchange));
-  Forwarding forwarding{
-      .exchange = exchange,
-      .route = *route,
-      .cluster = *cluster,
-      .timeouts = TimeoutsOf(*route, wishes, head),
-      .options = OptionsFor(*route, settings_.suppress_envoy_headers),
-      .start = Now(),
-      .counters = counters,
-      .no_content_on_timeout = wishes.no_content_on_timeout,
-      .set_cookies = {}};
+  Forwarding forwarding{.exchange = exchange,
+                        .route = *route,
+                        .cluster = *cluster,
+                        .timeouts = TimeoutsOf(*route, wishes, head),
+                        .options = OptionsFor(*route, settings_.suppress_envoy_headers),
+                        .start = Now(),
+                        .counters = counters,
+                        .no_content_on_timeout = wishes.no_content_on_timeout,
+                        .set_cookies = {}};
   if (route->hash != nullptr && cluster->uses_hash()) {
     const auto hash = route->hash->Hash(head, exchange, &forwarding.set_cookies);
     if (hash.has_value()) forwarding.options.hash = std::max<uint64_t>(*hash, 1);

@@ -224,6 +224,21 @@ class Statistics(ProxyTest):
                   ("", "internal.", "canary.", "zone.here.there.", "shop.", "shop.internal.", "bank.zone.here.there.")}
         wait_for(lambda: wanted <= histograms(), 5, "the times")
 
+    def test_regression_a_request_that_is_turned_away_counts_under_its_name(self):
+        manager = config.http([config.forward("c")], use_remote_address=True,
+                              internal_address_config={"cidr_ranges": [config.cidr("127.0.0.0", 8)]})
+        away = {"layers": [{"name": "base", "static_layer": {"upstream": {"maintenance_mode": {"c": 100}}}}]}
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("c", self.origin(ok()).port)],
+                                    layered_runtime=away))
+        self.assertEqual(503, self.ask("GET", "/", "h", headers=[("x-envoy-upstream-alt-stat-name", "shop")]).status)
+        self.counts(c_upstream_rq_503=1, c_internal__upstream_rq_503=1, c_shop__upstream_rq_503=1)
+
+    def test_regression_redirects_are_direct_responses(self):
+        self.start(config.bootstrap(config.listener(config.http(
+            [{"match": {"prefix": "/"}, "redirect": {"path_redirect": "/new"}}]))))
+        self.assertEqual(301, self.ask("GET", "/", "h").status)
+        self.assertEqual(1, self.proxy.stat("http.ingress.rq_direct_response"))
+
     def test_names_of_outsiders(self):
         self.serve(self.origin(ok()).port, manager={"use_remote_address": True})
         self.assertEqual(200, self.ask("GET", "/", "h", headers=[("x-forwarded-for", "8.8.8.8"), ("x-envoy-upstream-alt-stat-name", "shop")]).status)

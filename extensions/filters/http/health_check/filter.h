@@ -55,7 +55,7 @@ class HealthCheckFilter final : public Filter {
   const Duration cache_time_;
   // What the upstream said last, and until when it holds: two numbers that need not agree to the
   // millisecond.
-  mutable std::atomic<int> status_{0};  // negative: with x-envoy-degraded
+  mutable std::atomic<int> status_{0};          // negative: with x-envoy-degraded
   mutable std::atomic<int64_t> good_until_{0};  // in ticks of the steady clock
 };
 
