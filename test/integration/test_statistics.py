@@ -142,6 +142,18 @@ class Statistics(ProxyTest):
         self.assertEqual(200, self.ask("POST", "/", "h", body=b"x" * 11).status)
         self.counts(c_retry_or_shadow_abandoned=1)
 
+    def test_regression_the_listener_limits_what_is_kept_of_a_body(self):
+        origin = self.origin(lambda request: b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+        route = config.forward("c", action={"retry_policy": {"retry_on": "5xx"}})
+        front = config.listener(config.http([route]))
+        front["per_connection_buffer_limit_bytes"] = 2000
+        self.start(config.bootstrap(front, [config.cluster("c", origin.port)]))
+        self.assertEqual(503, self.ask("POST", "/", "h", body=b"x" * 1000).status)
+        self.counts(c_retry_or_shadow_abandoned=0, c_upstream_rq_retry=1)
+        self.assertEqual(503, self.ask("POST", "/", "h", body=b"x" * 5000).status)
+        self.counts(c_retry_or_shadow_abandoned=1, c_upstream_rq_retry=1)
+        self.assertEqual(0, self.proxy.stats().get(HTTP + "rq_retry_skipped_request_not_complete", 0))
+
     def test_client_that_does_not_close(self):
         self.serve(self.origin(ok()).port, manager={"delayed_close_timeout": "0.1s"})
         client = self.client()
