@@ -73,6 +73,7 @@ struct ChainFacts {
   std::string name;
   std::shared_ptr<const envoy::config::core::v3::Metadata> metadata;  // null: none
   std::shared_ptr<const envoy::config::core::v3::Metadata> listener_metadata;
+  size_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes of the listener
 
   /// Of what came through no listener.
   static const ChainFacts kNone;

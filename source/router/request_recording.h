@@ -28,6 +28,8 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
     return CanPlay() && (ended_ || (length_.has_value() && recorded_.size() == *length_));
   }
 
+  /// Whether the limit was passed.
+  bool is_too_long() const { return too_long_; }
   /// False when the limit was passed, the source has failed, or an earlier player still waits for
   /// the source.
   bool CanPlay() const { return !too_long_ && !failed_ && !reading_; }

@@ -68,7 +68,7 @@ struct Route final : RouteBase {
   bool request_attempt_count = false;  // VirtualHost.include_request_attempt_count
   bool response_attempt_count = false;
   bool timeout_retry_header = false;  // include_is_timeout_retry_header
-  std::optional<size_t> body_limit;   // of what is kept of a body; else the cluster's
+  std::optional<size_t> body_limit;   // of what is kept of a body; else the listener's
   UpgradeSet upgrades;
   bool terminates_connect =
       false;  // upgrade CONNECT with a connect_config: the tunnel ends at the endpoint

@@ -66,8 +66,8 @@ bool IsTimeout(const absl::Status& error) {
 }
 
 // How much of a request's body is kept for another attempt.
-size_t BodyLimit(const Route& route, const Cluster& cluster) {
-  return route.body_limit.value_or(cluster.settings().buffer_limit);
+size_t BodyLimit(const Route& route, const Exchange& exchange) {
+  return route.body_limit.value_or(exchange.connection().chain->buffer_limit);
 }
 
 // Since the request was there as a whole.
@@ -293,7 +293,7 @@ Task<Response> Router::ForwardWithRetries(Request request, Forwarding forwarding
   std::shared_ptr<RequestRecording> recording;
   if (request.body != nullptr)
     recording = std::make_shared<RequestRecording>(
-        std::move(request.body), BodyLimit(forwarding.route, forwarding.cluster),
+        std::move(request.body), BodyLimit(forwarding.route, exchange),
         forwarding.cluster.stats().retry_or_shadow_abandoned);
   AttemptedHosts attempted{.avoid = policy.hosts, .hosts = {}};
   if (policy.hosts.heeds_anything()) forwarding.options.attempted = &attempted;
@@ -357,7 +357,7 @@ std::optional<Duration> Router::WillRetry(const RetryPolicy& policy,
     return std::nullopt;
   }
   if (recording != nullptr && !recording->CanPlay()) {
-    stats_.rq_retry_skipped_request_not_complete.Add();
+    if (!recording->is_too_long()) stats_.rq_retry_skipped_request_not_complete.Add();
     return std::nullopt;
   }
   *unit = BreakerUnit();  // The retry before has ended.

@@ -142,6 +142,18 @@ class Statistics(ProxyTest):
         self.assertEqual(200, self.ask("POST", "/", "h", body=b"x" * 11).status)
         self.counts(c_retry_or_shadow_abandoned=1)
 
+    def test_regression_the_listener_limits_what_is_kept_of_a_body(self):
+        origin = self.origin(lambda request: b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+        route = config.forward("c", action={"retry_policy": {"retry_on": "5xx"}})
+        front = config.listener(config.http([route]))
+        front["per_connection_buffer_limit_bytes"] = 2000
+        self.start(config.bootstrap(front, [config.cluster("c", origin.port)]))
+        self.assertEqual(503, self.ask("POST", "/", "h", body=b"x" * 1000).status)
+        self.counts(c_retry_or_shadow_abandoned=0, c_upstream_rq_retry=1)
+        self.assertEqual(503, self.ask("POST", "/", "h", body=b"x" * 5000).status)
+        self.counts(c_retry_or_shadow_abandoned=1, c_upstream_rq_retry=1)
+        self.assertEqual(0, self.proxy.stats().get(HTTP + "rq_retry_skipped_request_not_complete", 0))
+
     def test_client_that_does_not_close(self):
         self.serve(self.origin(ok()).port, manager={"delayed_close_timeout": "0.1s"})
         client = self.client()
@@ -223,6 +235,21 @@ class Statistics(ProxyTest):
         wanted = {CLUSTER + name + "upstream_rq_time" for name in
                   ("", "internal.", "canary.", "zone.here.there.", "shop.", "shop.internal.", "bank.zone.here.there.")}
         wait_for(lambda: wanted <= histograms(), 5, "the times")
+
+    def test_regression_a_request_that_is_turned_away_counts_under_its_name(self):
+        manager = config.http([config.forward("c")], use_remote_address=True,
+                              internal_address_config={"cidr_ranges": [config.cidr("127.0.0.0", 8)]})
+        away = {"layers": [{"name": "base", "static_layer": {"upstream": {"maintenance_mode": {"c": 100}}}}]}
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("c", self.origin(ok()).port)],
+                                    layered_runtime=away))
+        self.assertEqual(503, self.ask("GET", "/", "h", headers=[("x-envoy-upstream-alt-stat-name", "shop")]).status)
+        self.counts(c_upstream_rq_503=1, c_internal__upstream_rq_503=1, c_shop__upstream_rq_503=1)
+
+    def test_regression_redirects_are_direct_responses(self):
+        self.start(config.bootstrap(config.listener(config.http(
+            [{"match": {"prefix": "/"}, "redirect": {"path_redirect": "/new"}}]))))
+        self.assertEqual(301, self.ask("GET", "/", "h").status)
+        self.assertEqual(1, self.proxy.stat("http.ingress.rq_direct_response"))
 
     def test_names_of_outsiders(self):
         self.serve(self.origin(ok()).port, manager={"use_remote_address": True})

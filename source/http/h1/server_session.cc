@@ -356,8 +356,10 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
   ResponseHead& head = *response.head;
   if (limited || head.is_local) {
     if (head.is_local && (limited || exchange.upstream.attempts > 0)) exchange.SkipWholeBody();
-    // What is left of a request would look like the next one.
-    if (!exchange.request_done) exchange.framing.keep_alive = false;
+    if (!exchange.request_done) {
+      exchange.framing.keep_alive = false;  // What is left of it would look like the next request.
+      exchange.time.request_received = TimePoint{};
+    }
   }
   exchange.set_response_head(&head);
   if (!head.headers.Has(HeaderId::kDate)) head.headers.AddSafe(HeaderId::kDate, HttpDate());

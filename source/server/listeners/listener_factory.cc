@@ -32,12 +32,18 @@ std::shared_ptr<const envoy::config::core::v3::Metadata> MetadataOf(const Config
   return std::make_shared<const envoy::config::core::v3::Metadata>(config.metadata());
 }
 
+size_t BufferLimitOf(const v3::Listener& config) {
+  if (!config.has_per_connection_buffer_limit_bytes()) return ListenerSettings().buffer_limit;
+  return std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
+}
+
 NetworkChain BuildChain(const v3::FilterChain& config, const v3::Listener& listener,
                         const std::string& path, ServerContext& server) {
   if (config.filters().empty())
     server.diagnostics.Error(path, "a filter chain needs at least one filter");
+  const size_t buffer_limit = BufferLimitOf(listener);
   return {
-      {config.name(), MetadataOf(config), MetadataOf(listener)},
+      {config.name(), MetadataOf(config), MetadataOf(listener), buffer_limit},
       BuildFilters(config.filters(), path + ".filters", server.registry.network_filters(), server)};
 }
 
@@ -136,8 +142,7 @@ std::unique_ptr<Listener> BuildListener(const v3::Listener& config, const std::s
   settings.stat_prefix = config.stat_prefix();
   if (config.has_tcp_backlog_size())
     settings.options.backlog = static_cast<int>(config.tcp_backlog_size().value());
-  if (config.has_per_connection_buffer_limit_bytes())
-    settings.buffer_limit = std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
+  settings.buffer_limit = BufferLimitOf(config);
   settings.options.reuse_port =
       !config.has_enable_reuse_port() || config.enable_reuse_port().value();
   if (config.has_max_connections_to_accept_per_socket_event()) {
