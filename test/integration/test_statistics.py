@@ -252,6 +252,33 @@ class Statistics(ProxyTest):
             self.counts(h_downstream_rq_rx_reset=count, h_downstream_cx_protocol_error=count, h_downstream_rq_tx_reset=0)
         self.assertEqual(0, self.proxy.stats("cluster.c").get("cluster.c.upstream_rq_4xx", 0))
 
+    def test_heads_that_do_not_become_requests(self):
+        """Each is a request of HTTP/1.1 in the totals; only what breaks the protocol is an error of it."""
+        self.serve(manager={"request_headers_timeout": "0.3s"})
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\nhos")
+            self.assertIn(b"408 Request Timeout", client.rest())
+        self.counts(h_downstream_rq_header_timeout=1, h_downstream_rq_total=1, h_downstream_rq_http1_total=1,
+                    h_downstream_rq_response_before_rq_complete=1, h_downstream_cx_protocol_error=0)
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertEqual(400, client.response().status)
+        self.counts(h_downstream_rq_total=2, h_downstream_rq_http1_total=2, h_downstream_cx_protocol_error=0,
+                    h_downstream_rq_response_before_rq_complete=1)
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\nhos")
+        self.counts(h_downstream_rq_total=3, h_downstream_rq_http1_total=3, h_downstream_cx_destroy_remote_active_rq=1)
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"a" * 70000 + b"\r\n\r\n")
+            self.assertIn(b"431 ", client.rest())
+        self.counts(h_downstream_rq_total=4, h_downstream_cx_protocol_error=1, h_downstream_rq_too_large=0)
+
+    def test_body_that_is_too_large(self):
+        buffer = config.typed("envoy.filters.http.buffer", "envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=10)
+        self.serve(self.origin(ok()).port, manager={"filters": [buffer]})
+        self.assertEqual(413, self.ask("POST", "/", "h", body=b"x" * 11).status)
+        self.counts(h_downstream_rq_too_large=1, h_downstream_rq_4xx=1)
+
     def test_timeout_is_not_a_cancelled_request(self):
         self.serve(self.raw_origin(lambda wire: wire.rest()).port, action={"timeout": "0.2s"})
         self.assertEqual(504, self.ask("GET", "/", "h").status)

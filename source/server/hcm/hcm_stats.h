@@ -71,6 +71,7 @@ struct HcmStats {
 #define SLUICE_DECLARE(kind, name) kind name;
   SLUICE_HCM_STATS(SLUICE_DECLARE)
 #undef SLUICE_DECLARE
+  Counter health_checks;  // tracing.health_check: what the filter of health checks has seen
 };
 
 /// What listeners count of the requests of a connection manager: listener.<address>.http.<prefix>.*

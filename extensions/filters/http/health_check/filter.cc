@@ -26,7 +26,10 @@ HealthCheckStats::HealthCheckStats(const stats::Scope& scope)
     : request_total(scope.counter("request_total")),
       ok(scope.counter("ok")),
       failed(scope.counter("failed")),
-      cached_response(scope.counter("cached_response")) {}
+      cached_response(scope.counter("cached_response")),
+      failed_cluster_empty(scope.counter("failed_cluster_empty")),
+      failed_cluster_not_found(scope.counter("failed_cluster_not_found")),
+      failed_cluster_unhealthy(scope.counter("failed_cluster_unhealthy")) {}
 
 HealthCheckFilter::HealthCheckFilter(const Proto& config, FactoryContext& context)
     : stats_(context.scope.Sub("health_check")),
@@ -65,13 +68,21 @@ bool HealthCheckFilter::IsCheck(const RequestHead& head) const {
 std::string_view HealthCheckFilter::WeakCluster(const Worker& worker) const {
   for (const Minimum& minimum : minima_) {
     const Cluster* cluster = clusters_.Find(minimum.cluster, worker);
-    if (cluster == nullptr) return "health_check_failed_no_cluster_found";
+    if (cluster == nullptr) {
+      stats_.failed_cluster_not_found.Add();
+      return "health_check_failed_no_cluster_found";
+    }
     const auto hosts = cluster->membership(worker.index()).value_or(Cluster::Membership());
     if (minimum.percent <= 0) continue;
-    if (hosts.total == 0) return "health_check_failed_cluster_empty";
+    if (hosts.total == 0) {
+      stats_.failed_cluster_empty.Add();
+      return "health_check_failed_cluster_empty";
+    }
     if (100.0 * static_cast<double>(hosts.usable) <
-        minimum.percent * static_cast<double>(hosts.total))
+        minimum.percent * static_cast<double>(hosts.total)) {
+      stats_.failed_cluster_unhealthy.Add();
       return "health_check_failed_cluster_unhealthy";
+    }
   }
   return {};
 }

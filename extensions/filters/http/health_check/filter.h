@@ -19,6 +19,8 @@ struct HealthCheckStats {
   explicit HealthCheckStats(const stats::Scope& scope);
 
   Counter request_total, ok, failed, cached_response;
+  // Of those that failed since a cluster did not suffice.
+  Counter failed_cluster_empty, failed_cluster_not_found, failed_cluster_unhealthy;
 };
 
 class HealthCheckFilter final : public Filter {
