@@ -328,16 +328,21 @@ class Statistics(ProxyTest):
         self.assertEqual({}, {name: stats.get(name) for name in (
             *(HTTP + name for name in ("downstream_rq_rejected_via_ip_detection", "rs_too_large", "rq_overload_local_reply",
                                           "tracing.not_traceable", "passthrough_internal_redirect_predicate",
-                                          "downstream_rq_http2_total", "downstream_cx_ssl_active")),
+                                          "downstream_rq_http2_total", "downstream_cx_ssl_active",
+                                          "downstream_cx_http1_soft_drain", "downstream_rq_too_many_premature_resets")),
             *("server." + name for name in ("debug_assertion_failures", "dropped_stat_flushes", "envoy_bug_failures", "wip_protos")),
-            "listener_manager.total_filter_chains_draining",
+            "listener_manager.total_filter_chains_draining", "listener_manager.listener_in_place_updated",
+            "cluster_manager.cluster_updated_via_merge", "cluster_manager.update_merge_cancelled",
+            "cluster_manager.update_out_of_merge_window", "listener.main.extension_config_missing",
+            "listener.main.network_extension_config_missing", "listener.main.downstream_cx_transport_socket_connect_timeout",
             *(CLUSTER + name for name in (
                 "http1.dropped_headers_with_underscores", "http1.metadata_not_supported_error", "http1.response_flood",
                 "http1.requests_rejected_with_underscores_in_headers", "upstream_cx_pool_overflow", "version",
                 "upstream_cx_connect_attempts_exceeded", "lb_subsets_active", "lb_subsets_created", "lb_subsets_fallback",
                 "lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected",
                 "lb_recalculate_zone_structures", "lb_zone_cluster_too_small", "lb_zone_routing_cross_zone", "warming_state",
-                "original_dst_host_invalid", "upstream_rq_0rtt", "upstream_rq_rx_reset", "upstream_rq_tx_reset"))) if stats.get(name) != 0})
+                "original_dst_host_invalid", "upstream_rq_0rtt", "upstream_rq_rx_reset", "upstream_http3_broken",
+                "upstream_cx_connect_with_0_rtt", "upstream_rq_rx_reset_no_error", "upstream_rq_tx_reset"))) if stats.get(name) != 0})
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ TEST_CASE("histograms on the pages") {
   CHECK_THAT(
       *store.StatsPrometheus({.histogram_buckets = "summary"}),
       Contains("# TYPE envoy_cluster_upstream_rq_time summary\n") &&
+          Contains("envoy_cluster_upstream_rq_time{envoy_cluster_name=\"c\",quantile=\"0.999\"}") &&
           Contains("envoy_cluster_upstream_rq_time{envoy_cluster_name=\"c\",quantile=\"1\"}"));
   CHECK_FALSE(store.StatsPrometheus({.histogram_buckets = "disjoint"}).ok());
   CHECK(*store.StatsText({.filter = "rq_time", .invert_filter = true}) == "");

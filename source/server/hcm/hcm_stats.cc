@@ -29,7 +29,8 @@ HcmStats::HcmStats(const stats::Scope& scope) {
     tracing.counter(name);
   health_checks = tracing.counter("health_check");
   for (const std::string_view name :
-       {"downstream_cx_http3_total", "downstream_rq_http2_total", "downstream_rq_http3_total"})
+       {"downstream_cx_http1_soft_drain", "downstream_cx_http3_total", "downstream_rq_http2_total",
+        "downstream_rq_http3_total", "downstream_rq_too_many_premature_resets"})
     scope.counter(name);
   for (const std::string_view name :
        {"downstream_cx_http2_active", "downstream_cx_http3_active", "downstream_cx_ssl_active"})
