@@ -127,6 +127,7 @@ class Rbac(ProxyTest):
         self.assertEqual(b"", client.rest())
         self.assertEqual((1, 0), (self.proxy.stat("net_127.rbac.allowed"), self.proxy.stat("net_127.rbac.denied")))
         self.assertEqual((0, 1), (self.proxy.stat("net_10.rbac.allowed"), self.proxy.stat("net_10.rbac.denied")))
+        self.assertIn('envoy_rbac_denied{envoy_rbac_prefix="net_10"} 1', self.proxy.admin("/stats/prometheus").text)
 
 
 @unittest.skipIf(IS_ENVOY, "Envoy answers no 407")

@@ -105,16 +105,16 @@ stats::Scope Listener::scope() const {
   std::string label = settings_.stat_prefix;
   if (label.empty())
     label = settings_.addresses.empty() ? settings_.name : settings_.addresses.front().ToString();
-  return store_.Root().Sub("listener").Sub(label, stats::tag::kListenerAddress);
+  const stats::Scope listeners = store_.Root().Sub("listener");
+  // As in Envoy the admin's is no address, so that sums over listeners are of traffic alone.
+  return label == "admin" ? listeners.Sub(label)
+                          : listeners.Sub(label, stats::tag::kListenerAddress);
 }
 
 void Listener::Start(const std::vector<Worker*>& workers) {
   for (const Worker* worker : workers) {
-    const std::string index = Cat(worker->index());
-    const stats::Scope of_worker =
-        worker->index() == Worker::kMain
-            ? scope().Sub("main_thread")
-            : scope().Sub(Cat("worker_", index), stats::tag::kWorkerId, index);
+    const stats::Scope of_worker = scope().Sub(
+        worker->index() == Worker::kMain ? "main_thread" : Cat("worker_", worker->index()));
     on_workers_.push_back(
         {of_worker.counter("downstream_cx_total"), of_worker.gauge("downstream_cx_active")});
   }
