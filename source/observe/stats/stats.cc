@@ -232,27 +232,17 @@ int64_t Store::Value(std::string_view name) const {
 }
 
 Scope Scope::Sub(std::string_view segment) const {
-  return Below(segment, "", "");
+  return Sub(segment, "");
 }
 
 Scope Scope::Sub(std::string_view segment, std::string_view tag_name) const {
-  return Below(segment, tag_name, segment);
-}
-
-Scope Scope::Sub(std::string_view segment, std::string_view tag_name,
-                 std::string_view tag_value) const {
-  return Below(segment, tag_name, tag_value);
-}
-
-Scope Scope::Below(std::string_view segment, std::string_view tag_name,
-                   std::string_view tag_value) const {
   auto below = std::make_shared<Prefix>(*prefix_);
   const std::string clean = WithoutColons(segment);
   below->full = Join(below->full, clean);
   const size_t before = below->marked.size();
   below->marked = Join(below->marked, clean);
   if (!tag_name.empty() && store_->Extracts(tag_name)) {
-    below->tags.emplace_back(std::string(tag_name), WithoutColons(tag_value));
+    below->tags.emplace_back(std::string(tag_name), clean);
     std::fill(below->marked.begin() + static_cast<std::ptrdiff_t>(before), below->marked.end(),
               kTaken);
   }

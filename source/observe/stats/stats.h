@@ -160,8 +160,6 @@ class Scope {
   /// The same, and the segment is the value of a tag: store.Root().Sub("cluster").Sub(name,
   /// tag::kClusterName).
   Scope Sub(std::string_view segment, std::string_view tag_name) const;
-  /// The same with a value of its own: Sub("route_shop", tag::kRoute, "shop").
-  Scope Sub(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const;
 
   /// The metric `name` in this scope, made on the first call; a handle that nobody reads where the
   /// settings keep no such metric. A name that ends in `_rq_NNN` or `_rq_Nxx` also gets the tag
@@ -185,8 +183,6 @@ class Scope {
   };
   Scope(Store* store, std::shared_ptr<const Prefix> prefix)
       : store_(store), prefix_(std::move(prefix)) {}
-  Scope Below(std::string_view segment, std::string_view tag_name,
-              std::string_view tag_value) const;
 
   Store* store_;
   std::shared_ptr<const Prefix> prefix_;
