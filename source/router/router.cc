@@ -246,12 +246,6 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
   return response;
 }
 
-// After an attempt: one that found no connection is no request of its group.
-void Router::CountSent(const Forwarding& forwarding, const absl::StatusOr<Response>& outcome) {
-  if (outcome.ok() || forwarding.exchange.time.upstream_first_sent != TimePoint{})
-    forwarding.counters.Count(&RequestStats::upstream_rq_total);
-}
-
 Task<absl::StatusOr<Response>> Router::SendOnce(Request& request, const Forwarding& forwarding) {
   if (EndsTunnel(forwarding.route, *request.head))
     return TerminateTunnel(request, forwarding.exchange, forwarding.route, forwarding.cluster,
@@ -267,7 +261,7 @@ Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
   exchange.time.upstream_first_sent = TimePoint{};  // An internal redirect has left one.
   if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
   auto outcome = co_await SendOnce(request, forwarding);
-  CountSent(forwarding, outcome);
+  forwarding.counters.CountAttempt(outcome.ok(), exchange.time);
   if (body->timer().fired()) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
@@ -285,7 +279,7 @@ Task<absl::StatusOr<Response>> Router::Attempt(Request& request, const Forwardin
   limits.quiet.Start(policy.per_try_idle_timeout);
   limits.life.Start(forwarding.timeouts.life);
   auto outcome = co_await SendOnce(request, forwarding);
-  CountSent(forwarding, outcome);
+  forwarding.counters.CountAttempt(outcome.ok(), exchange.time);
   if (const Reason reason = body.ran_out(); reason != Reason::kUnknown) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, reason);

@@ -105,7 +105,6 @@ class Router final : public Filter {
   static Task<absl::StatusOr<Response>> Attempt(Request& request, const Forwarding& forwarding,
                                                 const RetryPolicy& policy, RoutedBody& body);
   static Task<absl::StatusOr<Response>> SendOnce(Request& request, const Forwarding& forwarding);
-  static void CountSent(const Forwarding& forwarding, const absl::StatusOr<Response>& outcome);
   /// How long to wait before another attempt, when one is due after `outcome`, and allowed: then it
   /// is counted, and `unit` holds the breaker's leave.
   std::optional<Duration> WillRetry(const RetryPolicy& policy,

@@ -34,9 +34,9 @@ Listener::Stats::Stats(const stats::Scope& scope)
       cx_length_ms(scope.histogram("downstream_cx_length_ms")),
       accepted_per_event(scope.histogram("connections_accepted_per_socket_event")) {
   // They stand at zero: there are no handshakes and no configuration that comes later.
-  for (const std::string_view name : {"downstream_cx_transport_socket_connect_timeout",
-                                      "extension_config_missing",
-                                      "network_extension_config_missing"})
+  for (const std::string_view name :
+       {"downstream_cx_transport_socket_connect_timeout", "extension_config_missing",
+        "network_extension_config_missing"})
     scope.counter(name);
 }
 
