@@ -258,7 +258,6 @@ Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
   auto body = std::make_unique<RoutedBody>(exchange, forwarding.cluster, stats_, forwarding.start);
   body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
   exchange.upstream.attempts = 1;
-  exchange.time.upstream_first_sent = TimePoint{};  // An internal redirect has left one.
   if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
   auto outcome = co_await SendOnce(request, forwarding);
   forwarding.counters.CountAttempt(outcome.ok(), exchange.time);

@@ -80,6 +80,7 @@ Task<Response> HttpConnectionManager::Rework(Task<Response> answer, Exchange& ex
     if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
     response = Response();
     exchange.set_details("");
+    exchange.time.upstream_first_sent = TimePoint{};  // Of the request that follows.
     std::optional<Response> refused = FindRoute(head, exchange);
     BodyPtr body = redirects->body == nullptr ? nullptr : redirects->body->Play();
     response = refused.has_value()
