@@ -61,11 +61,18 @@ const std::vector<Flag>& Flags() {
        "say nothing of unknown fields from xDS"},
       {"skip-deprecated-logs", &Options::skip_deprecated_logs, "say nothing of deprecated fields"},
       {"base-id", &Options::base_id, "accepted for compatibility"},
+      {"base-id-path", &Options::base_id_path, "the file that the base id is written to"},
       {"use-dynamic-base-id", &Options::use_dynamic_base_id, "accepted for compatibility"},
       {"restart-epoch", &Options::restart_epoch, "accepted for compatibility"},
       {"disable-hot-restart", &Options::disable_hot_restart, "accepted for compatibility"},
       {"parent-shutdown-time-s", &Options::parent_shutdown_time_s, "accepted for compatibility"},
       {"cpuset-threads", &Options::cpuset_threads, "accepted for compatibility"},
+      {"skip-hot-restart-on-no-parent", &Options::skip_hot_restart_on_no_parent,
+       "accepted for compatibility"},
+      {"skip-hot-restart-parent-stats", &Options::skip_hot_restart_parent_stats,
+       "accepted for compatibility"},
+      {"socket-path", &Options::socket_path, "accepted for compatibility"},
+      {"socket-mode", &Options::socket_mode, "accepted for compatibility"},
       {"hot-restart-version", &Options::hot_restart_version,
        "print the version of hot restart: there is none"},
       {"version", &Options::version, "print the version"},
@@ -78,13 +85,32 @@ const Flag* FindFlag(std::string_view name) {
   if (name == "c") name = "config-path";
   if (name == "l") name = "log-level";
   if (name == "h") name = "help";
+  if (name == "allow-unknown-fields") name = "allow-unknown-static-fields";  // its older name
   for (const Flag& flag : Flags()) {
     if (flag.name == name) return &flag;
   }
   return nullptr;
 }
 
+// Flags of Envoy that have no meaning here yet, and what does the same.
+struct Refused {
+  std::string_view name, instead;
+};
+constexpr Refused kRefused[] = {
+    {"disable-extensions", ""},
+    {"enable-core-dump", "; ulimit -c unlimited does the same"},
+    {"enable-fine-grain-logging", "; --component-log-level sets levels by component"},
+    {"enable-mutex-tracing", ""},
+    {"file-flush-min-size-kb", "; --file-flush-interval-msec limits how long a log line waits"},
+    {"log-stacktrace-single-entry", ""},
+    {"stats-tag", "; stats_config.stats_tags with a fixed_value does the same"},
+};
+
 absl::Status UnknownFlag(std::string_view argument, std::string_view name) {
+  for (const Refused& flag : kRefused) {
+    if (flag.name == name)
+      return Invalid(argument, " is a flag of Envoy that Sluice does not support", flag.instead);
+  }
   std::vector<std::string_view> names;
   for (const Flag& flag : Flags()) names.push_back(flag.name);
   const std::string_view nearest = Nearest(name, names);

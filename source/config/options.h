@@ -52,6 +52,11 @@ struct Options {
   uint32_t restart_epoch = 0;
   bool disable_hot_restart = false;
   bool cpuset_threads = false;
+  bool skip_hot_restart_on_no_parent = false;
+  bool skip_hot_restart_parent_stats = false;
+  std::string socket_path;
+  std::string socket_mode;
+  std::string base_id_path;  ///< the file that gets the base id: scripts wait for it
 
   // Instead of running.
   bool help = false;
@@ -60,8 +65,8 @@ struct Options {
 };
 
 /// Parses the arguments after the program's name: `--flag value` or `--flag=value`, `-c value`, `-l
-/// value`. The last of a repeated flag wins. An unknown flag, a missing or bad value is an
-/// InvalidArgument that names the flag. `--help` and
+/// value`. The last of a repeated flag wins. An unknown flag, one of Envoy's that is not
+/// supported, a missing or bad value is an InvalidArgument that names the flag. `--help` and
 /// `--version` end the parsing.
 absl::StatusOr<Options> ParseOptions(const std::vector<std::string_view>& arguments);
 

@@ -30,6 +30,10 @@ TEST_CASE("flags are read") {
   CHECK(options->base_id == 7);
   CHECK(options->service_node == "n");
   CHECK(ParseOptions({})->concurrency == 0);
+  CHECK(ParseOptions({"--allow-unknown-fields"})->allow_unknown_static_fields);
+  CHECK(ParseOptions({"--base-id-path", "/x", "--socket-path", "@y", "--socket-mode", "600",
+                      "--skip-hot-restart-on-no-parent", "--skip-hot-restart-parent-stats"})
+            ->base_id_path == "/x");
   CHECK(ParseOptions({"--help", "--bad"})->help);
   CHECK(ParseOptions({"--version"})->version);
 }
@@ -38,6 +42,11 @@ TEST_CASE("bad flags are refused") {
   CHECK(Refusal({"--config-pth", "x"}) ==
         "unknown flag --config-pth (did you mean '--config-path'?)");
   CHECK(Refusal({"--zzzzzz=1"}) == "unknown flag --zzzzzz");
+  CHECK(Refusal({"--stats-tag=a:b"}) ==
+        "--stats-tag is a flag of Envoy that Sluice does not support; stats_config.stats_tags with "
+        "a fixed_value does the same");
+  CHECK(Refusal({"--enable-mutex-tracing"}) ==
+        "--enable-mutex-tracing is a flag of Envoy that Sluice does not support");
   CHECK(Refusal({"x.yaml"}) == "unexpected argument 'x.yaml'");
   CHECK(Refusal({"-c"}) == "--config-path: a value is missing");
   CHECK(Refusal({"--concurrency", "two"}) ==

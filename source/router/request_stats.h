@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "source/http/exchange.h"
 #include "source/observe/match/match.h"
 #include "source/observe/stats/stats.h"
 #include "source/upstream/cluster_stats.h"
@@ -51,6 +52,12 @@ struct RequestCounters {
   void Count(Counter RequestStats::* counter) const {
     if (virtual_cluster != nullptr) (virtual_cluster->*counter).Add();
     if (route != nullptr) (route->*counter).Add();
+  }
+  /// After an attempt: one that was neither answered nor sent found no connection, and is none of
+  /// upstream_rq_total.
+  void CountAttempt(bool answered, const TimeMeter& time) const {
+    if (answered || time.upstream_first_sent != TimePoint{})
+      Count(&RequestStats::upstream_rq_total);
   }
   void CountAnswer(int status) const;
   void RecordTime(uint64_t milliseconds) const {

@@ -245,7 +245,6 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
 }
 
 Task<absl::StatusOr<Response>> Router::SendOnce(Request& request, const Forwarding& forwarding) {
-  forwarding.counters.Count(&RequestStats::upstream_rq_total);
   if (EndsTunnel(forwarding.route, *request.head))
     return TerminateTunnel(request, forwarding.exchange, forwarding.route, forwarding.cluster,
                            forwarding.options);
@@ -259,6 +258,7 @@ Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
   exchange.upstream.attempts = 1;
   if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
   auto outcome = co_await SendOnce(request, forwarding);
+  forwarding.counters.CountAttempt(outcome.ok(), exchange.time);
   if (body->timer().fired()) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, Reason::kUpstreamTimeout);
@@ -276,6 +276,7 @@ Task<absl::StatusOr<Response>> Router::Attempt(Request& request, const Forwardin
   limits.quiet.Start(policy.per_try_idle_timeout);
   limits.life.Start(forwarding.timeouts.life);
   auto outcome = co_await SendOnce(request, forwarding);
+  forwarding.counters.CountAttempt(outcome.ok(), exchange.time);
   if (const Reason reason = body.ran_out(); reason != Reason::kUnknown) {
     exchange.canceller().Recover();
     outcome = Interrupted(exchange, reason);

@@ -280,6 +280,13 @@ absl::Status Server::BindAll() {
       return absl::UnavailableError(
           Cat("cannot write the admin's address to '", options_.admin_address_path, "'"));
   }
+  if (!options_.base_id_path.empty()) {
+    std::ofstream file(options_.base_id_path);
+    file << options_.base_id;
+    if (!file.flush())
+      return absl::UnavailableError(
+          Cat("cannot write the base id to '", options_.base_id_path, "'"));
+  }
   return absl::OkStatus();
 }
 

@@ -30,7 +30,8 @@ ServerStats::ServerStats(stats::Store& store) {
   listener_create_success = listeners.counter("listener_create_success");
   listener_create_failure = listeners.counter("listener_create_failure");
   listener_stopped = listeners.counter("listener_stopped");
-  for (const std::string_view name : {"listener_modified", "listener_removed"})
+  for (const std::string_view name :
+       {"listener_in_place_updated", "listener_modified", "listener_removed"})
     listeners.counter(name);
   for (const std::string_view name :
        {"total_filter_chains_draining", "total_listeners_draining", "total_listeners_warming"})

@@ -11,7 +11,10 @@ ClusterManager::ClusterManager(size_t workers, const stats::Scope& scope)
       removed_(scope.counter("cluster_removed")),
       active_(scope.gauge("active_clusters")),
       warming_(scope.gauge("warming_clusters")) {
-  scope.counter("cluster_modified");
+  // They stand at zero: clusters do not change, and changes of their hosts are not merged.
+  for (const std::string_view name : {"cluster_modified", "cluster_updated_via_merge",
+                                      "update_merge_cancelled", "update_out_of_merge_window"})
+    scope.counter(name);
 }
 
 absl::Status ClusterManager::Add(ClusterPtr cluster) {

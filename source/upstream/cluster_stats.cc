@@ -71,8 +71,9 @@ ClusterStats::ClusterStats(const stats::Scope& s)
   for (const std::string_view name :
        {"lb_local_cluster_not_ok", "lb_recalculate_zone_structures", "lb_zone_cluster_too_small",
         "lb_zone_no_capacity_left", "lb_zone_routing_all_directly", "lb_zone_routing_cross_zone",
-        "lb_zone_routing_sampled", "upstream_cx_http2_total", "upstream_cx_http3_total",
-        "upstream_rq_0rtt"})
+        "lb_zone_routing_sampled", "upstream_cx_connect_with_0_rtt", "upstream_cx_http2_total",
+        "upstream_cx_http3_total", "upstream_http3_broken", "upstream_rq_0rtt",
+        "upstream_rq_rx_reset_no_error"})
     s.counter(name);
   // Of the codec. They stand at zero: the headers of responses are left as they are, and the rest
   // is HTTP/2's.

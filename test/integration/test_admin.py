@@ -1,4 +1,5 @@
 """The admin page."""
+import re
 import subprocess
 import unittest
 
@@ -157,8 +158,12 @@ class Admin(ProxyTest):
         self.assertEqual((2, 1), (len(totals), sum(totals)))
         self.assertLess(0, self.proxy.stat("listener.admin.main_thread.downstream_cx_total"))
         self.assertLess(0, self.proxy.stat("http.admin.downstream_cx_total"))
-        self.assertRegex(self.proxy.admin("/stats/prometheus").text,
-                         r'envoy_listener_downstream_cx_total\{[^}]*envoy_worker_id="1"')
+        page = self.proxy.admin("/stats/prometheus").text
+        self.assertRegex(page, r'envoy_listener_worker_downstream_cx_total\{[^}]*envoy_worker_id="1"')
+        # Sums over listeners count each connection once, and none of the admin's.
+        self.assertEqual(1, len(re.findall(r"(?m)^envoy_listener_downstream_cx_total\b", page)))
+        self.assertRegex(page, r"(?m)^envoy_listener_admin_downstream_cx_total(\{\})? [1-9]")
+        self.assertRegex(page, r"(?m)^envoy_listener_admin_main_thread_downstream_cx_total(\{\})? [1-9]")
 
     def test_promtool(self):
         """Prometheus's own checker has nothing to say but that Envoy's names are not what it would have chosen."""

@@ -127,6 +127,7 @@ class Rbac(ProxyTest):
         self.assertEqual(b"", client.rest())
         self.assertEqual((1, 0), (self.proxy.stat("net_127.rbac.allowed"), self.proxy.stat("net_127.rbac.denied")))
         self.assertEqual((0, 1), (self.proxy.stat("net_10.rbac.allowed"), self.proxy.stat("net_10.rbac.denied")))
+        self.assertIn('envoy_rbac_denied{envoy_rbac_prefix="net_10"} 1', self.proxy.admin("/stats/prometheus").text)
 
 
 @unittest.skipIf(IS_ENVOY, "Envoy answers no 407")
@@ -267,6 +268,8 @@ class HealthCheck(ProxyTest):
                                      for why in ("not_found", "empty", "unhealthy")])
         self.assertEqual([("health_check_" + details, "-" if status == 200 else "LH") for _, status, details in cases],
                          [(entry["details"], entry["flags"]) for entry in self.logs(len(cases))])
+        for why in ("empty", "not_found", "unhealthy"):
+            self.assertEqual(1, self.proxy.stat("http.ingress.health_check.failed_cluster_" + why), why)
 
     @unittest.skipIf(IS_ENVOY, "which ignores them there")
     def test_clusters_with_pass_through(self):
@@ -301,6 +304,10 @@ class HealthCheck(ProxyTest):
         stats = self.proxy.stats("health_check")
         self.assertEqual((3, 2, 1), tuple(stats["http.ingress.health_check." + name]
                                           for name in ("request_total", "ok", "failed")))
+        # The two requests for / are all that dashboards are told of.
+        self.proxy.wait_stat("http.ingress.tracing.health_check", 3)
+        self.proxy.wait_stat("http.ingress.downstream_rq_completed", 2)
+        self.assertEqual((2, 0), (self.proxy.stat("http.ingress.downstream_rq_2xx"), self.proxy.stat("http.ingress.downstream_rq_5xx")))
 
 
 if __name__ == "__main__":

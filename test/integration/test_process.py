@@ -222,6 +222,15 @@ class CommandLine(ProxyTest):
         self.assertNotEqual(0, result.returncode)
         self.assertIn("nonsense", result.stderr + result.stdout)
 
+    @unittest.skipIf(IS_ENVOY, "which writes it only with hot restart, and has that off in tests")
+    def test_base_id(self):
+        """Scripts wait for the file."""
+        path = os.path.join(self.files, "base_id")
+        self.start(config.bootstrap(config.listener(config.http([config.direct(200, "ok")]))),
+                   arguments=["--base-id", "7", "--base-id-path", path])
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual("7", file.read())
+
     def test_nothing_to_do(self):
         self.assertNotEqual(0, run().returncode)
 

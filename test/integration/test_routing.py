@@ -112,7 +112,21 @@ class Figures(ProxyTest):
                             ("vcluster.other.upstream_rq_2xx", 2), ("vcluster.other.upstream_rq_completed", 2),
                             ("route.a.upstream_rq_200", 1)):
             self.assertEqual(count, self.proxy.stat("vhost.v." + name), name)
+        self.assertEqual(2, self.proxy.stat("vhost.v.vcluster.other.upstream_rq_total"))
         labels = 'envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_cluster="b",envoy_virtual_host="v"} 2'
         other = 'envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_host="v",envoy_virtual_cluster="b"} 2'
         text = self.proxy.admin("/stats/prometheus").text
         self.assertTrue(labels in text or other in text)
+
+    def test_attempts_without_a_connection(self):
+        """As in Envoy, upstream_rq_total of a virtual cluster has only what an origin was asked."""
+        host = config.virtual_host([config.forward("c", action={"retry_policy": {"retry_on": "connect-failure"}}, stat_prefix="a")],
+                                   name="v", virtual_clusters=[{"name": "b", "headers": [
+                                       {"name": ":path", "string_match": {"prefix": "/b"}}]}])
+        port, holder = closed_port()
+        self.addCleanup(holder.close)
+        self.start(config.bootstrap(config.listener(config.http(hosts=[host])), [config.cluster("c", port)]))
+        self.assertEqual(503, self.ask("GET", "/b", "h").status)
+        for group in ("vcluster.b", "route.a"):
+            self.proxy.wait_stat("vhost.v.%s.upstream_rq_503" % group, 1)
+            self.assertEqual((0, 1), tuple(self.proxy.stat("vhost.v.%s.upstream_rq_%s" % (group, name)) for name in ("total", "retry")))

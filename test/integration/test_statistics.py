@@ -279,6 +279,33 @@ class Statistics(ProxyTest):
             self.counts(h_downstream_rq_rx_reset=count, h_downstream_cx_protocol_error=count, h_downstream_rq_tx_reset=0)
         self.assertEqual(0, self.proxy.stats("cluster.c").get("cluster.c.upstream_rq_4xx", 0))
 
+    def test_heads_that_do_not_become_requests(self):
+        """Each is a request of HTTP/1.1 in the totals; only what breaks the protocol is an error of it."""
+        self.serve(manager={"request_headers_timeout": "0.3s"})
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\nhos")
+            self.assertIn(b"408 Request Timeout", client.rest())
+        self.counts(h_downstream_rq_header_timeout=1, h_downstream_rq_total=1, h_downstream_rq_http1_total=1,
+                    h_downstream_rq_response_before_rq_complete=1, h_downstream_cx_protocol_error=0)
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertEqual(400, client.response().status)
+        self.counts(h_downstream_rq_total=2, h_downstream_rq_http1_total=2, h_downstream_cx_protocol_error=0,
+                    h_downstream_rq_response_before_rq_complete=1)
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\nhos")
+        self.counts(h_downstream_rq_total=3, h_downstream_rq_http1_total=3, h_downstream_cx_destroy_remote_active_rq=1)
+        with Client(self.proxy.port()) as client:
+            client.send(b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"a" * 70000 + b"\r\n\r\n")
+            self.assertIn(b"431 ", client.rest())
+        self.counts(h_downstream_rq_total=4, h_downstream_cx_protocol_error=1, h_downstream_rq_too_large=0)
+
+    def test_body_that_is_too_large(self):
+        buffer = config.typed("envoy.filters.http.buffer", "envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=10)
+        self.serve(self.origin(ok()).port, manager={"filters": [buffer]})
+        self.assertEqual(413, self.ask("POST", "/", "h", body=b"x" * 11).status)
+        self.counts(h_downstream_rq_too_large=1, h_downstream_rq_4xx=1)
+
     def test_timeout_is_not_a_cancelled_request(self):
         self.serve(self.raw_origin(lambda wire: wire.rest()).port, action={"timeout": "0.2s"})
         self.assertEqual(504, self.ask("GET", "/", "h").status)
@@ -328,16 +355,21 @@ class Statistics(ProxyTest):
         self.assertEqual({}, {name: stats.get(name) for name in (
             *(HTTP + name for name in ("downstream_rq_rejected_via_ip_detection", "rs_too_large", "rq_overload_local_reply",
                                           "tracing.not_traceable", "passthrough_internal_redirect_predicate",
-                                          "downstream_rq_http2_total", "downstream_cx_ssl_active")),
+                                          "downstream_rq_http2_total", "downstream_cx_ssl_active",
+                                          "downstream_cx_http1_soft_drain", "downstream_rq_too_many_premature_resets")),
             *("server." + name for name in ("debug_assertion_failures", "dropped_stat_flushes", "envoy_bug_failures", "wip_protos")),
-            "listener_manager.total_filter_chains_draining",
+            "listener_manager.total_filter_chains_draining", "listener_manager.listener_in_place_updated",
+            "cluster_manager.cluster_updated_via_merge", "cluster_manager.update_merge_cancelled",
+            "cluster_manager.update_out_of_merge_window", "listener.main.extension_config_missing",
+            "listener.main.network_extension_config_missing", "listener.main.downstream_cx_transport_socket_connect_timeout",
             *(CLUSTER + name for name in (
                 "http1.dropped_headers_with_underscores", "http1.metadata_not_supported_error", "http1.response_flood",
                 "http1.requests_rejected_with_underscores_in_headers", "upstream_cx_pool_overflow", "version",
                 "upstream_cx_connect_attempts_exceeded", "lb_subsets_active", "lb_subsets_created", "lb_subsets_fallback",
                 "lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected",
                 "lb_recalculate_zone_structures", "lb_zone_cluster_too_small", "lb_zone_routing_cross_zone", "warming_state",
-                "original_dst_host_invalid", "upstream_rq_0rtt", "upstream_rq_rx_reset", "upstream_rq_tx_reset"))) if stats.get(name) != 0})
+                "original_dst_host_invalid", "upstream_rq_0rtt", "upstream_rq_rx_reset", "upstream_http3_broken",
+                "upstream_cx_connect_with_0_rtt", "upstream_rq_rx_reset_no_error", "upstream_rq_tx_reset"))) if stats.get(name) != 0})
 
 
 if __name__ == "__main__":

@@ -241,10 +241,10 @@ class TcpProxy(ProxyTest):
         self.assertEqual(b"hi", first.read(2))
         self.assertEqual(b"", self.client().rest())
         self.assertEqual(1, self.proxy.stat("connection_limit.x.limited_connections"))
+        self.assertIn('envoy_connection_limit_limited_connections{envoy_connection_limit_prefix="x"} 1', self.proxy.admin("/stats/prometheus").text)
         first.close()
         self.proxy.wait_stat("connection_limit.x.active_connections", 0)
         self.assertEqual(b"hi", self.client().read(2))
-
 
     def test_local_rate_limit(self):
         origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
@@ -263,6 +263,8 @@ class TcpProxy(ProxyTest):
             with Client(self.proxy.port(name)) as client:
                 self.assertEqual(answer, client.read(2) if answer else client.rest(), name)
         self.assertEqual(2, self.proxy.stat("local_rate_limit.x.rate_limited"))
+        self.assertIn('envoy_local_rate_limit_rate_limited{envoy_local_network_ratelimit_prefix="x"} 2',
+                      self.proxy.admin("/stats/prometheus").text)
 
 
 class ProxyHeaderForTheUpstream(ProxyTest):

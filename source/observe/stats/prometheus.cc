@@ -1,6 +1,7 @@
 // GET /stats/prometheus: metrics as families with labels, written by prometheus-cpp. Main thread,
 // under the store's mutex.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <sstream>
 
@@ -59,7 +60,9 @@ void FillSummary(const HistogramSnapshot& snapshot, prometheus::ClientMetric::Su
   summary->sample_count = snapshot.count;
   summary->sample_sum = static_cast<double>(snapshot.sum);
   for (const double percentile : kPercentiles)
-    summary->quantile.push_back({percentile / 100, Percentile(snapshot, percentile)});
+    // By whole numbers: 99.9 / 100 is not the nearest number to 0.999, and prints otherwise.
+    summary->quantile.push_back(
+        {std::round(percentile * 10) / 1000, Percentile(snapshot, percentile)});
 }
 
 prometheus::ClientMetric Series(const Metric& metric, bool summary) {

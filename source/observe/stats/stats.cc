@@ -59,15 +59,22 @@ void TakeResponseCode(const Extracts& extracts, std::string* marked, Tags* tags)
 }
 
 // Takes the number out of "server.worker_0.watchdog_miss" (to become
-// "server.worker_watchdog_miss").
+// "server.worker_watchdog_miss") and of "listener.<address>.worker_0.downstream_cx_total". The word
+// stays: sums over the listeners' own figures must not meet those of workers.
 template <class Extracts>
 void TakeWorker(const Extracts& extracts, std::string* marked, Tags* tags) {
-  constexpr std::string_view kStart = "server.worker_";
-  const size_t dot = marked->starts_with(kStart) ? marked->find('.', kStart.size()) : marked->npos;
-  if (dot == marked->npos || !extracts(tag::kWorkerId)) return;
-  tags->emplace_back(tag::kWorkerId, marked->substr(kStart.size(), dot - kStart.size()));
-  std::fill(marked->begin() + kStart.size(), marked->begin() + static_cast<std::ptrdiff_t>(dot) + 1,
-            kTaken);
+  constexpr std::string_view kWord = ".worker_";
+  if (!marked->starts_with("server.") && !marked->starts_with("listener.")) return;
+  const size_t word = marked->find(kWord);
+  if (word == marked->npos) return;
+  const size_t begin = word + kWord.size(), dot = marked->find('.', begin);
+  const std::string number = dot == marked->npos ? "" : marked->substr(begin, dot - begin);
+  if (number.empty() || number.find_first_not_of("0123456789") != number.npos ||
+      !extracts(tag::kWorkerId))
+    return;
+  tags->emplace_back(tag::kWorkerId, number);
+  std::fill(marked->begin() + static_cast<std::ptrdiff_t>(begin),
+            marked->begin() + static_cast<std::ptrdiff_t>(dot) + 1, kTaken);
 }
 
 const std::vector<double>& BoundsFor(std::string_view name, const StoreSettings& settings) {
@@ -225,27 +232,17 @@ int64_t Store::Value(std::string_view name) const {
 }
 
 Scope Scope::Sub(std::string_view segment) const {
-  return Below(segment, "", "");
+  return Sub(segment, "");
 }
 
 Scope Scope::Sub(std::string_view segment, std::string_view tag_name) const {
-  return Below(segment, tag_name, segment);
-}
-
-Scope Scope::Sub(std::string_view segment, std::string_view tag_name,
-                 std::string_view tag_value) const {
-  return Below(segment, tag_name, tag_value);
-}
-
-Scope Scope::Below(std::string_view segment, std::string_view tag_name,
-                   std::string_view tag_value) const {
   auto below = std::make_shared<Prefix>(*prefix_);
   const std::string clean = WithoutColons(segment);
   below->full = Join(below->full, clean);
   const size_t before = below->marked.size();
   below->marked = Join(below->marked, clean);
   if (!tag_name.empty() && store_->Extracts(tag_name)) {
-    below->tags.emplace_back(std::string(tag_name), WithoutColons(tag_value));
+    below->tags.emplace_back(std::string(tag_name), clean);
     std::fill(below->marked.begin() + static_cast<std::ptrdiff_t>(before), below->marked.end(),
               kTaken);
   }

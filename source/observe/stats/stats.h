@@ -28,6 +28,10 @@ inline constexpr std::string_view kWorkerId = "envoy.worker_id";
 inline constexpr std::string_view kVirtualHost = "envoy.virtual_host";
 inline constexpr std::string_view kVirtualCluster = "envoy.virtual_cluster";
 inline constexpr std::string_view kRoute = "envoy.route";
+inline constexpr std::string_view kConnectionLimitPrefix = "envoy.connection_limit_prefix";
+inline constexpr std::string_view kRbacPrefix = "envoy.rbac_prefix";
+inline constexpr std::string_view kLocalNetworkRateLimitPrefix =
+    "envoy.local_network_ratelimit_prefix";
 inline constexpr std::string_view kLocalHttpRateLimitPrefix = "envoy.local_http_ratelimit_prefix";
 }  // namespace tag
 
@@ -156,8 +160,6 @@ class Scope {
   /// The same, and the segment is the value of a tag: store.Root().Sub("cluster").Sub(name,
   /// tag::kClusterName).
   Scope Sub(std::string_view segment, std::string_view tag_name) const;
-  /// The same with a value of its own: Sub("worker_0", tag::kWorkerId, "0").
-  Scope Sub(std::string_view segment, std::string_view tag_name, std::string_view tag_value) const;
 
   /// The metric `name` in this scope, made on the first call; a handle that nobody reads where the
   /// settings keep no such metric. A name that ends in `_rq_NNN` or `_rq_Nxx` also gets the tag
@@ -181,8 +183,6 @@ class Scope {
   };
   Scope(Store* store, std::shared_ptr<const Prefix> prefix)
       : store_(store), prefix_(std::move(prefix)) {}
-  Scope Below(std::string_view segment, std::string_view tag_name,
-              std::string_view tag_value) const;
 
   Store* store_;
   std::shared_ptr<const Prefix> prefix_;

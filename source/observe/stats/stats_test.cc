@@ -46,12 +46,10 @@ TEST_CASE("names become Prometheus series") {
        [](Scope s) { return s.Sub("listener").Sub("0.0.0.0:10000", tag::kListenerAddress); },
        "downstream_cx_total"},
       {"listener.[__1]_80.worker_0.downstream_cx_active",
-       "envoy_listener_downstream_cx_active{envoy_listener_address=\"[__1]_80\",envoy_worker_id="
-       "\"worker_0\"} 1",
+       "envoy_listener_worker_downstream_cx_active{envoy_listener_address=\"[__1]_80\","
+       "envoy_worker_id=\"0\"} 1",
        [](Scope s) {
-         return s.Sub("listener")
-             .Sub("[::1]:80", tag::kListenerAddress)
-             .Sub("worker_0", tag::kWorkerId);
+         return s.Sub("listener").Sub("[::1]:80", tag::kListenerAddress).Sub("worker_0");
        },
        "downstream_cx_active"},
       {"tcp.t.downstream_cx_total", "envoy_tcp_downstream_cx_total{envoy_tcp_prefix=\"t\"} 1",
@@ -183,6 +181,7 @@ TEST_CASE("histograms on the pages") {
   CHECK_THAT(
       *store.StatsPrometheus({.histogram_buckets = "summary"}),
       Contains("# TYPE envoy_cluster_upstream_rq_time summary\n") &&
+          Contains("envoy_cluster_upstream_rq_time{envoy_cluster_name=\"c\",quantile=\"0.999\"}") &&
           Contains("envoy_cluster_upstream_rq_time{envoy_cluster_name=\"c\",quantile=\"1\"}"));
   CHECK_FALSE(store.StatsPrometheus({.histogram_buckets = "disjoint"}).ok());
   CHECK(*store.StatsText({.filter = "rq_time", .invert_filter = true}) == "");

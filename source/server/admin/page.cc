@@ -12,7 +12,8 @@ constexpr Page kPages[] = {
     {"/", "this page", HomePage},
     {"/allocprofiler", "there is none in this build", NoProfilerPage, true},
     {"/certs", "the certificates in use", CertsPage},
-    {"/clusters", "clusters and their hosts", ClustersPage, false, "format: json"},
+    {"/clusters", "clusters and their hosts", ClustersPage, false,
+     "format: json; filter: a regular expression on names of clusters"},
     {"/config_dump", "the configuration in force, secrets left out", ConfigDumpPage, false,
      "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; "
      "name_regex: resources of these names; "

@@ -9,11 +9,14 @@ HcmStats::HcmStats(const stats::Scope& scope) : completed(scope) {
   SLUICE_HCM_STATS(SLUICE_MAKE)
 #undef SLUICE_MAKE
   // They stand at zero: nothing is traced, and HTTP/2 and 3 are not spoken.
+  const stats::Scope tracing = scope.Sub("tracing");
   for (const std::string_view name :
-       {"client_enabled", "health_check", "not_traceable", "random_sampling", "service_forced"})
-    scope.Sub("tracing").counter(name);
+       {"client_enabled", "not_traceable", "random_sampling", "service_forced"})
+    tracing.counter(name);
+  health_checks = tracing.counter("health_check");
   for (const std::string_view name :
-       {"downstream_cx_http3_total", "downstream_rq_http2_total", "downstream_rq_http3_total"})
+       {"downstream_cx_http1_soft_drain", "downstream_cx_http3_total", "downstream_rq_http2_total",
+        "downstream_rq_http3_total", "downstream_rq_too_many_premature_resets"})
     scope.counter(name);
   for (const std::string_view name :
        {"downstream_cx_http2_active", "downstream_cx_http3_active", "downstream_cx_ssl_active"})

@@ -81,6 +81,7 @@ struct HcmStats {
   SLUICE_HCM_STATS(SLUICE_DECLARE)
 #undef SLUICE_DECLARE
   CompletedRequests completed;
+  Counter health_checks;  // tracing.health_check: what the filter of health checks has seen
 };
 
 }  // namespace sluice

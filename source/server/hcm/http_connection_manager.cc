@@ -72,6 +72,7 @@ Task<Response> HttpConnectionManager::Rework(Task<Response> answer, Exchange& ex
     if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
     response = Response();
     exchange.set_details("");
+    exchange.time.upstream_first_sent = TimePoint{};  // Of the request that follows.
     std::optional<Response> refused = FindRoute(head, exchange);
     BodyPtr body = redirects->body == nullptr ? nullptr : redirects->body->Play();
     response = refused.has_value()
@@ -220,15 +221,16 @@ void HttpConnectionManager::OnResponse(Response& response, const Exchange& excha
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
   stats_.downstream_rq_http1_total.Add();
-  (result.details == kShedDetails ? stats_.downstream_rq_overload_close
-                                  : stats_.downstream_cx_protocol_error)
-      .Add();
   exchange.set_remote_address(OriginOf(exchange).remote);
-  if (result.status == 408) {
-    if (result.details == "request_header_timeout") stats_.downstream_rq_header_timeout.Add();
-  } else if (result.details != "missing_host_header") {
-    exchange.Note(ResponseFlag::kDownstreamProtocolError);
+  // A head without a host is whole, and is not against the protocol.
+  if (result.details != "missing_host_header") {
+    const bool late = result.status == 408, shed = result.details == kShedDetails;
+    if (!shed) stats_.downstream_rq_response_before_rq_complete.Add();
+    if (shed) stats_.downstream_rq_overload_close.Add();
+    if (!shed && !late) stats_.downstream_cx_protocol_error.Add();
+    if (!late) exchange.Note(ResponseFlag::kDownstreamProtocolError);
   }
+  if (result.details == "request_header_timeout") stats_.downstream_rq_header_timeout.Add();
   if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
   Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
@@ -249,13 +251,10 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     stats_.downstream_rq_active.Sub();  // it came that far
   } else {
     exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
-    if (exchange.response_head() == nullptr) {           // The client left inside its head.
-      stats_.downstream_rq_total.Add();
-      stats_.downstream_rq_http1_total.Add();
-    }
   }
-  const ResponseHead* response = exchange.response_head();
-  if (response != nullptr && !exchange.health_check) {
+  if (exchange.health_check) {
+    stats_.health_checks.Add();
+  } else if (const ResponseHead* response = exchange.response_head()) {
     stats_.completed.Count(response->status);
     on_listener_.Count(response->status);
   }
@@ -272,6 +271,11 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (client_left || broken || exchange.response_cut) stats_.downstream_rq_rx_reset.Add();
   if (exchange.response_cut && !client_left) stats_.downstream_rq_tx_reset.Add();
   if (client_left) {
+    if (exchange.request_head() == nullptr && exchange.response_head() == nullptr) {
+      // It left within its head.
+      stats_.downstream_rq_total.Add();
+      stats_.downstream_rq_http1_total.Add();
+    }
     stats_.downstream_cx_destroy_active_rq.Add();
     // The worker ends, or the client has left.
     const Canceller& canceller = exchange.canceller();
@@ -286,8 +290,8 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   }
   // These have no flag.
   const std::string_view details = exchange.details();
-  if (details == MeaningOf(Reason::kRequestTooLarge).details) stats_.downstream_rq_too_large.Add();
   if (details == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
+  if (details == MeaningOf(Reason::kRequestTooLarge).details) stats_.downstream_rq_too_large.Add();
   if (details == "max_duration_timeout") stats_.downstream_rq_max_duration_reached.Add();
   if (ConnectionRecord* record = OriginOf(exchange).record.get()) Report(exchange, *record);
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");

@@ -32,7 +32,13 @@ Listener::Stats::Stats(const stats::Scope& scope)
       cx_active(scope.gauge("downstream_cx_active")),
       pre_cx_active(scope.gauge("downstream_pre_cx_active")),
       cx_length_ms(scope.histogram("downstream_cx_length_ms")),
-      accepted_per_event(scope.histogram("connections_accepted_per_socket_event")) {}
+      accepted_per_event(scope.histogram("connections_accepted_per_socket_event")) {
+  // They stand at zero: there are no handshakes and no configuration that comes later.
+  for (const std::string_view name :
+       {"downstream_cx_transport_socket_connect_timeout", "extension_config_missing",
+        "network_extension_config_missing"})
+    scope.counter(name);
+}
 
 struct Listener::PerWorker {
   Worker* worker = nullptr;
@@ -99,16 +105,16 @@ stats::Scope Listener::scope() const {
   std::string label = settings_.stat_prefix;
   if (label.empty())
     label = settings_.addresses.empty() ? settings_.name : settings_.addresses.front().ToString();
-  return store_.Root().Sub("listener").Sub(label, stats::tag::kListenerAddress);
+  const stats::Scope listeners = store_.Root().Sub("listener");
+  // As in Envoy the admin's is no address, so that sums over listeners are of traffic alone.
+  return label == "admin" ? listeners.Sub(label)
+                          : listeners.Sub(label, stats::tag::kListenerAddress);
 }
 
 void Listener::Start(const std::vector<Worker*>& workers) {
   for (const Worker* worker : workers) {
-    const std::string index = Cat(worker->index());
-    const stats::Scope of_worker =
-        worker->index() == Worker::kMain
-            ? scope().Sub("main_thread")
-            : scope().Sub(Cat("worker_", index), stats::tag::kWorkerId, index);
+    const stats::Scope of_worker = scope().Sub(
+        worker->index() == Worker::kMain ? "main_thread" : Cat("worker_", worker->index()));
     on_workers_.push_back(
         {of_worker.counter("downstream_cx_total"), of_worker.gauge("downstream_cx_active")});
   }

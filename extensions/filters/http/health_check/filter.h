@@ -19,6 +19,7 @@ struct HealthCheckStats {
   explicit HealthCheckStats(const stats::Scope& scope);
 
   Counter request_total, ok, failed, degraded, cached_response;
+  // Of those that failed since a cluster did not suffice.
   Counter failed_cluster_not_found, failed_cluster_empty, failed_cluster_unhealthy;
 };
 

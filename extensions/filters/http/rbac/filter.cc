@@ -82,6 +82,11 @@ RbacRules RbacRules::Build(const v3::RBAC& config, const std::string& path,
   const stats::Scope scope = context.scope.Sub("rbac");
   const stats::Scope enforced_scope = Below(scope, config.rules_stat_prefix());
   const stats::Scope shadow_scope = Below(scope, config.shadow_rules_stat_prefix());
+  // They are there, as in Envoy, whether or not there are rules.
+  for (const std::string_view word : {"allowed", "denied"}) {
+    enforced_scope.counter(word);
+    shadow_scope.counter(Cat("shadow_", word));
+  }
   std::unique_ptr<const RbacEngine> enforced, shadow;
   if (config.has_matcher()) {
     enforced = RbacEngine::Build(config.matcher(), path + ".matcher", build);

@@ -42,7 +42,9 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& con
       config.has_runtime_enabled()
           ? config::RuntimeFlag(config.runtime_enabled(), context.server.runtime)
           : config::RuntimeFlag(nullptr, "", true),
-      context.server.stats.Root().Sub("connection_limit").Sub(config.stat_prefix()));
+      context.server.stats.Root()
+          .Sub("connection_limit")
+          .Sub(config.stat_prefix(), stats::tag::kConnectionLimitPrefix));
 }
 
 }  // namespace

@@ -39,7 +39,9 @@ std::shared_ptr<TokenBucket> BucketFor(const Proto& config) {
 
 absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& context) {
   const stats::Scope scope =
-      context.server.stats.Root().Sub("local_rate_limit").Sub(config.stat_prefix());
+      context.server.stats.Root()
+          .Sub("local_rate_limit")
+          .Sub(config.stat_prefix(), stats::tag::kLocalNetworkRateLimitPrefix);
   return std::make_unique<NetworkLocalRateLimit>(
       BucketFor(config),
       config.has_runtime_enabled()

@@ -13,7 +13,10 @@ stats::Scope ScopeOf(std::string_view prefix, const stats::Scope& scope) {
 }
 
 stats::Scope RbacScope(const NetworkRbac::Proto& config, FactoryContext& context) {
-  return ScopeOf(config.stat_prefix(), context.server.stats.Root()).Sub("rbac");
+  std::string_view prefix = config.stat_prefix();
+  while (prefix.ends_with('.')) prefix.remove_suffix(1);
+  const stats::Scope root = context.server.stats.Root();
+  return (prefix.empty() ? root : root.Sub(prefix, stats::tag::kRbacPrefix)).Sub("rbac");
 }
 
 }  // namespace
