@@ -64,7 +64,8 @@ void TakeResponseCode(const Extracts& extracts, std::string* marked, Tags* tags)
 template <class Extracts>
 void TakeWorker(const Extracts& extracts, std::string* marked, Tags* tags) {
   constexpr std::string_view kWord = ".worker_";
-  if (!marked->starts_with("server.") && !marked->starts_with("listener.")) return;
+  // An address behind "listener" has been taken by now, with the dot before it.
+  if (!marked->starts_with("server.") && !marked->starts_with("listener")) return;
   const size_t word = marked->find(kWord);
   if (word == marked->npos) return;
   const size_t begin = word + kWord.size(), dot = marked->find('.', begin);
