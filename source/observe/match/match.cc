@@ -152,8 +152,16 @@ bool HeaderMatcher::Matches(const RequestHead& head) const {
 }
 
 bool HeaderMatcher::Matches(const Headers& headers) const {
-  constexpr uint64_t kOneByOne = Bits(HeaderId::kOther, HeaderId::kCookie, HeaderId::kSetCookie);
-  if (!Contains(kOneByOne, id_)) return MatchesValue(headers.GetJoined(id_));
+  // As Envoy 1.40 was seen to do it.
+  constexpr uint64_t kJoined =
+      Bits(HeaderId::kAccept, HeaderId::kAcceptEncoding, HeaderId::kAuthorization,
+           HeaderId::kCacheControl, HeaderId::kContentEncoding, HeaderId::kContentType,
+           HeaderId::kIfModifiedSince, HeaderId::kIfNoneMatch, HeaderId::kOrigin, HeaderId::kPragma,
+           HeaderId::kReferer, HeaderId::kUserAgent, HeaderId::kVia, HeaderId::kXEnvoyAttemptCount,
+           HeaderId::kXEnvoyExternalAddress, HeaderId::kXEnvoyOriginalPath,
+           HeaderId::kXForwardedFor, HeaderId::kXForwardedHost, HeaderId::kXForwardedPort,
+           HeaderId::kXForwardedProto, HeaderId::kXRequestId);
+  if (Contains(kJoined, id_)) return MatchesValue(headers.GetJoined(id_));
   bool there = false;
   for (const Header& header : headers) {
     if (header.id != id_ || (id_ == HeaderId::kOther && header.name != name_)) continue;

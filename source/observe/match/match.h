@@ -45,7 +45,8 @@ class StringMatcher {
 
 /// envoy.config.route.v3.HeaderMatcher, its deprecated forms too. Of several fields of one name it
 /// is enough that one matches, and none may for an inverted one; as in Envoy those of the names
-/// that the proxy knows (HeaderId), but for cookies, match as one value joined by ",".
+/// that lists are usual for (accept, via, x-forwarded-for and others) match as one value joined by
+/// ",".
 class HeaderMatcher {
  public:
   /// InvalidArgument as StringMatcher's.
