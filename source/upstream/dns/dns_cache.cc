@@ -353,8 +353,8 @@ void DnsCache::OnAlarm(Entry& entry) {
 }
 
 void DnsCache::Remove(Entry& entry) {
-  metrics_->host_removed.Add();
   metrics_->num_hosts.Sub();
+  metrics_->host_removed.Add();
   free_slots_.push_back(entry.slot);
   const auto it = entries_.find(entry.key.text());
   const std::unique_ptr<Entry> removed = std::move(it->second);
