@@ -246,6 +246,23 @@ class TcpProxy(ProxyTest):
         self.proxy.wait_stat("connection_limit.x.active_connections", 0)
         self.assertEqual(b"hi", self.client().read(2))
 
+    def test_breaker_of_connections(self):
+        """The limit is one of connections, not of those that each host may have: who is beyond it does not wait."""
+        origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
+        other = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
+        self.start(config.bootstrap(
+            config.listener(config.tcp("origin", access_log=tcp_log(self.log_path))),
+            [config.cluster("origin", origin.port, other.port, **config.breakers(max_connections=1))]), concurrency=1)
+        first = self.client()
+        self.assertEqual(b"hi", first.read(2))
+        self.assertEqual(b"", self.client().rest())
+        line = json.loads(self.proxy.lines(self.log_path, 1)[-1])
+        self.assertEqual(("UO", None), (line["flags"], line["details"]))
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_overflow"))
+        first.close()
+        self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
+        self.assertEqual(b"hi", self.client().read(2))
+
     def test_local_rate_limit(self):
         origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
         limit = config.typed("envoy.filters.network.local_ratelimit",

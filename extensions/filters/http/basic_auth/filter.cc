@@ -60,7 +60,7 @@ BasicAuthFilter::BasicAuthFilter(const Proto& config, std::unique_ptr<const Basi
       emit_metadata_(config.emit_dynamic_metadata()) {}
 
 std::optional<std::string_view> BasicAuthFilter::Field(const RequestHead& head) const {
-  return head.headers.Get(header_);
+  return head.headers.GetJoined(header_);  // several are no credentials
 }
 
 // An answer when the request goes no further.

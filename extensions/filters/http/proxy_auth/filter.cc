@@ -82,7 +82,7 @@ Task<Response> ProxyAuthFilter::Handle(Request request, Exchange& exchange, Next
   const ProxyAuthUsers& users = route != nullptr ? *route : *own_;
   const auto worker = static_cast<size_t>(exchange.worker().index());
   const auto result = users.authenticator.TryCheck(
-      request.head->headers.Get(HeaderId::kProxyAuthorization), worker);
+      request.head->headers.GetJoined(HeaderId::kProxyAuthorization), worker);
   if (!result.has_value()) return CheckFirst(users, std::move(request), exchange, next);
   if (auto refused = Judge(*result, users, exchange)) return Answered(*std::move(refused));
   return next(std::move(request));
@@ -91,7 +91,7 @@ Task<Response> ProxyAuthFilter::Handle(Request request, Exchange& exchange, Next
 Task<Response> ProxyAuthFilter::CheckFirst(const ProxyAuthUsers& users, Request request,
                                            Exchange& exchange, Next next) const {
   const std::string_view field =
-      request.head->headers.Get(HeaderId::kProxyAuthorization).value_or("");
+      request.head->headers.GetJoined(HeaderId::kProxyAuthorization).value_or("");
   const LoginResult result = co_await users.authenticator.Check(field, exchange);
   if (auto refused = Judge(result, users, exchange)) co_return *std::move(refused);
   co_return co_await next(std::move(request));

@@ -95,6 +95,13 @@ std::string_view CloseReasonOf(Reason reason) {
   return reason == Reason::kOverflow ? "tcp_initializion_failure:2" : "tcp_initializion_failure:1";
 }
 
+absl::Status Overflow(const Cluster& cluster, Exchange& exchange) {
+  cluster.stats().upstream_cx_overflow.Add();
+  exchange.Note(ResponseFlag::kUpstreamOverflow);
+  exchange.local_close_reason = CloseReasonOf(Reason::kOverflow);
+  return MakeError(Reason::kOverflow);
+}
+
 void NoteReset(const TunnelEnd& end, Exchange& exchange) {
   if (end.origin_broke) exchange.Note(ResponseFlag::kUpstreamRemoteReset);
   if (end.client_reset) {
@@ -254,6 +261,9 @@ Task<absl::StatusOr<StreamPtr>> TcpProxy::Connect(Exchange& exchange) const {
   }
   Backoff back_off;
   while (true) {
+    // A pool lets each host have a connection whatever the limit; here, as in Envoy, nobody does.
+    if (cluster->breaker(Priority::kDefault).IsOpen(Resource::kConnections))
+      co_return Overflow(*cluster, exchange);
     ++exchange.upstream.attempts;
     auto stream = co_await Attempt(*cluster, target, exchange);
     if (stream.ok()) co_return stream;
