@@ -82,16 +82,16 @@ bool ImitatesFraming(std::string_view lower_case_name) {
 // servers, but for one in a query, where regular expressions have them.
 const HeadError* CheckTarget(std::string_view target) {
   const char* const end = target.data() + target.size();
+  const char* odd = FindFirst<UnsafeBytes<'\\', '#'>>(target.data(), end);
+  if (odd == end) return nullptr;
+  const char* const query = target.data() + std::min(target.find('?'), target.size());
   const HeadError* problem = nullptr;
-  const char* odd = target.data();
-  while ((odd = FindFirst<UnsafeBytes<'\\', '#'>>(odd, end)) != end) {
-    const std::string_view before(target.data(), static_cast<size_t>(odd - target.data()));
+  for (; odd != end; odd = FindFirst<UnsafeBytes<'\\', '#'>>(odd + 1, end)) {
     if (*odd == '#') {
       problem = &kFragment;
-    } else if (*odd != '\\' || before.find('?') == std::string_view::npos) {
+    } else if (*odd != '\\' || odd < query) {
       return &kBadTarget;
     }
-    ++odd;
   }
   return problem;
 }

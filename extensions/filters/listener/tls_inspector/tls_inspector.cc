@@ -58,8 +58,9 @@ Task<absl::Status> TlsInspector::Inspect(Connection& connection) const {
   stats_.tls_found.Add();
   (hello.server_name.empty() ? stats_.sni_not_found : stats_.sni_found).Add();
   (hello.application_protocols.empty() ? stats_.alpn_not_found : stats_.alpn_found).Add();
-  connection.facts.AddFindings().transport_protocol = "tls";
-  connection.facts.AddFindings().requested_server_name = hello.server_name;
+  ConnectionFacts::Findings& findings = connection.facts.AddFindings();
+  findings.transport_protocol = "tls";
+  findings.requested_server_name = hello.server_name;
   co_return absl::OkStatus();
 }
 
