@@ -7,16 +7,16 @@
 namespace sluice {
 namespace {
 
-stats::Scope ScopeOf(std::string_view prefix, const stats::Scope& scope) {
+// The scope of a configured prefix, which may end in dots; `tag`: of which it is the value, or
+// empty.
+stats::Scope ScopeOf(std::string_view prefix, std::string_view tag, const stats::Scope& scope) {
   while (prefix.ends_with('.')) prefix.remove_suffix(1);
-  return prefix.empty() ? scope : scope.Sub(prefix);
+  return prefix.empty() ? scope : scope.Sub(prefix, tag);
 }
 
 stats::Scope RbacScope(const NetworkRbac::Proto& config, FactoryContext& context) {
-  std::string_view prefix = config.stat_prefix();
-  while (prefix.ends_with('.')) prefix.remove_suffix(1);
-  const stats::Scope root = context.server.stats.Root();
-  return (prefix.empty() ? root : root.Sub(prefix, stats::tag::kRbacPrefix)).Sub("rbac");
+  return ScopeOf(config.stat_prefix(), stats::tag::kRbacPrefix, context.server.stats.Root())
+      .Sub("rbac");
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ NetworkRbacStats::NetworkRbacStats(const stats::Scope& scope, const stats::Scope
 
 NetworkRbac::NetworkRbac(const Proto& config, FactoryContext& context)
     : stats_(RbacScope(config, context),
-             ScopeOf(config.shadow_rules_stat_prefix(), RbacScope(config, context))),
+             ScopeOf(config.shadow_rules_stat_prefix(), "", RbacScope(config, context))),
       delay_deny_(config::ToDuration(config.delay_deny())) {
   const RbacBuild build{context.server.diagnostics, false};
   const std::string& path = context.path;
