@@ -84,8 +84,6 @@ std::vector<std::string_view> RetryWords() {
 }
 
 bool IsRetriable(const RetryPolicy& policy, ResponseHead& head) {
-  // Whoever is overloaded is not to be asked again.
-  if (head.headers.Has(HeaderId::kXEnvoyOverloaded)) return false;
   if (head.headers.Get("x-envoy-ratelimited").has_value())
     return (policy.on & RetryPolicy::kEnvoyRateLimited) != 0;
   if (IsRetriableStatus(policy, head.status)) return true;

@@ -95,7 +95,9 @@ TEST_CASE("headers of an answer that decide", "[retry]") {
     bool again;
   };
   const Row rows[] = {
-      {"5xx", "x-envoy-overloaded", "true", false},
+      {"5xx", "x-envoy-overloaded", "true", true},
+      {"gateway-error", "x-envoy-overloaded", "true", true},
+      {"reset", "x-envoy-overloaded", "true", false},
       {"5xx", "x-envoy-ratelimited", "true", false},
       {"envoy-ratelimited", "x-envoy-ratelimited", "true", true},
       {"envoy-ratelimited", "x-other", "true", false},
