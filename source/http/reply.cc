@@ -7,6 +7,8 @@
 namespace sluice {
 namespace {
 
+constexpr int kGrpcDeadlineExceeded = 4;
+
 // What is not printable ASCII, and the sign itself, as %XX.
 std::string PercentEncoded(std::string_view text) {
   constexpr char kHex[] = "0123456789ABCDEF";
@@ -60,8 +62,9 @@ Response ErrorReply(const absl::Status& error, Exchange& exchange) {
   exchange.set_local_reply_body(meaning.body);
   int status = meaning.status == 0 ? 503 : meaning.status;
   // It is the client that has been slow (RFC 9110 15.5.9).
-  const bool is_limit =
-      reason == Reason::kStreamIdleTimeout || reason == Reason::kMaxStreamDuration;
+  const bool is_limit = reason == Reason::kStreamIdleTimeout ||
+                        reason == Reason::kMaxStreamDuration ||
+                        reason == Reason::kUpstreamMaxStreamDuration;
   if (is_limit && exchange.time.request_received == TimePoint{}) status = 408;
   Response response = Reply(status, std::string(meaning.body));
   if (meaning.reason == Reason::kOverflow)
@@ -89,11 +92,14 @@ int GrpcStatusFor(int http_status) {
   }
 }
 
-void MakeGrpc(Response& response, std::string_view message) {
+void MakeGrpc(Response& response, std::string_view message, const Exchange& exchange) {
   Headers& headers = response.head->headers;
   headers.Remove(HeaderId::kContentType);
   headers.Add(HeaderId::kContentType, "application/grpc");
-  headers.AddCopy("grpc-status", Cat(GrpcStatusFor(response.head->status)));
+  // To Envoy no other limit of time is gRPC's deadline.
+  const bool too_long = exchange.details() == MeaningOf(Reason::kMaxStreamDuration).details;
+  headers.AddCopy("grpc-status",
+                  Cat(too_long ? kGrpcDeadlineExceeded : GrpcStatusFor(response.head->status)));
   if (!message.empty()) headers.AddCopy("grpc-message", PercentEncoded(message));
   response.head->status = 200;
   response.body = StaticBody("");

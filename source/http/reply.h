@@ -33,6 +33,6 @@ int GrpcStatusFor(int http_status);
 
 /// Makes a local reply one that a gRPC client understands: 200, with the status and `message`,
 /// which was the body, in the header.
-void MakeGrpc(Response& response, std::string_view message);
+void MakeGrpc(Response& response, std::string_view message, const Exchange& exchange);
 
 }  // namespace sluice

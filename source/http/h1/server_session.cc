@@ -126,7 +126,10 @@ void ServerSession::Received(H1Exchange& exchange, size_t bytes) {
 Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& exchange,
                                                RequestHead& head, Framing* framing) {
   // A head that has begun is a stream, too: it has its time as a whole, and may not fall silent.
-  const Duration patience = self.settings_.request_headers_timeout;
+  Duration patience = self.settings_.request_headers_timeout;
+  const Duration life = self.settings_.max_stream_duration;
+  const bool by_life = life > Duration::zero() && (patience <= Duration::zero() || life < patience);
+  if (by_life) patience = life;
   const TimePoint end = patience > Duration::zero() ? Now() + patience : TimePoint::max();
   const Duration idle = self.settings_.overload->Scaled(OverloadState::kStreamIdle,
                                                         self.settings_.stream_idle_timeout);
@@ -143,9 +146,12 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
       result.status = expired ? 408 : 0;
       result.details = "downstream_remote_disconnect";
       if (!expired) break;
-      result.body = by_idle ? "stream timeout" : "request header timeout";
-      result.details = by_idle ? "stream_idle_timeout" : "request_header_timeout";
       if (by_idle) exchange.Note(ResponseFlag::kStreamIdleTimeout);
+      const ReasonMeaning* limit = by_idle   ? &MeaningOf(Reason::kStreamIdleTimeout)
+                                   : by_life ? &MeaningOf(Reason::kMaxStreamDuration)
+                                             : nullptr;
+      result.body = limit != nullptr ? limit->body : "request header timeout";
+      result.details = limit != nullptr ? limit->details : "request_header_timeout";
       break;
     }
     self.Received(exchange, *count);

@@ -200,7 +200,7 @@ void HttpConnectionManager::OnResponse(Response& response, const Exchange& excha
   Headers& headers = response.head->headers;
   // Rewrite() has done it already.
   if (response.head->is_local && settings_.local_replies == nullptr && head.is_grpc())
-    MakeGrpc(response, exchange.local_reply_body());
+    MakeGrpc(response, exchange.local_reply_body(), exchange);
   using ServerHeader = HcmSettings::ServerHeader;
   const bool tunnel_to_connect =
       response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
