@@ -23,6 +23,7 @@ constexpr size_t kMaxFilters = 64;
 struct RouteLevel {
   std::shared_ptr<const HeaderEdits> request, response;  // null: none
   FilterLevel filters;
+  bool is_weighted = false;  // of one of several clusters
 };
 
 class RouteTableBuilder {
@@ -208,6 +209,7 @@ class RouteTableBuilder {
       if (!weighted.host_rewrite_literal().empty())
         choice.host_literal = weighted.host_rewrite_literal();
       levels_.push_back(BuildLevel(weighted, element));
+      levels_.back().is_weighted = true;
       AddChoice(std::move(choice), entry);
       levels_.pop_back();
       sum += weighted.weight().value();
@@ -319,8 +321,12 @@ class RouteTableBuilder {
       if (level.response != nullptr) route.response_edits.push_back(level.response);
     };
     // What is applied last wins: the least specific level, unless the configuration says otherwise.
+    // Those of one of several clusters come first either way, as in Envoy.
     if (config_.most_specific_header_mutations_wins()) {
-      for (const RouteLevel& level : levels_) add_edits(level);
+      if (levels_.back().is_weighted) add_edits(levels_.back());
+      for (const RouteLevel& level : levels_) {
+        if (!level.is_weighted) add_edits(level);
+      }
     } else {
       for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) add_edits(*level);
     }

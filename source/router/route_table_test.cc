@@ -302,8 +302,8 @@ TEST_CASE("header edits run from the most specific level to the least, or the ot
     testing::TestExchange exchange;
     RequestHead head;
     for (const auto& edits : route.request_edits) edits->Apply(head.headers, exchange);
-    CHECK(head.headers.Get("x") == (most_specific_wins ? "cluster" : "table"));
-    CHECK(head.headers.Get("all") == (most_specific_wins ? "table" : "cluster"));
+    CHECK(head.headers.Get("x") == (most_specific_wins ? "route" : "table"));
+    CHECK(head.headers.Get("all") == "cluster");
     CHECK(head.headers.size() == 5);
   }
 }

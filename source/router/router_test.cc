@@ -255,6 +255,7 @@ TEST_CASE("each try has its own patience", "[router]") {
 
 TEST_CASE("the cluster's max_stream_duration", "[router]") {
   Setting setting(3, milliseconds(10));
+  setting.exchange.time.request_received = Now();
   CHECK(setting.Handle().head->status == 504);
   CHECK(setting.answer == "upstream max stream duration reached");
   CHECK(setting.Has(ResponseFlag::kUpstreamMaxStreamDurationReached));
