@@ -35,6 +35,7 @@ std::string RewritePath(const PathRewrite& rewrite, std::string_view path, size_
   if (rewrite.regex != nullptr) {
     std::string out(split.path);
     RE2::GlobalReplace(&out, *rewrite.regex, rewrite.substitution);
+    if (out.empty()) return out;
     return Rooted(Cat(out, split.query));
   }
   if (!rewrite.prefix.has_value()) return std::string(path);
@@ -65,7 +66,10 @@ std::string RedirectLocation(const Redirect& redirect, const RequestHead& head, 
     path = own_query ? redirect.path : Cat(redirect.path, Split(head.path).query);
     if (redirect.strip_query && !own_query) path = redirect.path;
   } else {
-    if (redirect.rewrite.has_value()) path = RewritePath(*redirect.rewrite, head.path, matched);
+    if (redirect.rewrite.has_value()) {
+      std::string rewritten = RewritePath(*redirect.rewrite, head.path, matched);
+      if (!rewritten.empty()) path = std::move(rewritten);
+    }
     if (redirect.strip_query) path.resize(Split(path).path.size());
   }
   return Cat(scheme, "://", host, port, path);

@@ -23,8 +23,8 @@ struct PathRewrite {
 };
 
 /// The new path and query. `matched` is the length of what the route matched at the start of the
-/// path (all of it, without the query, where it matched exactly or by expression). Always begins
-/// with '/'.
+/// path (all of it, without the query, where it matched exactly or by expression). Begins with '/',
+/// or is empty where an expression leaves nothing: then the path stays as it is.
 std::string RewritePath(const PathRewrite& rewrite, std::string_view path, size_t matched);
 
 /// A RedirectAction.

@@ -35,7 +35,7 @@ TEST_CASE("paths are rewritten", "[rewrite]") {
       {Regex("o", "0"), "/foo/boo?o", 0, "/f00/b00?o"},
       {Regex("/x(\\d)(\\d)", "/\\2\\1"), "/x12", 0, "/21"},
       {Regex("nothing", "z"), "/x", 0, "/x"},
-      {Regex("^/.*", ""), "/x?q", 0, "/?q"},
+      {Regex("^/.*", ""), "/x?q", 0, ""},
   };
   for (const Row& row : rows) {
     CAPTURE(row.path, row.rewrite.substitution);
@@ -77,6 +77,8 @@ TEST_CASE("redirects", "[rewrite]") {
        "http://h/new/x"},
       {"regex", make([](Redirect& r) { r.rewrite = Regex("old", "new"); }), "h",
        "http://h/new/x?q"},
+      {"regex that leaves nothing", make([](Redirect& r) { r.rewrite = Regex("^/.*", ""); }), "h",
+       "http://h/old/x?q"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);

@@ -241,7 +241,7 @@ Redirect BuildRedirect(const v3::RedirectAction& config, const std::string& path
   redirect.strip_query = config.strip_query();
   redirect.path = config.path_redirect();
   if (!redirect.path.empty() && redirect.path.front() != '/') redirect.path.insert(0, "/");
-  if (config.path_rewrite_specifier_case() == v3::RedirectAction::kPrefixRewrite) {
+  if (!config.prefix_rewrite().empty()) {
     redirect.rewrite.emplace();
     redirect.rewrite->prefix = config.prefix_rewrite();
   } else if (config.has_regex_rewrite()) {

@@ -158,6 +158,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
   if (wishes.changes_policy())
     policy.own = std::make_unique<RetryPolicy>(WithWishes(policy.shared, wishes));
   if (attempts) forwarding.may_retry = MayRetry(*policy, head);
+  exchange.upstream.attempts = 1;  // Edits of headers may tell of it.
   PrepareRequest(*route, forwarding.timeouts, settings_.suppress_envoy_headers, head, exchange);
   if (route->mirrors != nullptr)
     request.body = SendCopies(*route->mirrors, forwarding.timeouts.global, settings_.find_cluster,
@@ -255,7 +256,6 @@ Task<Response> Router::Forward(Request request, Forwarding forwarding) const {
   Exchange& exchange = forwarding.exchange;
   auto body = std::make_unique<RoutedBody>(exchange, forwarding.cluster, stats_, forwarding.start);
   body->timer().Start(forwarding.timeouts.global, request.body == nullptr);
-  exchange.upstream.attempts = 1;
   if (!settings_.upstream_logs.empty()) body->BeginLog(settings_.upstream_logs, &request.body);
   auto outcome = co_await SendOnce(request, forwarding);
   forwarding.counters.CountAttempt(outcome.ok(), exchange.time);

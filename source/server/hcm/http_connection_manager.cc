@@ -222,8 +222,10 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   stats_.downstream_rq_total.Add();
   stats_.downstream_rq_http1_total.Add();
   exchange.set_remote_address(OriginOf(exchange).remote);
-  // A head without a host is whole, and is not against the protocol.
-  if (result.details != "missing_host_header") {
+  const bool bad_path = result.details == "path_normalization_failed";
+  if (bad_path) stats_.downstream_rq_failed_path_normalization.Add();
+  // Such a head, or one without a host, is whole, and is not against the protocol.
+  if (!bad_path && result.details != "missing_host_header") {
     const bool late = result.status == 408, shed = result.details == kShedDetails;
     if (!shed) stats_.downstream_rq_response_before_rq_complete.Add();
     if (shed) stats_.downstream_rq_overload_close.Add();
