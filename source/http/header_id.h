@@ -56,6 +56,7 @@ namespace sluice {
   X(kXEnvoyOverloaded, "x-envoy-overloaded")                      \
   X(kXEnvoyUpstreamCanary, "x-envoy-upstream-canary")             \
   X(kXEnvoyUpstreamServiceTime, "x-envoy-upstream-service-time")  \
+  X(kXForwardedClientCert, "x-forwarded-client-cert")             \
   X(kXForwardedFor, "x-forwarded-for")                            \
   X(kXForwardedHost, "x-forwarded-host")                          \
   X(kXForwardedPort, "x-forwarded-port")                          \

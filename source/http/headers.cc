@@ -101,6 +101,7 @@ void Headers::Append(HeaderId id, std::string_view value) {
   Header* header = MayHave(Bit(id)) ? Find(id, {}) : nullptr;
   if (header == nullptr) return AddCopy(id, value);
   const std::string_view before = *GetJoined(id);
+  if (before.empty()) return Replace(header, arena_->Copy(value), Header::kNothing);
   char* memory = arena_->Allocate(before.size() + 1 + value.size());
   char* end = std::copy(before.begin(), before.end(), memory);
   *end++ = ',';
