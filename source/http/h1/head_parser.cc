@@ -1,6 +1,8 @@
 // A scanned head is decided upon as soon as it is whole. Worker thread only.
 #include "source/http/h1/head_parser.h"
 
+#include "source/base/reason.h"
+
 namespace sluice {
 namespace {
 
@@ -9,6 +11,17 @@ HeadResult Failed(const HeadError& error) {
 }
 
 }  // namespace
+
+void HeadResult::Expire(bool idle, bool life) {
+  status = 408;
+  body = "request header timeout";
+  details = "request_header_timeout";
+  if (!idle && !life) return;
+  const ReasonMeaning& limit =
+      MeaningOf(idle ? Reason::kStreamIdleTimeout : Reason::kMaxStreamDuration);
+  body = limit.body;
+  details = limit.details;
+}
 
 HeadResult RequestHeadParser::Parse(absl::Span<char> bytes, const HeadLimits& limits,
                                     RequestHead* head, Framing* framing) {

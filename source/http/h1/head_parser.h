@@ -17,6 +17,10 @@ struct HeadResult {
   int status = 0;       // of an error: see HeadError; the views are constants
   std::string_view body;
   std::string_view details;
+
+  /// A head did not come in time: it was `idle`, or else its stream's `life` was over, or else the
+  /// time for heads alone.
+  void Expire(bool idle, bool life);
 };
 
 /// Reads requests. After kDone or kError, Reset() before the next message.

@@ -140,18 +140,12 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
     Deadline deadline(self.worker_.wheel(), self.canceller_, by_idle ? idle : left);
     const auto count = co_await self.stream_.ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
-      const bool expired = deadline.Expired();
-      self.closed_by_peer_ = !expired;
+      self.closed_by_peer_ = !deadline.Expired();
       result.state = HeadResult::kError;
-      result.status = expired ? 408 : 0;
       result.details = "downstream_remote_disconnect";
-      if (!expired) break;
+      if (self.closed_by_peer_) break;
       if (by_idle) exchange.Note(ResponseFlag::kStreamIdleTimeout);
-      const ReasonMeaning* limit = by_idle   ? &MeaningOf(Reason::kStreamIdleTimeout)
-                                   : by_life ? &MeaningOf(Reason::kMaxStreamDuration)
-                                             : nullptr;
-      result.body = limit != nullptr ? limit->body : "request header timeout";
-      result.details = limit != nullptr ? limit->details : "request_header_timeout";
+      result.Expire(by_idle, by_life);
       break;
     }
     self.Received(exchange, *count);

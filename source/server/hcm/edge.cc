@@ -83,8 +83,8 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
   const auto forwarded_for = headers.GetJoined(HeaderId::kXForwardedFor);
   const bool edge = settings.use_remote_address;
   // At the edge whoever speaks for another is not internal, however trusted its own address is.
-  bool may_be_internal = !forwarded_for.has_value() ||
-                         (!edge && forwarded_for->find(',') == std::string_view::npos);
+  bool may_be_internal =
+      !forwarded_for.has_value() || (!edge && forwarded_for->find(',') == std::string_view::npos);
   if (edge) {
     if (settings.xff_num_trusted_hops > 0 && forwarded_for.has_value()) {
       if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops - 1);
