@@ -141,8 +141,7 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
     const auto count = co_await self.stream_.ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       self.closed_by_peer_ = !deadline.Expired();
-      result.state = HeadResult::kError;
-      result.details = "downstream_remote_disconnect";
+      result = {HeadResult::kError, 0, 0, "", "downstream_remote_disconnect"};
       if (self.closed_by_peer_) break;
       if (by_idle) exchange.Note(ResponseFlag::kStreamIdleTimeout);
       result.Expire(by_idle, by_life);

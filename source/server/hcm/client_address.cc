@@ -35,9 +35,9 @@ DetectedClient DetectOne(const ClientDetection& detection, const Address& peer,
   if (!list.has_value()) return {};
   const bool alone = list->find(',') == std::string_view::npos;
   if (detection.trusted_proxies.ranges.empty())
-    return {ForwardedAddress(*list, detection.trusted_hops), alone, detection.appends};
+    return {ForwardedAddress(*list, detection.trusted_hops), alone, false};
   if (!detection.trusted_proxies.Matches(peer)) return {};
-  return {LastUntrusted(*list, detection.trusted_proxies), alone, detection.appends};
+  return {LastUntrusted(*list, detection.trusted_proxies), alone, false};
 }
 
 ClientDetection BuildXff(const detection::xff::v3::XffConfig& config, const std::string& path,
@@ -66,11 +66,14 @@ ClientDetection BuildXff(const detection::xff::v3::XffConfig& config, const std:
 
 DetectedClient DetectClient(const std::vector<ClientDetection>& detections, const Address& peer,
                             const RequestHead& head) {
+  bool appends = false;
   for (const ClientDetection& one : detections) {
+    appends |= one.appends;
     DetectedClient found = DetectOne(one, peer, head);
+    found.appends = appends;
     if (found.address.is_set()) return found;
   }
-  return {};
+  return {{}, false, appends};
 }
 
 std::vector<ClientDetection> BuildClientDetections(

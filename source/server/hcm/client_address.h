@@ -31,7 +31,7 @@ struct ClientDetection {
 struct DetectedClient {
   Address address;  // unset: nothing was found
   bool may_be_internal = false;
-  bool appends = false;
+  bool appends = false;  // one that was asked says so, also where it found nothing
 };
 
 /// What the first of `detections` finds that finds anything.

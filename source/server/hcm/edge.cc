@@ -98,8 +98,7 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
     const DetectedClient found = DetectClient(settings.detections, peer, head);
     if (found.address.is_set()) client = found.address;
     may_be_internal = found.may_be_internal;
-    const bool appends = found.address.is_set() ? found.appends : !settings.skip_xff_append;
-    if (appends && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
+    if (found.appends && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
   } else if (forwarded_for.has_value()) {
     if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops);
         hop.is_set())
