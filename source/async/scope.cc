@@ -59,49 +59,35 @@ Scope::~Scope() {
   assert(running_ == 0 && "a scope died before its tasks");
 }
 
-// What a scope knows of a task.
-struct Scope::RootNode : Linked<RootNode> {
-  explicit RootNode(Canceller& canceller) : canceller(canceller) {}
-  Canceller& canceller;
+namespace {
+
+// Its own, for as long as it runs.
+struct OwnCanceller {
+  OwnCanceller() = default;
+  OwnCanceller(OwnCanceller&&) noexcept {}  // before anybody knows of it
+  operator Canceller&() { return canceller; }
+  Canceller canceller;
 };
 
-// The frame below all others of a spawned task: it starts and ends by itself.
-class Scope::Root {
- public:
-  struct promise_type final : TaskPromise {
-    promise_type(Task<>&, Scope& scope, Canceller* canceller)
-        : scope(scope), node(canceller == nullptr ? own : *canceller) {
-      canceller_ = &node.canceller;
-      node.LinkTo(scope.roots_);
-      ++scope.running_;
-      if (scope.cancelled_) canceller_->Cancel(Reason::kCancelled);
-    }
-    ~promise_type() {
-      node.Unlink();
-      scope.OnEnd();
-    }
-    Root get_return_object() const noexcept { return {}; }
-    std::suspend_never initial_suspend() const noexcept { return {}; }
-    std::suspend_never final_suspend() const noexcept { return {}; }
-    void return_void() const noexcept {}
+// Its frame goes before the scope hears of the end.
+Scope::Spawned RunUnder(Scope&, Canceller&, Task<> task) {
+  co_await std::move(task);
+  task = Task<>();
+}
 
-    Scope& scope;
-    Canceller own;
-    RootNode node;
-  };
+Scope::Spawned RunAlone(Scope&, OwnCanceller, Task<> task) {
+  co_await std::move(task);
+  task = Task<>();
+}
 
-  static Root Run(Task<> task, Scope&, Canceller*) {
-    co_await std::move(task);
-    task = Task<>();  // Its frame goes before the scope hears of the end.
-  }
-};
+}  // namespace
 
 void Scope::Spawn(Task<> task) {
-  Root::Run(std::move(task), *this, nullptr);
+  RunAlone(*this, OwnCanceller(), std::move(task));
 }
 
 void Scope::Spawn(Task<> task, Canceller& canceller) {
-  Root::Run(std::move(task), *this, &canceller);
+  RunUnder(*this, canceller, std::move(task));
 }
 
 void Scope::OnEnd() {
@@ -112,7 +98,7 @@ void Scope::OnEnd() {
 void Scope::Cancel(Reason reason) {
   cancelled_ = true;
   // Tasks that are woken by it go on later: the list stays as it is.
-  for (RootNode* root = roots_; root != nullptr; root = root->next())
+  for (Root* root = roots_; root != nullptr; root = root->next())
     root->canceller.Cancel(reason);
 }
 

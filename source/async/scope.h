@@ -6,6 +6,7 @@
 
 #include "source/async/cancel.h"
 #include "source/async/task.h"
+#include "source/base/linked.h"
 
 namespace sluice {
 
@@ -41,6 +42,8 @@ Task<> Yield();
 
 class Scope {
  public:
+  class Spawned;
+
   Scope() = default;
   /// All tasks must have ended.
   ~Scope();
@@ -64,15 +67,46 @@ class Scope {
   size_t size() const { return running_; }
 
  private:
-  class Root;
-  struct RootNode;
+  // What a scope knows of a task.
+  struct Root : Linked<Root> {
+    explicit Root(Canceller& canceller) : canceller(canceller) {}
+    Canceller& canceller;
+  };
   void OnEnd();
   static Task<> WaitForEnd(Scope& scope);
 
-  RootNode* roots_ = nullptr;
+  Root* roots_ = nullptr;
   Suspension* joining_ = nullptr;
   size_t running_ = 0;
   bool cancelled_ = false;
+};
+
+/// What a coroutine returns that is the root of its chain of awaits, as if it were given to Spawn():
+/// one frame less for what there is very much of. Its first parameters are the scope and the
+/// canceller, as those of Spawn(); it begins when it is called. Its parameters die after the scope
+/// has heard of its end: one of them may own the canceller.
+class Scope::Spawned {
+ public:
+  struct promise_type final : TaskPromise {
+    template <class... Rest>
+    promise_type(Scope& scope, Canceller& canceller, const Rest&...) : scope(scope), root(canceller) {
+      canceller_ = &canceller;
+      root.LinkTo(scope.roots_);
+      ++scope.running_;
+      if (scope.cancelled_) canceller.Cancel(Reason::kCancelled);
+    }
+    ~promise_type() {
+      root.Unlink();
+      scope.OnEnd();
+    }
+    Spawned get_return_object() const noexcept { return {}; }
+    std::suspend_never initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+
+    Scope& scope;
+    Root root;
+  };
 };
 
 }  // namespace sluice

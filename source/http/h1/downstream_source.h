@@ -24,7 +24,7 @@ class DownstreamSource {
   }
 
   ReadBuffer& buffer() const { return exchange_->session().buffer_; }
-  Stream& stream() const { return exchange_->session().stream_; }
+  Stream& stream() const { return exchange_->session().stream(); }
   void Received(size_t bytes) {
     exchange_->bytes.downstream_wire_received += bytes;
     exchange_->session().settings_.received.Add(bytes);
@@ -44,7 +44,7 @@ class DownstreamSource {
   absl::Status Malformed(std::string_view details) const {
     return MakeError(Reason::kDownstreamProtocol, details);
   }
-  size_t max_read() const { return exchange_->session().max_read_; }
+  size_t max_read() const { return exchange_->session().connection_.buffer_limit; }
   bool KeepsTrailers() const { return exchange_->session().settings_.enable_trailers; }
   bool NeedsPrelude() const { return exchange_->continue_wanted; }
   Task<absl::Status> Prelude() {

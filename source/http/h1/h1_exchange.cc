@@ -15,7 +15,8 @@ constexpr Duration kWatchAfter = std::chrono::milliseconds(50);
 }  // namespace
 
 H1Exchange::H1Exchange(ServerSession& session)
-    : Exchange(session.worker_, own_scope_, session.canceller_, session.facts_), session_(session) {
+    : Exchange(session.worker(), own_scope_, session.canceller(), session.connection_.facts),
+      session_(session) {
   flow.client_paused = session.settings_.reading_paused;
   flow.client_resumed = session.settings_.reading_resumed;
 }
@@ -35,9 +36,9 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   bytes.downstream_wire_sent += scratch.size();
   session_.settings_.sent.Add(scratch.size());
   Touch();
-  const auto gone = TryWriteScratch(session_.stream_, scratch, {}, {});
+  const auto gone = TryWriteScratch(session_.stream(), scratch, {}, {});
   if (!gone.ok() || *gone == scratch.size()) co_return gone.status();
-  absl::Status rest = co_await WriteRest(session_.stream_, scratch, {}, {}, *gone);
+  absl::Status rest = co_await WriteRest(session_.stream(), scratch, {}, {}, *gone);
   if (!rest.ok()) framing.keep_alive = false;  // Half of it may be on the wire.
   co_return rest;
 }
@@ -81,7 +82,7 @@ void H1Exchange::Watch::OnTimer() {
 }
 
 Task<> H1Exchange::WatchPeer(H1Exchange& exchange) {
-  Stream& stream = exchange.session_.stream_;
+  Stream& stream = exchange.session_.stream();
   if (!co_await stream.WaitReadable()) co_return;
   // Bytes are the next request, which waits its turn; the end of the stream is a client that has
   // left.

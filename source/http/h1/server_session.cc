@@ -28,12 +28,12 @@ class ServerSession::Patience final : public Timer {
              (Now() - since_);
     }
     left = std::min(left, session_.LeftToLive());
-    if (left != Duration::max()) session_.worker_.wheel().Arm(*this, left);
+    if (left != Duration::max()) session_.worker().wheel().Arm(*this, left);
   }
   void OnReview() override { Start(); }
   void OnTimer() override {
     ended_ = true;
-    session_.canceller_.Interrupt();
+    session_.canceller().Interrupt();
   }
 
   ServerSession& session_;
@@ -41,63 +41,61 @@ class ServerSession::Patience final : public Timer {
   bool ended_ = false;
 };
 
-ServerSession::ServerSession(Worker& worker, Stream& stream, Canceller& canceller,
-                             const ConnectionFacts& facts, const ExchangeHandler& handler,
-                             const ServerSessionSettings& settings, size_t max_read)
-    : worker_(worker),
-      stream_(stream),
-      canceller_(canceller),
-      facts_(facts),
-      handler_(handler),
-      settings_(settings),
-      max_read_(max_read) {}
-
-ServerSession::~ServerSession() = default;
-
-void ServerSession::Drain() {
-  draining_ = true;
-  if (idle_) canceller_.Interrupt();
+ServerSession::ServerSession(Connection& connection, const ExchangeHandler& handler,
+                             const ServerSessionSettings& settings)
+    : connection_(connection), handler_(handler), settings_(settings) {
+  connection.drainable = this;
 }
 
-Task<> ServerSession::Run() {
+ServerSession::~ServerSession() {
+  connection_.drainable = nullptr;
+}
+
+void ServerSession::Drain() {
+  if (idle_) canceller().Interrupt();
+}
+
+Task<> ServerSession::Run(std::unique_ptr<ServerSession> session) {
+  ServerSession& self = *session;
   After after = After::kNext;
-  while (after == After::kNext && MayAwaitRequest()) {
-    if (buffer_.empty()) {
-      buffer_.Release();
-      Patience patience(*this);
-      idle_ = true;
-      const bool readable = co_await stream_.WaitReadable();
-      idle_ = false;
-      if (patience.ended())
-        (IsTooOld() ? settings_.duration_timeouts : settings_.idle_timeouts).Add();
-      if (!readable || ShedsNew()) break;
+  while (after == After::kNext && self.MayAwaitRequest()) {
+    if (self.buffer_.empty()) {
+      self.buffer_.Release();
+      Patience patience(self);
+      self.idle_ = true;
+      const bool readable = co_await self.stream().WaitReadable();
+      self.idle_ = false;
+      if (patience.ended()) {
+        (self.IsTooOld() ? self.settings_.duration_timeouts : self.settings_.idle_timeouts).Add();
+      }
+      if (!readable || self.ShedsNew()) break;
     }
-    after = co_await ServeOne();
-    exchange_.reset();
-    ++requests_;
+    after = co_await self.ServeOne();
+    self.exchange_.reset();
+    ++self.requests_;
   }
-  if (canceller_.cancelled() && canceller_.reason() == Reason::kDownstreamClosed)
-    closed_by_peer_ = true;
-  if (after == After::kLinger) co_await Linger();
-  stream_.Close();
+  if (self.canceller().cancelled() && self.canceller().reason() == Reason::kDownstreamClosed)
+    self.closed_by_peer_ = true;
+  if (after == After::kLinger) co_await self.Linger();
+  self.stream().Close();
 }
 
 bool ServerSession::MayAwaitRequest() const {
-  if (canceller_.cancelled()) return false;
+  if (canceller().cancelled()) return false;
   // A connection that was accepted while its listener drains has its one request.
-  return !buffer_.empty() || !draining_ || requests_ == 0;
+  return !buffer_.empty() || !connection_.draining || requests_ == 0;
 }
 
 // What overload leaves of max_connection_duration; Duration::max() without a limit.
 Duration ServerSession::LeftToLive() const {
   const Duration life = settings_.max_connection_duration;
   if (life <= Duration::zero()) return Duration::max();
-  return settings_.overload->Scaled(OverloadState::kConnectionMax, life) - (Now() - facts_.opened);
+  return settings_.overload->Scaled(OverloadState::kConnectionMax, life) - (Now() - connection_.facts.opened);
 }
 
 // Whether a new connection is given up before its first byte is read; counted.
 bool ServerSession::ShedsNew() const {
-  if (requests_ > 0 || !settings_.overload->Applies(OverloadState::kShedCodec, worker_.rng()))
+  if (requests_ > 0 || !settings_.overload->Applies(OverloadState::kShedCodec, worker().rng()))
     return false;
   settings_.shed_connections.Add();
   return true;
@@ -107,7 +105,7 @@ Task<HeadResult> ServerSession::ReadHead(H1Exchange& exchange, RequestHead& head
                                          Framing* framing) {
   // The first bytes are there already: Run() saw them. Nearly always they are all.
   if (buffer_.empty()) {
-    const auto ready = stream_.TryRead(buffer_.Room());
+    const auto ready = stream().TryRead(buffer_.Room());
     if (ready.ok() && ready->has_value()) Received(exchange, **ready);
   }
   HeadResult result;
@@ -137,8 +135,8 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
   while (result.state == HeadResult::kNeedMore) {
     const Duration left = std::max<Duration>(end - Now(), std::chrono::milliseconds(1));
     const bool by_idle = idle > Duration::zero() && idle < left;
-    Deadline deadline(self.worker_.wheel(), self.canceller_, by_idle ? idle : left);
-    const auto count = co_await self.stream_.ReadSome(self.buffer_.Room());
+    Deadline deadline(self.worker().wheel(), self.canceller(), by_idle ? idle : left);
+    const auto count = co_await self.stream().ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       self.closed_by_peer_ = !deadline.Expired();
       result = {HeadResult::kError, 0, 0, "", "downstream_remote_disconnect"};
@@ -169,7 +167,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   exchange.time.wall_start = WallNow();
   auto head = std::make_unique<RequestHead>();
   HeadResult result = co_await ReadHead(exchange, *head, &exchange.framing);
-  if (settings_.overload->Applies(OverloadState::kShedDispatch, worker_.rng())) Shed(&result);
+  if (settings_.overload->Applies(OverloadState::kShedDispatch, worker().rng())) Shed(&result);
   exchange.bytes.request_head = result.consumed;
   const bool bad = result.state == HeadResult::kError;
   if (bad && result.status == 0) {
@@ -204,7 +202,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
       } else if (framing.kind == ResponseFraming::kUntilClose) {
         // An unfinished body that only the end of the connection would delimit must not look
         // finished.
-        stream_.Close(true);
+        stream().Close(true);
       }
       exchange.keep_response(std::move(response.head));
     }
@@ -242,7 +240,7 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
     const bool here = framing.kind == Framing::kLength && framing.length <= buffer_.view().size();
     if (here) exchange.time.request_received = Now();
     if (!here && settings_.request_timeout > Duration::zero())
-      worker_.wheel().Arm(exchange.request_, settings_.request_timeout);
+      worker().wheel().Arm(exchange.request_, settings_.request_timeout);
     request.body = MakeBody(DownstreamSource(exchange), framing);
   } else {
     exchange.request_done = true;
@@ -253,7 +251,7 @@ Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t 
 }
 
 bool ServerSession::MayStay(const H1Exchange& exchange) const {
-  if (draining_ || canceller_.cancelled() || !exchange.framing.keep_alive ||
+  if (connection_.draining || canceller().cancelled() || !exchange.framing.keep_alive ||
       exchange.body_dropped || !settings_.healthy->load(std::memory_order_relaxed))
     return false;
   return !IsTooOld() && (settings_.max_requests_per_connection == 0 ||
@@ -281,7 +279,7 @@ ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
   }
   if (framing.kind == ResponseFraming::kUntilClose || !MayStay(exchange)) {
     framing.connection = ResponseFraming::kClose;
-  } else if (settings_.overload->Applies(OverloadState::kDisableKeepalive, worker_.rng())) {
+  } else if (settings_.overload->Applies(OverloadState::kDisableKeepalive, worker().rng())) {
     settings_.overload_closes.Add();
     framing.connection = ResponseFraming::kClose;
   } else if (old) {
@@ -298,15 +296,15 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     closed_by_peer_ = true;  // Inside its body: nobody waits for an answer.
     return false;
   }
-  const bool limited = canceller_.cancelled();
+  const bool limited = canceller().cancelled();
   if (limited) {
-    const Reason reason = canceller_.reason();
+    const Reason reason = canceller().reason();
     if (MeaningOf(reason).status == 0) {
       exchange.Note(MakeError(reason));
       return false;
     }
     // A time limit passed: say so, unless the filters already had another answer ready.
-    canceller_.Reset();
+    canceller().Reset();
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
   }
   ResponseHead& head = *response.head;
@@ -350,7 +348,7 @@ Task<> ServerSession::Tunnel(H1Exchange& exchange, Stream& upstream) {
   co_await exchange.watch_scope_.Join();
   handler_.OnTunnel(exchange);
   const TunnelEnd end =
-      co_await RunTunnel(stream_, buffer_, upstream, exchange, settings_.received, settings_.sent);
+      co_await RunTunnel(stream(), buffer_, upstream, exchange, settings_.received, settings_.sent);
   if (!end.origin_broke) co_return;
   exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
   exchange.set_details("upstream_reset_after_response_started{connection_termination}");
@@ -366,9 +364,9 @@ ServerSession::After ServerSession::EndAnswer(H1Exchange& exchange,
 
 Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view data,
                                        std::string_view tail) {
-  std::string& scratch = worker_.scratch();
+  std::string& scratch = worker().scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
-  const auto gone = TryWriteScratch(stream_, scratch, data, tail);
+  const auto gone = TryWriteScratch(stream(), scratch, data, tail);
   if (!gone.ok()) return gone.status();
   if (*gone < size) return SendRest(*this, exchange, data, tail, *gone);
   Sent(exchange, size, data.size());
@@ -378,10 +376,10 @@ Task<absl::Status> ServerSession::Send(H1Exchange& exchange, std::string_view da
 Task<absl::Status> ServerSession::SendRest(ServerSession& self, H1Exchange& exchange,
                                            std::string_view data, std::string_view tail,
                                            size_t gone) {
-  const std::string& scratch = self.worker_.scratch();
+  const std::string& scratch = self.worker().scratch();
   const size_t size = scratch.size() + data.size() + tail.size();
   exchange.flow.ClientIsFull();
-  absl::Status status = co_await WriteRest(self.stream_, scratch, data, tail, gone);
+  absl::Status status = co_await WriteRest(self.stream(), scratch, data, tail, gone);
   if (!status.ok()) co_return status;
   exchange.flow.ClientTakesMore();
   self.Sent(exchange, size, data.size());
@@ -418,7 +416,7 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
       if (last) exchange.set_response_trailers(body->trailers());
     }
     // Only now: what is in the scratch memory is lost when another task runs.
-    std::string& scratch = worker_.scratch();
+    std::string& scratch = worker().scratch();
     scratch.clear();
     if (head_waits) WriteResponseHead(*response.head, framing, &scratch);
     if (head_waits) exchange.bytes.response_head = scratch.size();
@@ -430,8 +428,8 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
     const absl::Status sent =
         co_await Send(exchange, chunk.data, chunked && !chunk.empty() ? "\r\n" : "");
     if (!sent.ok()) {
-      closed_by_peer_ = !canceller_.cancelled();
-      exchange.Note(MakeError(closed_by_peer_ ? Reason::kDownstreamClosed : canceller_.reason()));
+      closed_by_peer_ = !canceller().cancelled();
+      exchange.Note(MakeError(closed_by_peer_ ? Reason::kDownstreamClosed : canceller().reason()));
       co_return false;
     }
   }
@@ -441,13 +439,13 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
 // Lets the client read the last response before the connection goes: an early close would reset it
 // (RFC 9112 9.6).
 Task<> ServerSession::Linger() {
-  stream_.ShutdownWrite();
-  if (canceller_.cancelled()) co_return;
-  Deadline deadline(worker_.wheel(), canceller_, settings_.delayed_close_timeout);
+  stream().ShutdownWrite();
+  if (canceller().cancelled()) co_return;
+  Deadline deadline(worker().wheel(), canceller(), settings_.delayed_close_timeout);
   buffer_.Release();
   BufferRef waste = BufferRef::Take(BufferRef::kSmall);
   while (true) {
-    auto count = co_await stream_.ReadSome({waste.data(), waste.size()});
+    auto count = co_await stream().ReadSome({waste.data(), waste.size()});
     if (!count.ok() || *count == 0) break;
   }
   if (deadline.fired()) settings_.delayed_closes.Add();

@@ -9,6 +9,7 @@
 #include "source/async/drainable.h"
 #include "source/base/metric.h"
 #include "source/base/overload_state.h"
+#include "source/http/connection.h"
 #include "source/http/exchange.h"
 #include "source/http/h1/head_parser.h"
 #include "source/http/h1/head_writer.h"
@@ -75,23 +76,26 @@ class H1Exchange;
 /// bodies.
 inline constexpr std::string_view kOutlivesResponse = "sluice.request_outlives_response";
 
-class ServerSession final : public Drainable {
+class ServerSession : public Drainable {
  public:
-  /// All arguments outlive the session. `max_read`: the most bytes of a body to hold at a time.
-  /// `canceller` is that of the coroutine that runs Run().
-  ServerSession(Worker& worker, Stream& stream, Canceller& canceller, const ConnectionFacts& facts,
-                const ExchangeHandler& handler, const ServerSessionSettings& settings,
-                size_t max_read = 1024 * 1024);
-  ~ServerSession();
+  /// All arguments outlive the session. `connection.canceller` is that of the coroutine that awaits
+  /// Run(). Is told of it when the connection drains.
+  ServerSession(Connection& connection, const ExchangeHandler& handler,
+                const ServerSessionSettings& settings);
+  virtual ~ServerSession();
 
   /// Serves the connection to its end and closes it.
-  Task<> Run();
+  static Task<> Run(std::unique_ptr<ServerSession> session);
 
-  /// After Run(): the client ended the connection, not we.
+  /// At the end of Run(): the client ended the connection, not we.
   bool closed_by_peer() const { return closed_by_peer_; }
 
   /// Take no further request: an idle connection ends now, a busy one after its response.
   void Drain() override;
+
+ protected:
+  const Connection& connection() const { return connection_; }
+  const ServerSessionSettings& settings() const { return settings_; }
 
  private:
   friend class H1Exchange;
@@ -122,18 +126,17 @@ class ServerSession final : public Drainable {
   void Sent(H1Exchange& exchange, size_t size, size_t body);
   Task<> Linger();
 
-  Worker& worker_;
-  Stream& stream_;
-  Canceller& canceller_;
-  const ConnectionFacts& facts_;
+  Worker& worker() const { return connection_.worker; }
+  Stream& stream() const { return *connection_.stream; }
+  Canceller& canceller() const { return connection_.canceller; }
+
+  Connection& connection_;
   const ExchangeHandler& handler_;
   const ServerSessionSettings& settings_;
-  const size_t max_read_;
   ReadBuffer buffer_;
   std::unique_ptr<H1Exchange> exchange_;  // the one that runs
   uint32_t requests_ = 0;
   bool idle_ = false;
-  bool draining_ = false;
   bool closed_by_peer_ = false;
 };
 

@@ -1,50 +1,48 @@
-// Worker thread only.
+// Counting connections. Worker thread only.
 #include "source/server/hcm/serve.h"
 
+#include <memory>
+
 #include "source/base/clock.h"
+#include "source/base/free_lists.h"
 
 namespace sluice {
 namespace {
 
-// Counts a connection as open while it lives.
-class OpenConnection {
+// A session that counts its connection, and how it ended.
+class CountedSession final : public ServerSession, public Pooled<CountedSession> {
  public:
-  explicit OpenConnection(const HcmStats& stats) : stats_(stats) {
+  CountedSession(Connection& connection, const ExchangeHandler& handler,
+                 const ServerSessionSettings& settings, const HcmStats& stats)
+      : ServerSession(connection, handler, settings), stats_(stats) {
     stats_.downstream_cx_total.Add();
     stats_.downstream_cx_http1_total.Add();
     stats_.downstream_cx_active.Add();
     stats_.downstream_cx_http1_active.Add();
   }
-  ~OpenConnection() {
+  ~CountedSession() override {
     stats_.downstream_cx_active.Sub();
     stats_.downstream_cx_http1_active.Sub();
     stats_.downstream_cx_destroy.Add();
-    stats_.downstream_cx_length_ms.Record(static_cast<uint64_t>(Milliseconds(Now() - start_)));
+    (closed_by_peer() ? stats_.downstream_cx_destroy_remote : stats_.downstream_cx_destroy_local)
+        .Add();
+    const bool healthy = settings().healthy->load(std::memory_order_relaxed);
+    if (connection().draining || (!healthy && !closed_by_peer()))
+      stats_.downstream_cx_drain_close.Add();
+    stats_.downstream_cx_length_ms.Record(
+        static_cast<uint64_t>(Milliseconds(Now() - connection().facts.opened)));
   }
-  OpenConnection(const OpenConnection&) = delete;
 
  private:
   const HcmStats& stats_;
-  const TimePoint start_ = Now();
 };
 
 }  // namespace
 
 Task<> ServeHttp(Connection& connection, const ExchangeHandler& handler,
                  const ServerSessionSettings& settings, const HcmStats& stats) {
-  const OpenConnection open(stats);
-  ServerSession session(connection.worker, *connection.stream, connection.canceller,
-                        connection.facts, handler, settings, connection.buffer_limit);
-  connection.drainable = &session;
-  if (connection.draining) session.Drain();
-  co_await session.Run();
-  connection.drainable = nullptr;
-  (session.closed_by_peer() ? stats.downstream_cx_destroy_remote
-                            : stats.downstream_cx_destroy_local)
-      .Add();
-  const bool healthy = settings.healthy->load(std::memory_order_relaxed);
-  if (connection.draining || (!healthy && !session.closed_by_peer()))
-    stats.downstream_cx_drain_close.Add();
+  return ServerSession::Run(
+      std::make_unique<CountedSession>(connection, handler, settings, stats));
 }
 
 }  // namespace sluice

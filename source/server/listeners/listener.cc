@@ -195,7 +195,7 @@ void Listener::Welcome(PerWorker& local, StreamPtr stream) {
   connection->draining = local.draining;
   connection->LinkTo(local.connections);
   Canceller& canceller = connection->canceller;
-  local.worker->scope().Spawn(Serve(*this, std::move(connection)), canceller);
+  Serve(local.worker->scope(), canceller, *this, std::move(connection));
 }
 
 // What the listener filters make of a connection; false when it ends here.
@@ -258,7 +258,9 @@ void Listener::Log(Connection& connection) const {
     logger->Log(LogContext{record, "NotSet"});
 }
 
-Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connection) {
+// The connection, whose canceller it is, dies with the frame: after the scope has heard of the end.
+Scope::Spawned Listener::Serve(Scope&, Canceller&, Listener& listener,
+                               std::unique_ptr<Connection> connection) {
   if (!listener.settings_.access_logs.empty()) {
     connection->facts.record = std::make_unique<ConnectionRecord>(
         connection->worker, connection->scope, connection->canceller, connection->facts);
@@ -285,9 +287,6 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
       static_cast<uint64_t>(Milliseconds(Now() - connection->facts.opened)));
   listener.open_.fetch_sub(1, std::memory_order_relaxed);
   if (listener.settings_.counts_globally) listener.budget_.Give();
-  // The canceller lives in the connection, and the scope lets go of it when this coroutine has
-  // ended: hand the connection to the worker, to be freed after that.
-  connection->worker.Post([dead = std::shared_ptr<Connection>(std::move(connection))] {});
 }
 
 void Listener::Stop(bool drain) {

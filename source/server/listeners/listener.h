@@ -101,7 +101,8 @@ class Listener {
 
   static Task<> Accept(Listener& listener, PerWorker& local, ListenSocket& socket);
   bool MayServe(Worker& worker);
-  static Task<> Serve(Listener& listener, std::unique_ptr<Connection> connection);
+  static Scope::Spawned Serve(Scope& scope, Canceller& canceller, Listener& listener,
+                              std::unique_ptr<Connection> connection);
   static Task<bool> Inspect(Listener& listener, Connection& connection);
   Task<> RunChain(Connection& connection) const;
   void Log(Connection& connection) const;
