@@ -14,7 +14,7 @@
 
 #include "extensions/builtin.h"
 #include "source/config/loader.h"
-#include "source/net/memory_stream.h"
+#include "source/net/testing/memory_stream.h"
 #include "source/server/clusters/cluster_factory.h"
 #include "source/server/listeners/listener_factory.h"
 #include "source/upstream/cluster_manager.h"
