@@ -1,7 +1,7 @@
 // Messages of the admin. Pure.
 #include "source/server/admin/proto.h"
 
-#include "source/config/json.h"
+#include "source/config/proto_json.h"
 
 namespace sluice::admin {
 namespace {
