@@ -197,7 +197,7 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
 
 Response Router::Shed(Exchange& exchange) const {
   stats_.rq_overload_local_reply.Add();
-  return Refusal(exchange, 503, "envoy overloaded", "overload");
+  return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
 }
 
 Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
