@@ -210,7 +210,7 @@ void Run::Serve() {
     worker().scope().Spawn(Drive(*this, canceller, done), canceller);
   });
   done.get_future().wait();
-  proxy.listener->Stop(false);
+  proxy.listener->StopAccepting();
   worker().Post([&] { proxy.clusters.DropPools(0); });
   worker().Stop();
   worker().Join();

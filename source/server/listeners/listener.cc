@@ -290,13 +290,11 @@ Task<> Listener::Serve(Listener& listener, std::unique_ptr<Connection> connectio
   connection->worker.Post([dead = std::shared_ptr<Connection>(std::move(connection))] {});
 }
 
-void Listener::Stop(bool drain) {
+void Listener::StopAccepting() {
   for (auto& local : locals_) {
-    local->worker->Post([local = local.get(), drain] {
+    local->worker->Post([local = local.get()] {
       local->stopped = true;
       for (ListenSocket& socket : local->sockets) socket.Close();
-      if (!drain) return;
-      local->DrainConnections();
     });
   }
 }
