@@ -66,9 +66,9 @@ class Listener {
 
   /// Main thread: begins to accept, each worker on its own socket.
   void Start(const std::vector<Worker*>& workers);
-  /// Worker `index`, after Start: serves a connection that came some other way than through a
-  /// socket of the listener.
-  void Adopt(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
+  /// Worker `index`, after Start: serves a connection that did not come through a socket of the
+  /// listener, such as one in memory.
+  void AdoptForTest(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
   /// Main thread: closes the sockets, on every worker; nothing before Start. Leaves the connections
   /// alone.
   void StopAccepting();
