@@ -92,10 +92,10 @@ TEST_CASE("without a limit nothing is armed") {
   Noted soon(f.wheel, f.overload, 1, f.fired), none(f.wheel, f.overload, 2, f.fired);
   none.Start(hours(1));
   none.Start(Duration::zero());
-  CHECK_FALSE(none.armed());
+  CHECK_FALSE(none.linked());
   f.overload.ReduceTimeouts(1);
   f.wheel.Review();
-  CHECK_FALSE(none.armed());
+  CHECK_FALSE(none.linked());
   soon.Start(milliseconds(1));
   f.RunUntil(1);
   CHECK(f.fired == std::vector<int>{1});

@@ -1,4 +1,4 @@
-// Main thread.
+// Waiting for a signal of the process in a coroutine. Main thread.
 #include "source/async/signals.h"
 
 namespace sluice {

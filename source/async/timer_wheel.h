@@ -23,7 +23,6 @@ class Timer : public Linked<Timer> {
   virtual ~Timer() = default;
 
   void Disarm() { Unlink(); }
-  bool armed() const { return linked(); }
 
  protected:
   /// Called on the wheel's thread, disarmed, not before the deadline and at most about two ticks

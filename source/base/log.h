@@ -24,8 +24,8 @@ std::string_view ToString(LogLevel level);
 /// The level of that name ("warn" is "warning" too); nullopt for any other word.
 std::optional<LogLevel> ParseLogLevel(std::string_view name);
 
-// X(enumerator, name): the parts of the proxy that log, under the names that Envoy's users know.
-// Sorted.
+// X(enumerator, name): components, under the names that Envoy's users know. Sorted. Some of them
+// write no line: they stand here because command lines written for Envoy name them.
 #define SLUICE_LOG_COMPONENTS(X)    \
   X(kAdmin, "admin")                \
   X(kConfig, "config")              \
@@ -41,7 +41,6 @@ std::optional<LogLevel> ParseLogLevel(std::string_view name);
   X(kRouter, "router")              \
   X(kRuntime, "runtime")            \
   X(kStats, "stats")                \
-  X(kTcp, "tcp")                    \
   X(kUpstream, "upstream")
 
 enum class LogComponent : uint8_t {

@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <string_view>
 
 #include "source/base/clock.h"
 
 namespace sluice {
+
+/// %RESPONSE_CODE_DETAILS% of a request that is turned away for overload alone.
+inline constexpr std::string_view kShedDetails = "overload";
 
 class OverloadState {
  public:

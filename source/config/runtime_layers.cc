@@ -7,8 +7,8 @@
 #include <fstream>
 
 #include "source/base/strings.h"
-#include "source/config/json.h"
 #include "source/config/loader.h"
+#include "source/config/proto_json.h"
 
 namespace sluice::config {
 namespace {

@@ -1,4 +1,5 @@
-// Main thread, while a configuration is loaded.
+// The loggers of one list of access logs, each with its filter. Main thread, while a configuration
+// is loaded.
 #include "source/extension/access_logs.h"
 
 #include "source/observe/access_log/access_log_config.h"

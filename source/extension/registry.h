@@ -76,7 +76,7 @@ class Registry {
     http_filters_.Add(MakeEntry<FilterPtr, Proto>(name, posture, std::move(create)));
   }
   /// The same with a per-route message, which `create_route` turns into what Next::RouteConfig<T>()
-  /// returns: it gives a absl::StatusOr<std::shared_ptr<const T>>.
+  /// returns: it gives an absl::StatusOr<std::shared_ptr<const T>>.
   template <class Proto, class RouteProto, class Create, class CreateRoute>
   void AddHttpFilter(std::string_view name, Posture posture, Create create,
                      CreateRoute create_route) {

@@ -72,7 +72,9 @@ class Headers {
   std::optional<std::string_view> GetJoined(std::string_view name) const {
     return GetJoined(FindHeaderId(name), name);
   }
-  std::optional<std::string_view> GetJoined(HeaderId id) const { return GetJoined(id, {}); }
+  std::optional<std::string_view> GetJoined(HeaderId id) const {
+    return MayHave(Bit(id)) ? GetJoined(id, {}) : std::nullopt;
+  }
 
   /// Replaces every field of that name by one with a copy of `value`, at the place of the first.
   void Set(HeaderId id, std::string_view value);

@@ -1,4 +1,4 @@
-// Pure functions.
+// Comparing the first bits of addresses. Pure functions, any thread.
 #include "source/net/address_range.h"
 
 #include <netinet/in.h>

@@ -197,7 +197,7 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
 
 Response Router::Shed(Exchange& exchange) const {
   stats_.rq_overload_local_reply.Add();
-  return Refusal(exchange, 503, "envoy overloaded", "overload");
+  return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
 }
 
 Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
@@ -448,7 +448,8 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   if (!settings_.suppress_envoy_headers && !ours)
     SetServiceTime(headers, exchange, forwarding.start);
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
-  for (const std::string& cookie : forwarding.set_cookies) headers.AddCopy("set-cookie", cookie);
+  for (const std::string& cookie : forwarding.set_cookies)
+    headers.AddCopy(HeaderId::kSetCookie, cookie);
   EditResponse(route, response, exchange);
   if (response.tunnel != nullptr) {
     body->KeepLog();

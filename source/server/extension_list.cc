@@ -1,4 +1,4 @@
-// Main thread.
+// The lines about extensions in the log of a starting process. Main thread.
 #include "source/server/extension_list.h"
 
 #include "source/base/log.h"

@@ -389,13 +389,15 @@ void Server::DrainListeners(const admin::DrainRequest& request) {
     if (request.graceful) {
       main_.scope().Spawn(StopLater(*listener, std::chrono::seconds(options_.drain_time_s)));
     } else {
-      listener->Stop(false);
+      listener->StopAccepting();
     }
   }
 }
 
 Task<> Server::StopLater(Listener& listener, Duration delay) {
-  if (co_await Sleep(delay)) listener.Stop(true);
+  if (!co_await Sleep(delay)) co_return;
+  listener.StopAccepting();
+  listener.Drain();
 }
 
 int64_t Server::OpenConnections() const {
@@ -405,14 +407,20 @@ int64_t Server::OpenConnections() const {
 }
 
 Task<> Server::Drain(Server& server) {
-  for (const auto& listener : server.listeners_) listener->Stop(true);
+  for (const auto& listener : server.listeners_) {
+    listener->StopAccepting();
+    listener->Drain();
+  }
   // Let the workers hear of it before anything is counted.
   const TimePoint limit = Now() + std::chrono::seconds(server.options_.drain_time_s);
   do {
     if (!co_await Sleep(kPoll)) co_return;
   } while (server.OpenConnections() > 0 && Now() < limit);
   server.StopWorkers();
-  if (server.admin_listener_ != nullptr) server.admin_listener_->Stop(true);
+  if (server.admin_listener_ != nullptr) {
+    server.admin_listener_->StopAccepting();
+    server.admin_listener_->Drain();
+  }
   server.main_.Stop();
 }
 

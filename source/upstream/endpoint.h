@@ -75,8 +75,9 @@ class HostPlace {
   const HostStats* host_ = nullptr;
 };
 
-/// What the configuration (or a management server) says of an endpoint's health.
-enum class EdsHealth : uint8_t { kHealthy, kUnhealthy, kDraining, kDegraded };
+/// The health that an endpoint's configuration names (health_status). Envoy's names for its flags
+/// call it EDS health.
+enum class ConfiguredHealth : uint8_t { kHealthy, kUnhealthy, kDraining, kDegraded };
 
 /// How long an endpoint takes to answer, as one worker has seen it.
 struct ResponseTime {
@@ -93,7 +94,7 @@ class Endpoint {
     std::string hash_key;  // what a hashing policy takes for its name; empty: address or hostname
     std::string region, zone, sub_zone;
     uint32_t locality_weight = 0;  // zero: not given
-    EdsHealth eds_health = EdsHealth::kHealthy;
+    ConfiguredHealth configured_health = ConfiguredHealth::kHealthy;
     bool canary = false;  // { envoy.lb: { canary: true } }
     /// What its answers are counted under by its zone, which the cluster keeps; null: nothing.
     const AnswerStats* zone_answers = nullptr;

@@ -13,8 +13,8 @@ bool Same(const Endpoint::Settings& a, const Endpoint::Settings& b) {
   return a.hostname == b.hostname && a.addresses == b.addresses && a.weight == b.weight &&
          a.priority == b.priority && a.region == b.region && a.zone == b.zone &&
          a.sub_zone == b.sub_zone && a.locality_weight == b.locality_weight &&
-         a.hash_key == b.hash_key && a.metadata == b.metadata && a.eds_health == b.eds_health &&
-         a.health_check == b.health_check;
+         a.hash_key == b.hash_key && a.metadata == b.metadata &&
+         a.configured_health == b.configured_health && a.health_check == b.health_check;
 }
 
 HealthTarget TargetOf(const Endpoint& endpoint) {
@@ -25,10 +25,10 @@ HealthTarget TargetOf(const Endpoint& endpoint) {
   return target;
 }
 
-void SetEdsHealth(HostHealth& health, EdsHealth eds) {
-  health.Set(HostHealth::kFailedEdsHealth, eds == EdsHealth::kUnhealthy);
-  health.Set(HostHealth::kEdsStatusDraining, eds == EdsHealth::kDraining);
-  health.Set(HostHealth::kDegradedEdsHealth, eds == EdsHealth::kDegraded);
+void SetConfiguredHealth(HostHealth& health, ConfiguredHealth configured) {
+  health.Set(HostHealth::kFailedEdsHealth, configured == ConfiguredHealth::kUnhealthy);
+  health.Set(HostHealth::kEdsStatusDraining, configured == ConfiguredHealth::kDraining);
+  health.Set(HostHealth::kDegradedEdsHealth, configured == ConfiguredHealth::kDegraded);
 }
 
 EndpointSetOptions OptionsOf(const envoy::config::cluster::v3::Cluster& config,
@@ -199,7 +199,7 @@ EndpointPtr EndpointCluster::MakeEndpoint(Endpoint::Settings host) {
   const std::string key = Cat(host.hostname, "|", host.addresses.front().ToString());
   const std::shared_ptr<HostStats> stats = StatsFor(key);
   host.zone_answers = AnswersOf(host.zone);
-  SetEdsHealth(stats->health, host.eds_health);
+  SetConfiguredHealth(stats->health, host.configured_health);
   if (stats->health.healthy_since() == TimePoint()) {
     stats->health.set_healthy_since(Now());
     if (health_checker() != nullptr && !host.health_check.disabled)

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "source/async/worker.h"
-#include "source/net/memory_stream.h"
 #include "source/net/stream.h"
+#include "source/net/testing/memory_stream.h"
 #include "test/case_runner/case.h"
 
 namespace sluice::cases {

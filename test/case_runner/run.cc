@@ -210,7 +210,7 @@ void Run::Serve() {
     worker().scope().Spawn(Drive(*this, canceller, done), canceller);
   });
   done.get_future().wait();
-  proxy.listener->Stop(false);
+  proxy.listener->StopAccepting();
   worker().Post([&] { proxy.clusters.DropPools(0); });
   worker().Stop();
   worker().Join();
@@ -242,7 +242,7 @@ Task<absl::StatusOr<StreamPtr>> Run::ConnectClient() {
   options.first = Address::Ipv4(INADDR_LOOPBACK, 40000);
   options.second = Address::Ipv4(INADDR_LOOPBACK, 10000);
   auto [near, far] = MemoryPair(options);
-  proxy_->listener->Adopt(0, std::move(far));
+  proxy_->listener->AdoptForTest(0, std::move(far));
   co_return std::move(near);
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "source/net/memory_stream.h"
+#include "source/net/testing/memory_stream.h"
 
 namespace sluice::cases {
 

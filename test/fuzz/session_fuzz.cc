@@ -14,7 +14,7 @@
 
 #include "extensions/builtin.h"
 #include "source/config/loader.h"
-#include "source/net/memory_stream.h"
+#include "source/net/testing/memory_stream.h"
 #include "source/server/clusters/cluster_factory.h"
 #include "source/server/listeners/listener_factory.h"
 #include "source/upstream/cluster_manager.h"
@@ -213,7 +213,7 @@ void Proxy::NewClient() {
   options.second = Address::Ipv4(INADDR_LOOPBACK, 10000);
   auto [near, far] = MakePair(*workers_[0], options);
   clients_.emplace_back(std::move(near));
-  listener_->Adopt(0, std::move(far));
+  listener_->AdoptForTest(0, std::move(far));
 }
 
 // Lets everything else that is ready run, so many times.

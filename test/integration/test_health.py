@@ -198,7 +198,8 @@ class Health(ManyHosts):
 class Clusters(ManyHosts):
     """Connections and endpoints of clusters."""
 
-    def test_source_address(self):
+    def origin_that_notes_peers(self):
+        """An origin, and the addresses from which it was asked."""
         peers = []
 
         def serve(wire):
@@ -206,7 +207,10 @@ class Clusters(ManyHosts):
             wire.head()
             wire.send(ok(b"hello"))
 
-        origin = self.raw_origin(serve)
+        return self.raw_origin(serve), peers
+
+    def test_source_address(self):
+        origin, peers = self.origin_that_notes_peers()
         self.gateway([origin.port], upstream_bind_config={
             "source_address": {"address": "127.0.0.9", "port_value": 0}})
         self.assertEqual("hello", self.get().text())
@@ -214,14 +218,7 @@ class Clusters(ManyHosts):
 
     def test_source_address_of_all_clusters(self):
         """cluster_manager.upstream_bind_config, and a cluster that has its own."""
-        peers = []
-
-        def serve(wire):
-            peers.append(wire.socket.getpeername()[0])
-            wire.head()
-            wire.send(ok(b"hello"))
-
-        origin = self.raw_origin(serve)
+        origin, peers = self.origin_that_notes_peers()
         own = {"upstream_bind_config": {"source_address": {"address": "127.0.0.9", "port_value": 0}}}
         content = config.bootstrap(
             config.listener(config.http([config.forward("own", "/own"), config.forward("none")])),

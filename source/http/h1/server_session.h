@@ -18,9 +18,6 @@
 
 namespace sluice {
 
-/// The details of a head that OnBadRequest() is given although only overload speaks against it.
-inline constexpr std::string_view kShedDetails = "overload";
-
 /// Answers the requests of a connection: the HTTP connection manager. Called on the connection's
 /// worker.
 class ExchangeHandler {
@@ -31,7 +28,8 @@ class ExchangeHandler {
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
   /// The answer to OnRequest is about to be written: the last word on its head.
   virtual void OnResponse(Response& response, const Exchange& exchange) const {}
-  /// The answer to bytes that are no acceptable request; the connection is closed behind it.
+  /// The answer to bytes that are no acceptable request, or with kShedDetails to a head that only
+  /// overload speaks against; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
   /// The tunnel of this exchange is open: its head has been written.
   virtual void OnTunnel(Exchange& exchange) const = 0;

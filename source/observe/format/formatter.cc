@@ -16,7 +16,7 @@
 #include <map>
 
 #include "source/base/strings.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 #include "source/observe/format/operators.h"
 
 namespace sluice {

@@ -26,12 +26,31 @@ std::string Print(const Headers& headers) {
   return out;
 }
 
+struct EditRow {
+  const char* edits;
+  const char* result;  // of a: 1, b: 2
+};
+
+void CheckEdits(absl::Span<const EditRow> rows) {
+  for (const EditRow& row : rows) {
+    CAPTURE(row.edits);
+    config::Diagnostics diagnostics;
+    const HeaderEdits edits = BuildRequest(row.edits, diagnostics);
+    CAPTURE(diagnostics.ToString());
+    REQUIRE(diagnostics.ok());
+    testing::TestExchange exchange;
+    exchange.set_request_head(std::make_unique<RequestHead>());
+    exchange.request_head()->method = "PUT";
+    Headers& headers = exchange.request_head()->headers;
+    headers.AddCopy("a", "1");
+    headers.AddCopy("b", "2");
+    edits.Apply(headers, exchange);
+    CHECK(Print(headers) == row.result);
+  }
+}
+
 TEST_CASE("header edits", "[header_edits]") {
-  struct Row {
-    const char* edits;
-    const char* result;  // of a: 1, b: 2
-  };
-  const Row rows[] = {
+  const EditRow rows[] = {
       {"", "a=1 b=2 "},
       {"request_headers_to_add { header { key: 'C' value: '3' } }", "a=1 b=2 c=3 "},
       {"request_headers_to_add { header { key: 'a' value: '3' } }", "a=1 b=2 a=3 "},
@@ -67,29 +86,11 @@ TEST_CASE("header edits", "[header_edits]") {
       {"request_headers_to_add { header { key: 'c' value: '%REQ(nothing)%' } }", "a=1 b=2 "},
       {"request_headers_to_add { header { key: 'c' value: '%REQ(:method)%' } }", "a=1 b=2 c=PUT "},
   };
-  for (const Row& row : rows) {
-    CAPTURE(row.edits);
-    config::Diagnostics diagnostics;
-    const HeaderEdits edits = BuildRequest(row.edits, diagnostics);
-    CAPTURE(diagnostics.ToString());
-    REQUIRE(diagnostics.ok());
-    testing::TestExchange exchange;
-    exchange.set_request_head(std::make_unique<RequestHead>());
-    exchange.request_head()->method = "PUT";
-    Headers& headers = exchange.request_head()->headers;
-    headers.AddCopy("a", "1");
-    headers.AddCopy("b", "2");
-    edits.Apply(headers, exchange);
-    CHECK(Print(headers) == row.result);
-  }
+  CheckEdits(rows);
 }
 
 TEST_CASE("header edits of one list do not see one another", "[header_edits]") {
-  struct Row {
-    const char* edits;
-    const char* result;  // of a: 1, b: 2
-  };
-  const Row rows[] = {
+  const EditRow rows[] = {
       {"request_headers_to_add { header { key: 'a' value: '%REQ(b)%' } append { value: false } } "
        "request_headers_to_add { header { key: 'b' value: '%REQ(a)%' } append { value: false } }",
        "a=2 b=1 "},
@@ -107,20 +108,7 @@ TEST_CASE("header edits of one list do not see one another", "[header_edits]") {
        "request_headers_to_add { header { key: 'c' value: '4' } append_action: ADD_IF_ABSENT }",
        "a=1 b=2 c=3 c=4 "},
   };
-  for (const Row& row : rows) {
-    CAPTURE(row.edits);
-    config::Diagnostics diagnostics;
-    const HeaderEdits edits = BuildRequest(row.edits, diagnostics);
-    CAPTURE(diagnostics.ToString());
-    REQUIRE(diagnostics.ok());
-    testing::TestExchange exchange;
-    exchange.set_request_head(std::make_unique<RequestHead>());
-    Headers& headers = exchange.request_head()->headers;
-    headers.AddCopy("a", "1");
-    headers.AddCopy("b", "2");
-    edits.Apply(headers, exchange);
-    CHECK(Print(headers) == row.result);
-  }
+  CheckEdits(rows);
 }
 
 TEST_CASE("header edits that cannot be", "[header_edits]") {

@@ -8,7 +8,7 @@
 
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 #include "source/observe/format/operators.h"
 
 namespace sluice::format_internal {

@@ -10,7 +10,7 @@
 #include "api/envoy/config/cluster/v3/cluster.pb.h"
 #include "api/envoy/config/core/v3/base.pb.h"
 #include "source/base/strings.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 #include "source/observe/format/operators.h"
 
 namespace sluice::format_internal {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "source/base/strings.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 #include "source/observe/stats/stats_select.h"
 
 namespace sluice::stats {

@@ -56,7 +56,7 @@ Response ToResponse(AdminReply reply) {
 }
 
 bool IsForm(const RequestHead& head) {
-  const auto type = head.Get("content-type");
+  const auto type = head.headers.Get(HeaderId::kContentType);
   return head.method == "POST" && type &&
          EqualsIgnoreCase(Trim(type->substr(0, type->find(';'))),
                           "application/x-www-form-urlencoded");
@@ -67,7 +67,7 @@ stats::Scope ScopeOf(const stats::Scope& parent) {
 }
 
 std::string_view WhyNot(const RequestHead& head, const Exchange& exchange) {
-  return RefusalOf(head.method, head.authority, head.Get("origin"),
+  return RefusalOf(head.method, head.authority, head.headers.Get(HeaderId::kOrigin),
                    exchange.connection().local.is_loopback());
 }
 

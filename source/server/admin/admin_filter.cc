@@ -1,3 +1,4 @@
+// The filter of connections to the admin: an HTTP session with limits that are not configurable.
 // Main thread.
 #include "source/server/admin/admin_filter.h"
 

@@ -102,7 +102,7 @@ void AddHost(const Cluster::HostView& host, api::ClusterStatus& cluster) {
   });
   const HostHealth& health = host.stats->health;
   api::HostHealthStatus& flags = *status.mutable_health_status();
-  flags.set_eds_health_status(EdsStatusOf(settings.eds_health));
+  flags.set_eds_health_status(ToProto(settings.configured_health));
   flags.set_failed_active_health_check(health.Has(HostHealth::kFailedActiveHc));
   flags.set_failed_outlier_check(health.Has(HostHealth::kFailedOutlierCheck));
   flags.set_failed_active_degraded_check(health.Has(HostHealth::kDegradedActiveHc));

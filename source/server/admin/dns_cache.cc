@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "source/base/strings.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 #include "source/server/admin/page.h"
 #include "source/upstream/dns/dns_cache.h"
 

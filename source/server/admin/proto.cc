@@ -1,7 +1,7 @@
 // Messages of the admin. Pure.
 #include "source/server/admin/proto.h"
 
-#include "source/config/json.h"
+#include "source/config/proto_json.h"
 
 namespace sluice::admin {
 namespace {
@@ -57,15 +57,15 @@ google::protobuf::Timestamp ToProto(WallTime time) {
   return message;
 }
 
-core::HealthStatus EdsStatusOf(EdsHealth health) {
+core::HealthStatus ToProto(ConfiguredHealth health) {
   switch (health) {
-    case EdsHealth::kUnhealthy:
+    case ConfiguredHealth::kUnhealthy:
       return core::UNHEALTHY;
-    case EdsHealth::kDraining:
+    case ConfiguredHealth::kDraining:
       return core::DRAINING;
-    case EdsHealth::kDegraded:
+    case ConfiguredHealth::kDegraded:
       return core::DEGRADED;
-    case EdsHealth::kHealthy:
+    case ConfiguredHealth::kHealthy:
       break;
   }
   return core::HEALTHY;
@@ -79,7 +79,7 @@ endpoint::ClusterLoadAssignment EndpointsOf(const ClusterView& cluster) {
     if (!host.settings.addresses.empty())
       *one.mutable_endpoint()->mutable_address() = ToProto(host.settings.addresses.front());
     one.mutable_endpoint()->set_hostname(host.hostname);
-    one.set_health_status(EdsStatusOf(host.settings.eds_health));
+    one.set_health_status(ToProto(host.settings.configured_health));
     one.mutable_load_balancing_weight()->set_value(host.settings.weight);
   }
   return assignment;

@@ -19,8 +19,8 @@ envoy::config::core::v3::Address ToProto(const Address& address);
 
 google::protobuf::Timestamp ToProto(WallTime time);
 
-/// What /clusters and /config_dump call it.
-envoy::config::core::v3::HealthStatus EdsStatusOf(EdsHealth health);
+/// As /clusters and /config_dump say it.
+envoy::config::core::v3::HealthStatus ToProto(ConfiguredHealth health);
 
 /// The hosts of a cluster, grouped by priority and locality in the order of their first host.
 envoy::config::endpoint::v3::ClusterLoadAssignment EndpointsOf(const ClusterView& cluster);

@@ -2,7 +2,7 @@
 #include <set>
 
 #include "source/base/strings.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 #include "source/server/admin/page.h"
 
 namespace sluice::admin {

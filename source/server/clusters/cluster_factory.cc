@@ -183,18 +183,18 @@ struct ConfiguredHost {
   std::string path;
 };
 
-EdsHealth EdsHealthOf(envoy::config::core::v3::HealthStatus status) {
+ConfiguredHealth ConfiguredHealthOf(envoy::config::core::v3::HealthStatus status) {
   using Status = envoy::config::core::v3::HealthStatus;
   switch (status) {
     case Status::UNHEALTHY:
     case Status::TIMEOUT:
-      return EdsHealth::kUnhealthy;
+      return ConfiguredHealth::kUnhealthy;
     case Status::DRAINING:
-      return EdsHealth::kDraining;
+      return ConfiguredHealth::kDraining;
     case Status::DEGRADED:
-      return EdsHealth::kDegraded;
+      return ConfiguredHealth::kDegraded;
     default:
-      return EdsHealth::kHealthy;
+      return ConfiguredHealth::kHealthy;
   }
 }
 
@@ -261,7 +261,7 @@ std::vector<ConfiguredHost> ReadHosts(ClusterFactoryContext& context) {
       host.settings.sub_zone = locality.locality().sub_zone();
       host.settings.priority = locality.priority();
       host.settings.locality_weight = locality.load_balancing_weight().value();
-      host.settings.eds_health = EdsHealthOf(endpoint.health_status());
+      host.settings.configured_health = ConfiguredHealthOf(endpoint.health_status());
       ReadMetadata(endpoint.metadata(), host.settings);
       ReadHealthCheck(endpoint.endpoint().health_check_config(), host, context);
       if (endpoint.endpoint().address().socket_address().protocol() !=

@@ -80,16 +80,17 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
                   bool is_tls, Rng& rng, RequestHead& head) {
   Headers& headers = head.headers;
   Address client = peer;
-  const auto forwarded_for = headers.GetJoined(HeaderId::kXForwardedFor);
+  bool may_be_internal = true;
   const bool edge = settings.use_remote_address;
-  // At the edge whoever speaks for another is not internal, however trusted its own address is.
-  bool may_be_internal =
-      !forwarded_for.has_value() || (!edge && forwarded_for->find(',') == std::string_view::npos);
   if (edge) {
-    if (settings.xff_num_trusted_hops > 0 && forwarded_for.has_value()) {
-      if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops - 1);
-          hop.is_set())
-        client = hop;
+    if (headers.Has(HeaderId::kXForwardedFor)) {
+      // Whoever speaks for another is not internal here, however trusted its own address is.
+      may_be_internal = false;
+      if (settings.xff_num_trusted_hops > 0) {
+        const Address hop = ForwardedAddress(*headers.GetJoined(HeaderId::kXForwardedFor),
+                                             settings.xff_num_trusted_hops - 1);
+        if (hop.is_set()) client = hop;
+      }
     }
     if (!settings.skip_xff_append && peer.is_ip())
       headers.Append(HeaderId::kXForwardedFor, peer.IpString());
@@ -99,7 +100,8 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
     if (found.address.is_set()) client = found.address;
     may_be_internal = found.may_be_internal;
     if (found.appends && peer.is_ip()) headers.Append(HeaderId::kXForwardedFor, peer.IpString());
-  } else if (forwarded_for.has_value()) {
+  } else if (const auto forwarded_for = headers.GetJoined(HeaderId::kXForwardedFor)) {
+    may_be_internal = forwarded_for->find(',') == std::string_view::npos;
     if (const Address hop = ForwardedAddress(*forwarded_for, settings.xff_num_trusted_hops);
         hop.is_set())
       client = hop;

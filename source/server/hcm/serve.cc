@@ -1,4 +1,4 @@
-// Counting connections. Worker thread only.
+// One HTTP/1.1 session on a connection, and what is counted of the connection. Worker thread only.
 #include "source/server/hcm/serve.h"
 
 #include <memory>

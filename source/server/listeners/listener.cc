@@ -289,13 +289,11 @@ Scope::Spawned Listener::Serve(Scope&, Canceller&, Listener& listener,
   if (listener.settings_.counts_globally) listener.budget_.Give();
 }
 
-void Listener::Stop(bool drain) {
+void Listener::StopAccepting() {
   for (auto& local : locals_) {
-    local->worker->Post([local = local.get(), drain] {
+    local->worker->Post([local = local.get()] {
       local->stopped = true;
       for (ListenSocket& socket : local->sockets) socket.Close();
-      if (!drain) return;
-      local->DrainConnections();
     });
   }
 }

@@ -66,14 +66,14 @@ class Listener {
 
   /// Main thread: begins to accept, each worker on its own socket.
   void Start(const std::vector<Worker*>& workers);
-  /// Worker `index`, after Start: serves a connection that came some other way than through a
-  /// socket of the listener.
-  void Adopt(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
-  /// Main thread: stops accepting, at once on every worker. `drain`: tells the connections as well
-  /// to end when they can.
-  void Stop(bool drain);
-  /// Main thread: goes on accepting, and tells every connection, also those to come, to end when it
-  /// can.
+  /// Worker `index`, after Start: serves a connection that did not come through a socket of the
+  /// listener, such as one in memory.
+  void AdoptForTest(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
+  /// Main thread: closes the sockets, on every worker; nothing before Start. Leaves the connections
+  /// alone.
+  void StopAccepting();
+  /// Main thread: tells every connection, also those to come, to end when it can; nothing before
+  /// Start. Leaves the sockets alone.
   void Drain();
 
   const std::string& name() const { return settings_.name; }

@@ -70,7 +70,7 @@ Task<Response> CorsFilter::Handle(Request request, Exchange& exchange, Next next
   const CorsPolicy* policy = next.RouteConfig<CorsPolicy>();
   if (policy == nullptr) return next(std::move(request));
   const RequestHead& head = *request.head;
-  const std::string_view origin = head.headers.Get("origin").value_or("");
+  const std::string_view origin = head.headers.Get(HeaderId::kOrigin).value_or("");
   if (origin.empty()) return next(std::move(request));
   const bool enabled = policy->enabled.Draw(exchange.worker().rng());
   if (!enabled && !policy->shadow.Draw(exchange.worker().rng())) return next(std::move(request));

@@ -2,7 +2,6 @@
 #include "extensions/filters/http/health_check/filter.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "source/config/durations.h"
 #include "source/http/reply.h"
@@ -111,14 +110,13 @@ std::optional<Response> HealthCheckFilter::OwnAnswer(bool healthy, Exchange& exc
   }
   if (cache_time_ <= Duration::zero()) return std::nullopt;
   const int64_t now = Now().time_since_epoch().count();
-  const int kept = status_.load(std::memory_order_relaxed);
-  const int status = std::abs(kept);
-  if (status == 0 || now >= good_until_.load(std::memory_order_relaxed)) return std::nullopt;
+  const LastAnswer last = last_answer_.load(std::memory_order_relaxed);
+  if (last.status == 0 || now >= good_until_.load(std::memory_order_relaxed)) return std::nullopt;
   stats_.cached_response.Add();
-  (status == 200 ? stats_.ok : stats_.failed).Add();
-  if (status != 200) exchange.Note(ResponseFlag::kFailedLocalHealthCheck);
-  Response response = Refusal(exchange, status, "", "health_check_cached");
-  if (kept < 0) {
+  (last.status == 200 ? stats_.ok : stats_.failed).Add();
+  if (last.status != 200) exchange.Note(ResponseFlag::kFailedLocalHealthCheck);
+  Response response = Refusal(exchange, last.status, "", "health_check_cached");
+  if (last.degraded) {
     stats_.degraded.Add();
     response.head->headers.Add(HeaderId::kOther, kDegraded, "");
   }
@@ -142,9 +140,9 @@ Task<Response> HealthCheckFilter::AskUpstream(Request request, Next next) const 
   response.head->headers.Set(kChecked, service_cluster_);
   if (cache_time_ > Duration::zero()) {
     good_until_.store((Now() + cache_time_).time_since_epoch().count(), std::memory_order_relaxed);
-    const int status = response.head->status;
-    const bool degraded = response.head->headers.Get(kDegraded).has_value();
-    status_.store(degraded ? -status : status, std::memory_order_relaxed);
+    last_answer_.store({.status = response.head->status,
+                        .degraded = response.head->headers.Get(kDegraded).has_value()},
+                       std::memory_order_relaxed);
   }
   co_return response;
 }

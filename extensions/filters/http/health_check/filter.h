@@ -54,9 +54,13 @@ class HealthCheckFilter final : public Filter {
   std::vector<HeaderMatcher> headers_;
   const bool pass_through_;
   const Duration cache_time_;
-  // What the upstream said last, and until when it holds: two numbers that need not agree to the
+  struct LastAnswer {
+    int status = 0;  // zero: none yet
+    bool degraded = false;
+  };
+  // What the upstream said last, and until when it holds: two facts that need not agree to the
   // millisecond.
-  mutable std::atomic<int> status_{0};          // negative: with x-envoy-degraded
+  mutable std::atomic<LastAnswer> last_answer_{LastAnswer()};
   mutable std::atomic<int64_t> good_until_{0};  // in ticks of the steady clock
 };
 

@@ -8,7 +8,7 @@
 #include "source/http/framing.h"
 #include "source/http/h1/tunnel_request.h"
 #include "source/http/request_id.h"
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 
 namespace sluice {
 namespace {

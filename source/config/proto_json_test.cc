@@ -1,5 +1,5 @@
 // JSON of messages, and what redaction leaves of them. Single-threaded.
-#include "source/config/json.h"
+#include "source/config/proto_json.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // See memory_stream.h. Worker thread only.
-#include "source/net/memory_stream.h"
+#include "source/net/testing/memory_stream.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // Protobuf messages as JSON, for the admin pages. Pure; any thread.
-#include "source/config/json.h"
+#include "source/config/proto_json.h"
 
 #include <memory>
 #include <vector>

@@ -1,6 +1,6 @@
 // Memory streams: the behaviour of TCP that those who use them rely on. One worker, run on the
 // test's thread.
-#include "source/net/memory_stream.h"
+#include "source/net/testing/memory_stream.h"
 
 #include <catch2/catch.hpp>
 

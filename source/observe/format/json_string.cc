@@ -1,5 +1,5 @@
 // JSON string escaping. Stateless, any thread.
-#include "source/observe/format/json.h"
+#include "source/observe/format/json_string.h"
 
 #include <cstdint>
 
