@@ -98,8 +98,7 @@ void Scope::OnEnd() {
 void Scope::Cancel(Reason reason) {
   cancelled_ = true;
   // Tasks that are woken by it go on later: the list stays as it is.
-  for (Root* root = roots_; root != nullptr; root = root->next())
-    root->canceller.Cancel(reason);
+  for (Root* root = roots_; root != nullptr; root = root->next()) root->canceller.Cancel(reason);
 }
 
 Task<> Scope::Join() {

@@ -81,15 +81,16 @@ class Scope {
   bool cancelled_ = false;
 };
 
-/// What a coroutine returns that is the root of its chain of awaits, as if it were given to Spawn():
-/// one frame less for what there is very much of. Its first parameters are the scope and the
-/// canceller, as those of Spawn(); it begins when it is called. Its parameters die after the scope
-/// has heard of its end: one of them may own the canceller.
+/// What a coroutine returns that is the root of its chain of awaits, as if it were given to
+/// Spawn(): one frame less for what there is very much of. Its first parameters are the scope and
+/// the canceller, as those of Spawn(); it begins when it is called. Its parameters die after the
+/// scope has heard of its end: one of them may own the canceller.
 class Scope::Spawned {
  public:
   struct promise_type final : TaskPromise {
     template <class... Rest>
-    promise_type(Scope& scope, Canceller& canceller, const Rest&...) : scope(scope), root(canceller) {
+    promise_type(Scope& scope, Canceller& canceller, const Rest&...)
+        : scope(scope), root(canceller) {
       canceller_ = &canceller;
       root.LinkTo(scope.roots_);
       ++scope.running_;

@@ -90,7 +90,8 @@ bool ServerSession::MayAwaitRequest() const {
 Duration ServerSession::LeftToLive() const {
   const Duration life = settings_.max_connection_duration;
   if (life <= Duration::zero()) return Duration::max();
-  return settings_.overload->Scaled(OverloadState::kConnectionMax, life) - (Now() - connection_.facts.opened);
+  return settings_.overload->Scaled(OverloadState::kConnectionMax, life) -
+         (Now() - connection_.facts.opened);
 }
 
 // Whether a new connection is given up before its first byte is read; counted.

@@ -41,8 +41,7 @@ class CountedSession final : public ServerSession, public Pooled<CountedSession>
 
 Task<> ServeHttp(Connection& connection, const ExchangeHandler& handler,
                  const ServerSessionSettings& settings, const HcmStats& stats) {
-  return ServerSession::Run(
-      std::make_unique<CountedSession>(connection, handler, settings, stats));
+  return ServerSession::Run(std::make_unique<CountedSession>(connection, handler, settings, stats));
 }
 
 }  // namespace sluice
