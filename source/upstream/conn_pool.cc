@@ -12,7 +12,7 @@ namespace sluice {
 namespace {
 
 // A connection that is idle for less than this is not watched: a busy one never pays for the watch.
-constexpr Duration kWatchAfter = std::chrono::milliseconds(200);
+constexpr Duration kWatchAfter = std::chrono::seconds(1);
 
 // So many connections are begun for one request, ahead of need or not.
 constexpr int kMostAtOnce = 3;
