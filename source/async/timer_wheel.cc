@@ -22,11 +22,15 @@ int64_t TimerWheel::TickAt(TimePoint time) const {
 }
 
 void TimerWheel::Arm(Timer& timer, Duration delay) {
-  timer.Disarm();
   constexpr int64_t kMaxTicks = (int64_t{1} << (kSlotBits * kLevels)) - kSlots;
   const Duration bounded =
       std::clamp<Duration>(delay, Duration::zero(), std::chrono::milliseconds(kMaxTicks * kTickMs));
-  timer.tick_ = std::max(TickAt(Now() + bounded), now_) + 1;
+  const int64_t tick = std::max(TickAt(Now() + bounded), now_) + 1;
+  const bool is_later = timer.linked() && tick >= timer.tick_;
+  timer.tick_ = tick;
+  // It stays where it is: when the wheel comes there it is moved on (see Collect and Advance).
+  if (is_later) return;
+  timer.Disarm();
   Link(timer);
   if (timer.tick_ < scheduled_) Schedule();
 }
@@ -121,7 +125,8 @@ void TimerWheel::Advance(int64_t to) {
     while (due != nullptr) {
       Timer& timer = *due;
       timer.Disarm();
-      timer.OnTimer();
+      // Another's callback may have armed it again.
+      timer.tick_ > now_ ? Link(timer) : timer.OnTimer();
     }
   }
   Schedule();

@@ -45,7 +45,9 @@ class TimerWheel {
   explicit TimerWheel(asio::io_context& io);
   ~TimerWheel();
 
-  /// Arms (or re-arms) `timer` to fire after `delay`; a negative delay counts as zero. O(1).
+  /// Arms (or re-arms) `timer` to fire after `delay`; a negative delay counts as zero. O(1), and
+  /// cheapest for an armed timer that shall fire later: a timeout that begins anew again and again
+  /// stays armed meanwhile.
   void Arm(Timer& timer, Duration delay);
 
   /// Has `timer`, which was armed for `from`, fire as if it had been armed for `to` then. In whole

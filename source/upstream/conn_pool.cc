@@ -145,8 +145,7 @@ ConnPool::IdleList::iterator ConnPool::Find(const PooledSession& session) {
 std::shared_ptr<PooledSession> ConnPool::TakeOut(IdleList::iterator at) {
   std::shared_ptr<PooledSession> session = std::move(*at);
   idle_.erase(at);
-  session->idle_ = false;
-  session->Disarm();
+  session->idle_ = false;  // Its timer stays armed, for its next rest: see TimerWheel::Arm.
   return session;
 }
 

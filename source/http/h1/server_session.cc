@@ -13,10 +13,16 @@
 namespace sluice {
 
 // Ends the wait for a request when the connection has been idle, or has lived, for too long: as
-// long as overload allows at the time. One timer, for every idle connection has it.
+// long as overload allows at the time. One timer, for every idle connection has it; it stays armed
+// from one wait to the next (see TimerWheel::Arm).
 class ServerSession::Patience final : public Timer {
  public:
-  explicit Patience(ServerSession& session) : session_(session) { Start(); }
+  explicit Patience(ServerSession& session) : session_(session) {}
+  /// A wait begins.
+  void Begin() {
+    since_ = Now();
+    Start();
+  }
   bool ended() const { return ended_; }
 
  private:
@@ -32,12 +38,13 @@ class ServerSession::Patience final : public Timer {
   }
   void OnReview() override { Start(); }
   void OnTimer() override {
+    if (!session_.idle_) return;
     ended_ = true;
     session_.canceller().Interrupt();
   }
 
   ServerSession& session_;
-  const TimePoint since_ = Now();
+  TimePoint since_{};
   bool ended_ = false;
 };
 
@@ -57,12 +64,13 @@ void ServerSession::Drain() {
 
 Task<> ServerSession::Run(std::unique_ptr<ServerSession> session) {
   ServerSession& self = *session;
+  Patience patience(self);
   After after = After::kNext;
   while (after == After::kNext && self.MayAwaitRequest()) {
     if (self.buffer_.empty()) {
       self.buffer_.Release();
-      Patience patience(self);
       self.idle_ = true;
+      patience.Begin();
       const bool readable = co_await self.stream().WaitReadable();
       self.idle_ = false;
       if (patience.ended()) {
