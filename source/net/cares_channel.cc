@@ -154,6 +154,7 @@ void CaresChannel::OnAnswer(Query& query, int status, int timeouts, ares_addrinf
   }
   Unwant(query);
   query.done.Set();
+  if (query.also != nullptr) query.also->Set();
 }
 
 void CaresChannel::OnSocketState(ares_socket_t fd, bool read, bool write) {

@@ -77,6 +77,33 @@ DnsAnswer Combine(DnsAnswer first, DnsAnswer second) {
   return second;
 }
 
+// How long both families may take before the IPv4 addresses alone will do, about as in Envoy.
+constexpr Duration kPatienceForBoth = std::chrono::milliseconds(250);
+
+Duration Left(TimePoint limit) {
+  if (limit == TimePoint::max()) return Duration::max();
+  return std::max(limit - Now(), Duration::zero());
+}
+
+using QueryPtr = std::shared_ptr<CaresChannel::Query>;
+
+// Waits for `both`, a question for both families, and gives what has addresses first. Some networks
+// drop every question for AAAA records: c-ares answers for both or for none, so that after a while
+// the A records are asked for by themselves.
+Task<QueryPtr> WaitForBoth(std::shared_ptr<CaresChannel> channel, std::string name, QueryPtr both,
+                           TimePoint limit) {
+  const bool is_waiting = co_await both->done.WaitFor(std::min(kPatienceForBoth, Left(limit)));
+  if (!is_waiting || both->done.is_set() || Left(limit) == Duration::zero()) co_return both;
+  const QueryPtr v4 = channel->Ask(name, AF_INET);
+  v4->also = both->also = std::make_shared<Event>();
+  if (!v4->done.is_set()) co_await both->also->WaitFor(Left(limit));
+  if (!both->done.is_set() && v4->done.is_set() && v4->addresses.empty())
+    co_await both->done.WaitFor(Left(limit));
+  const bool is_v4 = both->addresses.empty() && !v4->addresses.empty();
+  channel->Abandon(is_v4 ? *both : *v4);
+  co_return is_v4 ? v4 : both;
+}
+
 }  // namespace
 
 CaresResolver::CaresResolver(Worker& worker, CaresOptions options, CaresStats stats)
@@ -131,13 +158,15 @@ Task<DnsAnswer> CaresResolver::AskOn(std::shared_ptr<CaresChannel> channel, std:
   if (co_await kIsCancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
   if (channel == nullptr)
     co_return DnsAnswer{DnsAnswer::Outcome::kFailed, DetailsOf(ARES_ENOTINITIALIZED), {}};
-  const std::shared_ptr<CaresChannel::Query> query = channel->Ask(name, family);
-  const Duration patience =
-      limit == TimePoint::max() ? Duration::max() : std::max(limit - Now(), Duration::zero());
-  const bool is_cancelled = !co_await query->done.WaitFor(patience);
+  QueryPtr query = channel->Ask(name, family);
+  if (family == AF_UNSPEC) {
+    query = co_await WaitForBoth(channel, name, query, limit);
+  } else {
+    co_await query->done.WaitFor(Left(limit));
+  }
   if (!query->done.is_set()) {
     channel->Abandon(*query);
-    if (is_cancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
+    if (co_await kIsCancelled) co_return DnsAnswer{DnsAnswer::Outcome::kCancelled, {}, {}};
     co_return DnsAnswer{DnsAnswer::Outcome::kTimedOut, std::string(kResolveTimeoutDetails), {}};
   }
   const bool is_completed = query->status == ARES_SUCCESS || HasNoRecords(query->status);

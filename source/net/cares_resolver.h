@@ -24,7 +24,7 @@ struct CaresOptions {
 
 /// Metrics under dns.cares.; handles that count nothing by default.
 struct CaresStats {
-  Counter resolve_total;      // questions put to c-ares (AUTO may put two)
+  Counter resolve_total;      // questions put to c-ares (AUTO and ALL may put two)
   Gauge pending_resolutions;  // of those, not answered yet
   Counter not_found;          // no such name, no such record
   Counter timeouts;           // tries that no server answered in time

@@ -113,6 +113,10 @@ DnsResponder::Reply Zone(const DnsResponder::Question& q) {
     reply = Addresses({"192.0.2.10"});
     if (q.type == DnsResponder::kTypeAaaa) reply.code = 2;
   }
+  if (q.name == "silent6.t") {
+    reply = Addresses({"192.0.2.11"});
+    reply.silent = q.type == DnsResponder::kTypeAaaa;
+  }
   return reply;
 }
 
@@ -177,6 +181,7 @@ TEST_CASE("address families") {
       {"v6.t", F::kV4Only, ""},
       {"broken6.t", F::kAuto, "192.0.2.10"},
       {"broken6.t", F::kAll, "192.0.2.10"},
+      {"silent6.t", F::kAll, "192.0.2.11"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name, static_cast<int>(row.family));

@@ -128,6 +128,12 @@ class ForwardProxy(ProxyTest):
         self.refused("fail.t", "cares_failure:DNS_server_returned_general_failure")
         self.assertGreater(self.proxy.stat("dns_cache.cache.dns_query_failure"), 0)
 
+    def test_silence_for_one_family(self):
+        silent = {"types": {"AAAA": names.SILENT, "A": names.address("127.0.0.1")}}
+        self.egress({"ok.t": silent}, cache={"dns_lookup_family": "ALL"})
+        origin = self.origin()
+        self.assertEqual(200, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
+
     def test_silence(self):
         self.egress(cache={"dns_query_timeout": "0.3s"})
         self.refused("silent.t", "resolve_timeout")
