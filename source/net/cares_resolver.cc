@@ -77,7 +77,7 @@ DnsAnswer Combine(DnsAnswer first, DnsAnswer second) {
   return second;
 }
 
-// How long both families may take before the IPv4 addresses alone will do, about as in Envoy.
+// How long both families may take before the IPv4 addresses alone will do.
 constexpr Duration kPatienceForBoth = std::chrono::milliseconds(250);
 
 Duration Left(TimePoint limit) {

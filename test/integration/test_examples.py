@@ -58,6 +58,15 @@ class Examples(ProxyTest):
             client.request("GET", "/", target)
             return client.response().body
 
+    def check_old_python(self, target, login=""):
+        """As Python's http.client up to 3.11 asks for a tunnel."""
+        line = "Proxy-Authorization: Basic %s\r\n" % base64.b64encode(login.encode()).decode() if login else ""
+        with Client(self.proxy.port(self.name)) as client:
+            client.send("CONNECT %s HTTP/1.0\r\n%s\r\n" % (target, line))
+            self.assertEqual(200, client.response("CONNECT").status)
+            client.request("GET", "/", target)
+            self.assertEqual(200, client.response().status)
+
     def test_all_are_valid(self):
         files = sorted(glob.glob(os.path.join(FOLDER, "*.yaml")))
         self.assertGreaterEqual(len(files), 4)
@@ -76,6 +85,7 @@ class Examples(ProxyTest):
         self.assertEqual(b"hello", self.ask("GET", "http://%s/" % authority, authority).body)
         self.assertEqual(b"hello", self.ask("GET", "/", "gateway", [("x-rewrite-me", authority)]).body)
         self.assertEqual(b"hello", self.connect(authority))
+        self.check_old_python(authority)
         self.assertEqual(40000, self.proxy.stat(
             "cluster.dynamic_forward_proxy.circuit_breakers.default.remaining_rq"))
 
@@ -130,6 +140,7 @@ class Examples(ProxyTest):
         answer = self.ask("GET", "http://%s/" % authority, authority)
         self.assertEqual((407, 'Basic realm="office"'), (answer.status, answer.header("proxy-authenticate")))
         self.assertEqual(407, self.connect(authority))
+        self.check_old_python(authority, "ann:secret")
         known = "Basic " + base64.b64encode(b"ann:secret").decode()
         wrong = "Basic " + base64.b64encode(b"ann:guess").decode()
         for value, status in ((known, 200), (wrong, 407), (known, 200)):
@@ -156,6 +167,7 @@ class Examples(ProxyTest):
         self.example("connect_allow_list.yaml", {"build.example.net": names.address("127.0.0.1")})
         self.run_example()
         self.assertEqual(b"hello", self.connect("build.example.net:%d" % origin.port))
+        self.check_old_python("build.example.net:%d" % origin.port)
         for target in ("example.org:443", "example.com:80", "other.example.net:443"):
             self.assertEqual(403, self.connect(target))
         # These are allowed; the name does not exist here.

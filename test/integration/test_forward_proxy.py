@@ -128,6 +128,7 @@ class ForwardProxy(ProxyTest):
         self.refused("fail.t", "cares_failure:DNS_server_returned_general_failure")
         self.assertGreater(self.proxy.stat("dns_cache.cache.dns_query_failure"), 0)
 
+    @unittest.skipIf(IS_ENVOY, "waits for both families for as long as its DNS library has not learnt how fast the server is")
     def test_silence_for_one_family(self):
         silent = {"types": {"AAAA": names.SILENT, "A": names.address("127.0.0.1")}}
         self.egress({"ok.t": silent}, cache={"dns_lookup_family": "ALL"})
