@@ -1,6 +1,7 @@
 // Compiling typed_per_filter_config. Main thread, while a configuration is loaded.
 #include "source/router/filter_levels.h"
 
+#include <algorithm>
 #include <map>
 
 #include "source/base/strings.h"
@@ -72,7 +73,9 @@ FilterLevel FilterLevel::Build(const google::protobuf::Map<std::string, Any>& co
       found = true;
       PlaceWish(wish, i, wish.config == nullptr ? entry : inner, context, &level);
     }
-    if (found || wish.optional) continue;
+    const auto& refused = context.refused_filters;
+    if (found || wish.optional || std::find(refused.begin(), refused.end(), name) != refused.end())
+      continue;
     std::string message;
     const std::string_view suggestion = UnknownFilter(name, context, &message);
     context.diagnostics.Error(entry, message, suggestion);

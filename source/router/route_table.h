@@ -30,6 +30,7 @@ struct RouteBuildContext {
     bool disabled = false;  // HttpFilter.disabled
   };
   std::vector<ChainFilter> chain = {};  // in the order of FilterChain::entries
+  std::vector<std::string> refused_filters = {};  // of the chain, but they could not be built
 
   /// Turns the per-route message of the chain's filter `index` into what Next::RouteConfig()
   /// returns.

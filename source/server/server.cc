@@ -151,7 +151,10 @@ void Server::BuildClusters() {
   for (int i = 0; i < clusters.size(); ++i) {
     const std::string path = Cat("static_resources.clusters[", i, "]");
     ClusterPtr cluster = BuildCluster(clusters[i], path, context_);
-    if (cluster == nullptr) continue;
+    if (cluster == nullptr) {
+      clusters_.AddRefused(clusters[i].name());
+      continue;
+    }
     if (absl::Status status = clusters_.Add(std::move(cluster)); !status.ok())
       diagnostics_.Error(path, Std(status.message()));
   }

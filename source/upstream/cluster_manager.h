@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +22,10 @@ class ClusterManager {
   /// Main thread, while a configuration is loaded. InvalidArgument `cluster manager: duplicate
   /// cluster 'x'`.
   absl::Status Add(ClusterPtr cluster);
+  /// Main thread, while a configuration is loaded: a cluster of this name could not be built. Who
+  /// names it has made no mistake of its own.
+  void AddRefused(std::string name) { refused_.insert(std::move(name)); }
+  bool IsRefused(const std::string& name) const { return refused_.contains(name); }
 
   /// Main thread, once, before the workers run: publishes the map and starts the clusters.
   void Start(const std::vector<std::unique_ptr<Worker>>& workers);
@@ -51,6 +57,7 @@ class ClusterManager {
  private:
   std::shared_ptr<ClusterMap> map_ = std::make_shared<ClusterMap>();
   std::vector<ClusterPtr> ordered_;
+  std::set<std::string> refused_;
   Published<ClusterMap> published_;
   Counter added_, removed_;
   Gauge active_, warming_;

@@ -115,6 +115,8 @@ class DnsCaches(ProxyTest):
         self.assertEqual(405, self.proxy.admin("/dns_cache/flush").status)
         self.assertEqual("OK: 1 host\n", self.proxy.admin("/dns_cache/flush?host=OK.t", "POST").text)
         self.assertEqual(404, self.proxy.admin("/dns_cache/flush?cache=x", "POST").status)
+        for wrong in ("hosts=ok.t", "host=", "ok.t"):
+            self.assertEqual(400, self.proxy.admin("/dns_cache/flush?" + wrong, "POST").status, wrong)
         self.assertEqual(200, self.ask("GET", "/", host).status)
         self.assertEqual(2, self.server.count("ok.t"))
         self.assertEqual("OK: 2 hosts\n", self.proxy.admin("/dns_cache/flush", "POST").text)

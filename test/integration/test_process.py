@@ -149,6 +149,10 @@ class Validate(ProxyTest):
                      "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config"
                      ".virtual_hosts[0].routes[0].route.cluster", "unknown cluster 'nope'")
 
+    def test_a_refused_cluster_is_not_unknown(self):
+        self.refused(GOOD.replace("    type: STATIC", "    type: STATIC\n    lb_policy: CLUSTER_PROVIDED"), "CLUSTER_PROVIDED",
+                     "static_resources.clusters[0].lb_policy", "goes with a cluster_type only")
+
     @unittest.skipIf(IS_ENVOY, "Envoy takes the last")
     def test_duplicate_key(self):
         self.refused_among(GOOD.replace("    type: STATIC", "    type: STATIC\n    type: STATIC"), "STATIC",

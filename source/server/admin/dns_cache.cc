@@ -130,6 +130,11 @@ AdminReply DnsCachePage(const AdminRequest& request, const AdminContext& context
 }
 
 AdminReply DnsCacheFlushPage(const AdminRequest& request, const AdminContext& context) {
+  // A filter that is not understood must not become "all".
+  for (const auto& [key, value] : request.query) {
+    if ((key != "cache" && key != "host") || value.empty())
+      return {400, "usage: /dns_cache/flush?cache=NAME&host=HOST, both optional\n"};
+  }
   const std::string_view name = request.Get("cache");
   std::string host(request.Get("host"));
   std::transform(host.begin(), host.end(), host.begin(), [](char c) { return ToLower(c); });

@@ -29,6 +29,7 @@ struct BuiltChain {
   std::unique_ptr<FilterChain> chain = std::make_unique<FilterChain>();
   std::vector<const Category<FilterPtr>::Entry*>
       entries;  // by position: the extension of each filter
+  std::vector<std::string> refused;  // names of filters that could not be built
 };
 
 BuiltChain BuildChain(const Proto& config, FactoryContext& context) {
@@ -56,6 +57,7 @@ BuiltChain BuildChain(const Proto& config, FactoryContext& context) {
     auto made = entry->create(filter.typed_config(), inner);
     if (!made.ok()) {
       context.server.diagnostics.Error(inner.path, Std(made.status().message()));
+      built.refused.push_back(filter.name());
       continue;
     }
     built.chain->entries.push_back({filter.name(), *std::move(made), filter.disabled()});
@@ -70,6 +72,7 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
   RouteBuildContext routes{context.server.diagnostics, context.path + ".route_config"};
   for (const ChainEntry& entry : built.chain->entries)
     routes.chain.push_back({entry.name, entry.disabled});
+  routes.refused_filters = built.refused;
   routes.make_filter_config =
       [&](size_t index, const google::protobuf::Any& any,
           std::string_view path) -> absl::StatusOr<std::shared_ptr<const void>> {
@@ -89,7 +92,9 @@ std::shared_ptr<const RouteTable> BuildRoutes(const Proto& config, const BuiltCh
   const stats::Scope root = context.server.stats.Root();
   routes.stats = &root;
   const ClusterManager& clusters = context.server.clusters;
-  routes.cluster_exists = [&](std::string_view name) { return clusters.Has(name); };
+  routes.cluster_exists = [&](std::string_view name) {
+    return clusters.Has(name) || clusters.IsRefused(std::string(name));
+  };
   routes.cluster_config = [&](std::string_view name) {
     const auto found = clusters.clusters().find(name);
     return found == clusters.clusters().end() ? nullptr : &found->second->config();

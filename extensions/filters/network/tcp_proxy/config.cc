@@ -15,6 +15,7 @@ using config::ToDuration;
 void AddTarget(std::string_view name, uint32_t weight,
                std::shared_ptr<const MetadataCriteria> criteria, std::string_view field,
                TcpProxySettings& settings, FactoryContext& context) {
+  if (context.server.clusters.IsRefused(std::string(name))) return;
   const ClusterMap& clusters = context.server.clusters.clusters();
   const auto found = clusters.find(name);
   if (found == clusters.end())
