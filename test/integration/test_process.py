@@ -323,7 +323,7 @@ class Signals(ProxyTest):
     def test_drain_time_is_a_limit(self):
         self.began = []
         origin = self.raw_origin(lambda wire: (self.began.append(wire.head()), wire.rest()))
-        manager = config.http([config.forward("origin", action={"timeout": "0s"})])
+        manager = config.http([config.forward("origin", action={"timeout": "0s"})], log=self.log_path)
         self.start(config.bootstrap(config.listener(manager), [config.cluster("origin", origin.port)]),
                    arguments=["--drain-time-s", "1"])
         client = self.client()
@@ -331,6 +331,9 @@ class Signals(ProxyTest):
         wait_for(lambda: self.began)
         self.proxy.signal(signal.SIGTERM)
         self.assertEqual(0, self.proxy.wait_exit(5))
+        # Nobody but the proxy itself has ended it.
+        entry = self.log()
+        self.assertEqual(("DC", "downstream_local_disconnect(drained)"), (entry["flags"], entry["details"]))
 
     def test_idle_proxy_ends_at_once(self):
         self.start(config.bootstrap(config.listener(config.http([config.direct(200)]))))

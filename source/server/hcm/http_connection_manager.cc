@@ -285,6 +285,8 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     (ours ? stats_.downstream_cx_destroy_local_active_rq
           : stats_.downstream_cx_destroy_remote_active_rq)
         .Add();
+    if (ours && exchange.details() == MeaningOf(Reason::kCancelled).details)
+      exchange.set_details("downstream_local_disconnect(drained)");
   }
   if (exchange.request_head() != nullptr && exchange.time.response_last_sent != TimePoint{} &&
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
