@@ -83,7 +83,7 @@ std::optional<Response> BasicAuthFilter::Judge(const LoginResult& result,
   Response response = Refusal(exchange, 401, body, details);
   const std::string realm = absl::StrReplaceAll(Cat(head.scheme, "://", head.authority, head.path),
                                                 {{"\\", "\\\\"}, {"\"", "\\\""}});
-  response.head->headers.AddCopy("www-authenticate", Cat("Basic realm=\"", realm, "\""));
+  response.head->headers.Set("www-authenticate", Cat("Basic realm=\"", realm, "\""));
   return response;
 }
 
