@@ -324,8 +324,10 @@ Task<absl::StatusOr<Response>> Cluster::Try(EndpointPtr endpoint, BreakerUnit un
   absl::StatusOr<Response> response;
   for (auto wanted = ConnPool::Wanted::kAny;; wanted = ConnPool::Wanted::kNew) {
     auto acquired = co_await pool->Acquire(exchange, priority, wanted);
-    while (acquired.ok() && acquired->reused && acquired->lease->IsStale())
+    while (acquired.ok() && acquired->reused && acquired->lease->IsStale()) {
+      acquired->lease = SessionLease();  // Its place is free before another is asked for.
       acquired = co_await pool->Acquire(exchange, priority, wanted);
+    }
     if (!acquired.ok()) {
       response = acquired.status();
       break;

@@ -29,6 +29,13 @@ class Upstream(ProxyTest):
         entry = self.log()
         self.assertEqual((status, flag, details), (entry["code"], entry["flags"], entry["details"]))
 
+    def test_a_dead_connection_makes_room_for_its_successor(self):
+        origin = self.raw_origin(lambda wire: (wire.head(), wire.send(ok(b"hi"))))  # Closes after each answer.
+        self.gateway(origin.port, {"timeout": "5s"}, config.breakers(max_connections=1))
+        with Client(self.proxy.port()) as client:
+            for _ in range(20):
+                self.assertEqual(200, client.ask("GET", "/", "h").status)
+
     def test_refuses(self):
         port, holder = closed_port()
         with holder:
