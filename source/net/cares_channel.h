@@ -25,7 +25,7 @@ class CaresChannel final : public std::enable_shared_from_this<CaresChannel>, pr
   struct Query {
     Event done;
     std::shared_ptr<Event> also;  // Set with `done`, where somebody waits for several questions.
-    bool wanted = true;  // Its asker waits.
+    bool wanted = true;           // Its asker waits.
     int status = ARES_EDESTRUCTION;
     std::vector<AddressWithTtl> addresses;
   };
