@@ -261,6 +261,7 @@ std::optional<ConnPool::Turn> ConnPool::MayConnect(Priority priority, bool neede
   // A host without any connection may always have one that is needed, so that the connections of
   // others cannot starve it.
   if (!units.cluster && (connections_ > 0 || !needed)) return std::nullopt;
+  if (!units.cluster) cluster_.stats().upstream_cx_overflow.Add();
   if (per_host.has_value() && !units.host) units.host = HostPlace(*host_);
   units.name = HostUnit(use(), HostResource::kConnections, worker_.index());
   ++connections_;

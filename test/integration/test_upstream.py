@@ -357,6 +357,16 @@ class Breakers(ProxyTest):
             self.assertEqual(200, client.response().status)
             self.proxy.wait_stat(prefix + "remaining_rq", 40000)
 
+    def test_a_host_without_connections_has_one_beyond_the_limit(self):
+        origins = [self.origin(), self.origin()]
+        self.start(config.bootstrap(config.listener(config.http([config.forward("origin")])), [
+            config.cluster("origin", *(origin.port for origin in origins), **config.breakers(max_connections=1))]),
+            concurrency=1)
+        for _ in range(2):
+            self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.assertEqual([1, 1], [origin.connections for origin in origins])
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_overflow"))
+
     def overflow(self, counter):
         answer = self.ask("GET", "/", "h")
         self.assertEqual((503, CONNECT_ERROR + "overflow"), (answer.status, answer.text()))
