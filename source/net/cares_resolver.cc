@@ -96,7 +96,7 @@ Task<QueryPtr> WaitForBoth(std::shared_ptr<CaresChannel> channel, std::string na
   if (!is_waiting || both->done.is_set() || Left(limit) == Duration::zero()) co_return both;
   const QueryPtr v4 = channel->Ask(name, AF_INET);
   v4->also = both->also = std::make_shared<Event>();
-  if (!v4->done.is_set()) co_await both->also->WaitFor(Left(limit));
+  if (!v4->done.is_set() && !both->done.is_set()) co_await both->also->WaitFor(Left(limit));
   if (!both->done.is_set() && v4->done.is_set() && v4->addresses.empty())
     co_await both->done.WaitFor(Left(limit));
   const bool is_v4 = both->addresses.empty() && !v4->addresses.empty();
