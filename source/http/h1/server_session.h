@@ -29,7 +29,7 @@ class ExchangeHandler {
   /// exchange.request_head().
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
   /// The answer to OnRequest is about to be written: the last word on its head.
-  virtual void OnResponse(Response& response, const Exchange& exchange) const {}
+  virtual void OnResponse(Response& response, Exchange& exchange) const {}
   /// The answer to bytes that are no acceptable request; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
   /// The tunnel of this exchange is open: its head has been written.

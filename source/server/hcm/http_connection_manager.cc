@@ -71,6 +71,7 @@ Task<Response> HttpConnectionManager::Rework(Task<Response> answer, Exchange& ex
   while (InternalRedirects* redirects = FindRedirects(exchange)) {
     if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
     response = Response();
+    exchange.seen_by = 0;
     exchange.set_details("");
     exchange.time.upstream_first_sent = TimePoint{};  // Of the request that follows.
     std::optional<Response> refused = FindRoute(head, exchange);
@@ -195,12 +196,13 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), PortOf(head.authority)));
 }
 
-void HttpConnectionManager::OnResponse(Response& response, const Exchange& exchange) const {
+void HttpConnectionManager::OnResponse(Response& response, Exchange& exchange) const {
   const RequestHead& head = *exchange.request_head();
   Headers& headers = response.head->headers;
   // Rewrite() has done it already.
   if (response.head->is_local && settings_.local_replies == nullptr && head.is_grpc())
     MakeGrpc(response, exchange.local_reply_body(), exchange);
+  if (chain_->edit_every_response != 0) chain_->EditUnseen(*response.head, exchange);
   using ServerHeader = HcmSettings::ServerHeader;
   const bool tunnel_to_connect =
       response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
@@ -237,6 +239,7 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
+  chain_->EditUnseen(*response.head, exchange);
   response.head->headers.Add(HeaderId::kServer, settings_.server_name);
   return response;
 }
