@@ -203,10 +203,19 @@ void HttpConnectionManager::OnResponse(Response& response, Exchange& exchange) c
   if (response.head->is_local && settings_.local_replies == nullptr && head.is_grpc())
     MakeGrpc(response, exchange.local_reply_body(), exchange);
   if (chain_->edit_every_response != 0) chain_->EditUnseen(*response.head, exchange);
-  using ServerHeader = HcmSettings::ServerHeader;
   const bool tunnel_to_connect =
       response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
-  if (settings_.server_header == ServerHeader::kOverwrite || tunnel_to_connect) {
+  Sign(headers, tunnel_to_connect);
+  if (settings_.request_id_in_response) {
+    if (const auto id = head.headers.Get(HeaderId::kXRequestId))
+      headers.Set(HeaderId::kXRequestId, *id);
+  }
+}
+
+// Says who answers: `server`, which may be kept unless `always_ours`, and `via`.
+void HttpConnectionManager::Sign(Headers& headers, bool always_ours) const {
+  using ServerHeader = HcmSettings::ServerHeader;
+  if (settings_.server_header == ServerHeader::kOverwrite || always_ours) {
     headers.Remove(HeaderId::kServer);
     headers.Add(HeaderId::kServer, settings_.server_name);
   } else if (settings_.server_header == ServerHeader::kAppendIfAbsent &&
@@ -214,10 +223,6 @@ void HttpConnectionManager::OnResponse(Response& response, Exchange& exchange) c
     headers.Add(HeaderId::kServer, settings_.server_name);
   }
   if (!settings_.edge.via.empty()) headers.Append(HeaderId::kVia, settings_.edge.via);
-  if (settings_.request_id_in_response) {
-    if (const auto id = head.headers.Get(HeaderId::kXRequestId))
-      headers.Set(HeaderId::kXRequestId, *id);
-  }
 }
 
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
@@ -240,7 +245,7 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
   chain_->EditUnseen(*response.head, exchange);
-  response.head->headers.Add(HeaderId::kServer, settings_.server_name);
+  Sign(response.head->headers, false);
   return response;
 }
 
