@@ -37,12 +37,15 @@ class Struct;
 namespace sluice {
 
 class EgressGuard;
+class Exchange;
 struct AnswerStats;
 struct RouteRateLimits;
 
 /// What a route says to the layers below the router; router/route.h derives from it.
 struct RouteBase {
   virtual ~RouteBase() = default;
+  /// What the route changes in an answer of the proxy itself; nothing where it forwards nothing.
+  virtual void EditLocalReply(Response&, Exchange&) const {}
   /// Route.metadata; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> metadata;
   /// VirtualHost.metadata; null: none.
@@ -297,6 +300,8 @@ class Exchange {
   /// (upstream/egress/egress_guard.h). Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
 
+  /// Bit i: filter i of the chain edits the response itself (FilterChain::edit_every_response).
+  uint64_t seen_by = 0;
   UpstreamFacts upstream;
   TimeMeter time;
   ByteMeter bytes;

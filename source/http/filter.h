@@ -22,6 +22,12 @@ class Filter {
   /// Response (see reply.h). A filter that only touches the request is no coroutine: it ends with
   /// `return next(std::move(request));`. `exchange` and `next` outlive the call.
   virtual Task<Response> Handle(Request request, Exchange& exchange, Next next) const = 0;
+
+  /// Whether the filter changes every response, also that to a request which an earlier filter or
+  /// the connection manager answered, so that Handle() never saw it.
+  virtual bool edits_every_response() const { return false; }
+  /// Changes such a response. A filter that says so above calls Next::MarkSeen in Handle().
+  virtual void EditUnseen(ResponseHead&, Exchange&, const Next&) const {}
 };
 
 /// One place of a chain.
@@ -34,6 +40,11 @@ struct ChainEntry {
 /// The filters of one HTTP connection manager, in order; the last one is terminal (the router).
 struct FilterChain {
   std::vector<ChainEntry> entries;  // at most 64: a route keeps one bit for each
+  uint64_t edit_every_response = 0;  // bit i: entry i does
+
+  /// Lets the filters that a request did not reach, and that edit every response, do so, the last
+  /// one first.
+  void EditUnseen(ResponseHead& response, Exchange& exchange) const;
 };
 
 /// The rest of the chain: call it 0, 1 or N times. A small value.
@@ -54,6 +65,8 @@ class Next {
   /// All levels that have one, least specific first: route configuration, virtual host, route,
   /// weighted cluster.
   absl::Span<const void* const> RouteConfigs() const;
+  /// Notes that the filter that holds this Next has the request, and edits the response itself.
+  void MarkSeen() const { exchange_->seen_by |= uint64_t{1} << (position_ - 1); }
 
  private:
   const FilterChain* chain_;

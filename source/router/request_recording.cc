@@ -1,6 +1,8 @@
 // Recording and playing a request's body. Worker thread only.
 #include "source/router/request_recording.h"
 
+#include <utility>
+
 #include "source/base/reason.h"
 
 namespace sluice {
@@ -12,29 +14,44 @@ class RequestRecording::Player final : public Body {
 
   Task<absl::StatusOr<Chunk>> Read() override {
     RequestRecording& recording = *recording_;
-    if (generation_ != recording.generation_) co_return MakeError(Reason::kCancelled);
-    if (position_ < recording.recorded_.size()) {
-      const std::string_view rest = std::string_view(recording.recorded_).substr(position_);
-      position_ += rest.size();
-      co_return Chunk{BufferRef(), rest};
+    while (true) {
+      if (generation_ != recording.generation_) co_return MakeError(Reason::kCancelled);
+      if (position_ < recording.recorded_.size()) {
+        const std::string_view rest = std::string_view(recording.recorded_).substr(position_);
+        position_ += rest.size();
+        co_return Chunk{BufferRef(), rest};
+      }
+      if (recording.ended_) co_return Chunk();
+      if (!recording.reading_) break;
+      // An earlier player waits for the source still. What comes is ours.
+      if (!co_await recording.read_.Wait()) co_return MakeError(Reason::kCancelled);
     }
-    if (recording.ended_) co_return Chunk();
-    recording.reading_ = true;
-    auto chunk = co_await recording.source_->Read();
-    recording.reading_ = false;
-    if (!chunk.ok()) {
+    auto chunk = std::exchange(recording.late_, std::nullopt);
+    if (!chunk.has_value()) {
+      recording.reading_ = true;
+      recording.read_.Clear();
+      chunk = co_await recording.source_->Read();
+      recording.reading_ = false;
+      if (generation_ != recording.generation_) {
+        recording.late_ = std::move(chunk);
+        recording.read_.Set();
+        co_return MakeError(Reason::kCancelled);
+      }
+    }
+    if (!chunk->ok()) {
       recording.failed_ = true;
-      co_return chunk;
+      co_return *std::move(chunk);
     }
-    position_ += chunk->data.size();
-    recording.ended_ = chunk->empty();
-    recording.Record(chunk->data);
-    co_return chunk;
+    position_ += (*chunk)->data.size();
+    recording.ended_ = (*chunk)->empty();
+    recording.Record((*chunk)->data);
+    co_return *std::move(chunk);
   }
 
   bool Ready() const override {
-    return position_ < recording_->recorded_.size() || recording_->ended_ ||
-           recording_->source_->Ready();
+    const RequestRecording& recording = *recording_;
+    return position_ < recording.recorded_.size() || recording.ended_ ||
+           recording.late_.has_value() || (!recording.reading_ && recording.source_->Ready());
   }
   std::optional<uint64_t> Length() const override {
     if (!recording_->length_.has_value()) return std::nullopt;

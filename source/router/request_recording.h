@@ -3,8 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "source/async/scope.h"
 #include "source/base/metric.h"
 #include "source/http/body.h"
 
@@ -20,7 +22,8 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
         abandoned_(abandoned) {}
 
   /// The body from its first byte: what is recorded, then the source, which is recorded on the way.
-  /// A body that was played before gives kCancelled from now on.
+  /// A body that was played before gives kCancelled from now on; what it waits for at the source
+  /// goes to the new one.
   BodyPtr Play();
 
   /// True when all of it is recorded.
@@ -30,9 +33,8 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
 
   /// Whether the limit was passed.
   bool is_too_long() const { return too_long_; }
-  /// False when the limit was passed, the source has failed, or an earlier player still waits for
-  /// the source.
-  bool CanPlay() const { return !too_long_ && !failed_ && !reading_; }
+  /// False when the limit was passed, or the source has failed.
+  bool CanPlay() const { return !too_long_ && !failed_; }
 
  private:
   class Player;
@@ -43,6 +45,8 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
   const std::optional<uint64_t> length_;
   const Counter abandoned_;
   std::string recorded_;
+  std::optional<absl::StatusOr<Chunk>> late_;  // what came for a player that was given up
+  Event read_;                                 // such a one has its answer
   int generation_ = 0;
   bool too_long_ = false;
   bool failed_ = false;

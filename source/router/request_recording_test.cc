@@ -101,22 +101,39 @@ TEST_CASE("a body that failed is not played again", "[recording]") {
   });
 }
 
-Task<> ReadOnce(BodyPtr body) {
-  CHECK((co_await body->Read()).ok());
+Task<> ReadOnce(BodyPtr body, Reason* outcome) {
+  *outcome = ReasonOf((co_await body->Read()).status());
 }
 
-TEST_CASE("a body that somebody waits for is not played again", "[recording]") {
-  Run([](Worker& worker) -> Task<> {
-    Event gate;
-    auto recording = Record({"ab"}, 100, std::nullopt, &gate);
-    Scope scope;
-    scope.Spawn(ReadOnce(recording->Play()));
-    CHECK_FALSE(recording->CanPlay());
-    gate.Set();
-    co_await scope.Join();
-    CHECK(recording->CanPlay());
-    const BodyPtr again = recording->Play();
-    CHECK(co_await All(*again) == "ab");
+Task<> ReadAllOf(BodyPtr body, std::string* text) {
+  *text = co_await All(*body);
+}
+
+// Two players in turn wait for the first of `parts`, then a third one; what this one gives.
+Task<std::string> PlayWhileOthersWait(std::vector<std::string> parts, size_t limit) {
+  Event gate;
+  auto recording = Record(std::move(parts), limit, std::nullopt, &gate);
+  Scope scope;
+  Reason first = Reason::kUnknown, second = Reason::kUnknown;
+  std::string third;
+  scope.Spawn(ReadOnce(recording->Play(), &first));
+  CHECK(recording->CanPlay());
+  scope.Spawn(ReadOnce(recording->Play(), &second));
+  scope.Spawn(ReadAllOf(recording->Play(), &third));
+  CHECK(third.empty());
+  gate.Set();
+  co_await scope.Join();
+  CHECK(first == Reason::kCancelled);
+  CHECK(second == Reason::kCancelled);
+  co_return third;
+}
+
+TEST_CASE("what an earlier player waits for goes to the one that is played now", "[recording]") {
+  Run([](Worker&) -> Task<> {
+    CHECK(co_await PlayWhileOthersWait({"ab", "cd"}, 100) == "abcd");
+    CHECK(co_await PlayWhileOthersWait({"abc", "d"}, 2) == "abcd");
+    CHECK(co_await PlayWhileOthersWait({""}, 100) == "error");
+    CHECK(co_await PlayWhileOthersWait({}, 100) == "");
   });
 }
 

@@ -1,7 +1,13 @@
 // What a route says about one request. Any thread.
 #include "source/router/route.h"
 
+#include "source/router/upstream_request.h"
+
 namespace sluice {
+
+void Route::EditLocalReply(Response& response, Exchange& exchange) const {
+  if (action == Action::kForward) EditReply(*this, response, exchange);
+}
 
 std::string_view Route::ClusterFor(const RequestHead& head) const {
   if (cluster_header.empty()) return cluster_name;

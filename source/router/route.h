@@ -92,6 +92,7 @@ struct Route final : RouteBase {
   std::vector<std::shared_ptr<const HeaderEdits>> request_edits;
   std::vector<std::shared_ptr<const HeaderEdits>> response_edits;
 
+  void EditLocalReply(Response& response, Exchange& exchange) const override;
   /// The cluster for this request: `cluster_name`, or what the request's header says. Empty when
   /// that header is missing.
   std::string_view ClusterFor(const RequestHead& head) const;

@@ -135,7 +135,7 @@ Task<Response> Router::Handle(Request request, Exchange& exchange, Next) const {
       wishes.alt_stat_name.empty() ? nullptr
                                    : cluster->stats().kinds.GetAlternative(wishes.alt_stat_name));
   if (const TurnedAway why = cluster->TurnsAway(exchange.worker().rng()); why != TurnedAway::kNot)
-    return Answered(TurnAway(why, *cluster, *route, counters, exchange));
+    return Answered(TurnAway(why, *cluster, counters, exchange));
   Forwarding forwarding{.exchange = exchange,
                         .route = *route,
                         .cluster = *cluster,
@@ -200,12 +200,10 @@ Response Router::Shed(Exchange& exchange) const {
   return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
 }
 
-Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
-                          const RequestCounters& counters, Exchange& exchange) const {
+Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const RequestCounters& counters,
+                          Exchange& exchange) const {
   CountAnswer(cluster, 503, counters, exchange);
-  Response response = AnswerTo(why, settings_.suppress_envoy_headers, exchange);
-  EditReply(route, response, exchange);
-  return response;
+  return AnswerTo(why, settings_.suppress_envoy_headers, exchange);
 }
 
 Response Router::UnreadableHeader(std::string_view name, const Route& route,
@@ -476,6 +474,7 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
       (reason == Reason::kUpstreamTimeout || IsTimeout(error))) {
     exchange.set_local_reply_body("");
     response = Reply(204);
+    EditReply(forwarding.route, response, exchange);
   } else if (exchange.upstream.attempts > 1 && !MeaningOf(reason).reset.empty()) {
     std::string reset(MeaningOf(reason).reset);
     std::replace(reset.begin(), reset.end(), '_', ' ');
@@ -489,7 +488,6 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
   if (MeaningOf(reason).is_answer)
     CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
-  EditReply(forwarding.route, response, exchange);
   return response;
 }
 

@@ -91,8 +91,8 @@ class Router final : public Filter {
   Response AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const;
   Response NoCluster(const Route& route, Exchange& exchange) const;
   Response Shed(Exchange& exchange) const;
-  Response TurnAway(TurnedAway why, const Cluster& cluster, const Route& route,
-                    const RequestCounters& counters, Exchange& exchange) const;
+  Response TurnAway(TurnedAway why, const Cluster& cluster, const RequestCounters& counters,
+                    Exchange& exchange) const;
   Response UnreadableHeader(std::string_view name, const Route& route, const RequestHead& head,
                             Exchange& exchange) const;
   RequestTimeouts TimeoutsOf(const Route& route, const RequestWishes& wishes,

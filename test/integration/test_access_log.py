@@ -190,6 +190,14 @@ class AccessLog(ProxyTest):
         self.assertEqual({**same, "cluster": None, "raw": None, "body": None, "rest": None}, direct)
         self.assertIn("up::observability_name::alt\n", self.proxy.admin("/clusters").text)
 
+    def test_local_reply_has_a_length(self):
+        self.start(config.bootstrap(config.listener(config.http(
+            [config.direct(403, "no", prefix="/no"), config.direct(200, prefix="/empty")],
+            log=[log(self.log_path, {"length": "%RESP(content-length)%"})]))), concurrency=1)
+        for path, body in (("/no", b"no"), ("/empty", b"")):
+            self.assertEqual(body, self.ask("GET", path, "h").body)
+        self.assertEqual([{"length": "2"}, {"length": None}], self.entries(2))
+
     def test_local_reply_to_grpc(self):
         """Its status is in the header, whence the log has it."""
         closed, holder = closed_port()

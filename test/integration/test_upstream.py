@@ -289,6 +289,36 @@ class Upstream(ProxyTest):
         self.assertEqual((200, b"second"), (answer.status, answer.body))
         self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_retry"))
 
+    def retried_inside_its_body(self, first_answer):
+        """The first attempt ends with `first_answer` while the proxy waits for the client's body."""
+        again, bodies = threading.Event(), []
+
+        def serve(wire):
+            wire.head()
+            if origin.connections == 1:
+                wire.send(first_answer)
+                return
+            again.set()
+            bodies.append(wire.read(5))
+            wire.send(ok(b"second"))
+
+        origin = self.raw_origin(serve)
+        self.gateway(origin.port, action={"retry_policy": {"retry_on": "reset,5xx", "num_retries": 1}})
+        with self.client() as client:
+            client.send(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\n")
+            self.assertTrue(again.wait(10))
+            client.send(b"hello")
+            answer = client.response("POST")
+            self.assertEqual((200, b"second"), (answer.status, answer.body))
+        self.assertEqual([b"hello"], bodies)
+        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_retry_success"))
+
+    def test_regression_retry_inside_the_body_after_an_end(self):
+        self.retried_inside_its_body(b"")
+
+    def test_regression_retry_inside_the_body_after_an_answer(self):
+        self.retried_inside_its_body(b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n")
+
     def test_strict_dns(self):
         origin = self.origin()
         server = self.names({"origin.t": names.address("127.0.0.1")})

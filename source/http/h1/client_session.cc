@@ -40,7 +40,11 @@ class UpstreamSource {
   }
   void Delivered(size_t) {}  // The session counts what it writes.
   void Ended() { lease_->EndResponse(*exchange_); }
-  absl::Status Failed(absl::Status error) { return lease_->Failed(std::move(error)); }
+  // A reset leaves the message as unfinished as an end does.
+  absl::Status Failed(absl::Status error) {
+    if (ReasonOf(error) == Reason::kConnectionTerminated) return Truncated();
+    return lease_->Failed(std::move(error));
+  }
   absl::Status Truncated() {
     lease_->peer_closed_ = true;
     return lease_->Failed(MakeError(Reason::kUpstreamProtocol, "the body ended early"));
@@ -126,8 +130,13 @@ Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
     while (result.state == HeadResult::kNeedMore) {
       if (!co_await session.stream_->WaitReadable())
         co_return session.FailedHead(MakeError(Reason::kCancelled));
-      if (absl::Status filled = session.Fill(exchange); !filled.ok())
-        co_return session.FailedHead(std::move(filled));
+      if (absl::Status filled = session.Fill(exchange); !filled.ok()) {
+        const bool begun = !session.buffer_.empty();
+        session.peer_closed_ = true;
+        co_return session.FailedHead(
+            begun ? MakeError(Reason::kUpstreamProtocol, "the head ended early")
+                  : std::move(filled));
+      }
       result = session.ParseHead(parser, head.get(), &framing);
     }
     if (result.state == HeadResult::kError)

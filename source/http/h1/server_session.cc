@@ -332,6 +332,8 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
   if (request != nullptr && request->is_connect() && head.status == 407 && buffer_.empty())
     exchange.framing.keep_alive = request->keep_alive;
   *framing = FramingFor(exchange, response);
+  if (head.is_local && framing->kind == ResponseFraming::kLength && framing->length > 0)
+    head.headers.Set(HeaderId::kContentLength, Cat(framing->length));  // for the log
   if (framing->kind == ResponseFraming::kNone && response.body != nullptr) {
     // An answer of our own to HEAD: its length is that of the answer to GET (RFC 9110 8.6).
     const auto length = response.body->Length();

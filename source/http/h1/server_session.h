@@ -27,7 +27,7 @@ class ExchangeHandler {
   /// exchange.request_head().
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
   /// The answer to OnRequest is about to be written: the last word on its head.
-  virtual void OnResponse(Response& response, const Exchange& exchange) const {}
+  virtual void OnResponse(Response& response, Exchange& exchange) const {}
   /// The answer to bytes that are no acceptable request, or with kShedDetails to a head that only
   /// overload speaks against; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;

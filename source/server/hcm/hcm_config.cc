@@ -60,6 +60,8 @@ BuiltChain BuildChain(const Proto& config, FactoryContext& context) {
       built.refused.push_back(filter.name());
       continue;
     }
+    if ((*made)->edits_every_response())
+      built.chain->edit_every_response |= uint64_t{1} << (built.chain->entries.size() & 63);
     built.chain->entries.push_back({filter.name(), *std::move(made), filter.disabled()});
     built.entries.push_back(entry);
   }

@@ -71,6 +71,7 @@ Task<Response> HttpConnectionManager::Rework(Task<Response> answer, Exchange& ex
   while (InternalRedirects* redirects = FindRedirects(exchange)) {
     if (!std::exchange(redirects->pending, false) || !HasRoute(*redirects, head, exchange)) break;
     response = Response();
+    exchange.seen_by = 0;
     exchange.set_details("");
     exchange.time.upstream_first_sent = TimePoint{};  // Of the request that follows.
     std::optional<Response> refused = FindRoute(head, exchange);
@@ -195,16 +196,26 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), PortOf(head.authority)));
 }
 
-void HttpConnectionManager::OnResponse(Response& response, const Exchange& exchange) const {
+void HttpConnectionManager::OnResponse(Response& response, Exchange& exchange) const {
   const RequestHead& head = *exchange.request_head();
   Headers& headers = response.head->headers;
   // Rewrite() has done it already.
   if (response.head->is_local && settings_.local_replies == nullptr && head.is_grpc())
     MakeGrpc(response, exchange.local_reply_body(), exchange);
-  using ServerHeader = HcmSettings::ServerHeader;
+  if (chain_->edit_every_response != 0) chain_->EditUnseen(*response.head, exchange);
   const bool tunnel_to_connect =
       response.tunnel != nullptr && response.head->status != 101 && !head.is_connect();
-  if (settings_.server_header == ServerHeader::kOverwrite || tunnel_to_connect) {
+  Sign(headers, tunnel_to_connect);
+  if (settings_.request_id_in_response) {
+    if (const auto id = head.headers.Get(HeaderId::kXRequestId))
+      headers.Set(HeaderId::kXRequestId, *id);
+  }
+}
+
+// Says who answers: `server`, which may be kept unless `always_ours`, and `via`.
+void HttpConnectionManager::Sign(Headers& headers, bool always_ours) const {
+  using ServerHeader = HcmSettings::ServerHeader;
+  if (settings_.server_header == ServerHeader::kOverwrite || always_ours) {
     headers.Remove(HeaderId::kServer);
     headers.Add(HeaderId::kServer, settings_.server_name);
   } else if (settings_.server_header == ServerHeader::kAppendIfAbsent &&
@@ -212,10 +223,6 @@ void HttpConnectionManager::OnResponse(Response& response, const Exchange& excha
     headers.Add(HeaderId::kServer, settings_.server_name);
   }
   if (!settings_.edge.via.empty()) headers.Append(HeaderId::kVia, settings_.edge.via);
-  if (settings_.request_id_in_response) {
-    if (const auto id = head.headers.Get(HeaderId::kXRequestId))
-      headers.Set(HeaderId::kXRequestId, *id);
-  }
 }
 
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
@@ -237,7 +244,8 @@ Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange&
   Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
-  response.head->headers.Add(HeaderId::kServer, settings_.server_name);
+  chain_->EditUnseen(*response.head, exchange);
+  Sign(response.head->headers, false);
   return response;
 }
 

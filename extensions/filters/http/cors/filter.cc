@@ -21,9 +21,10 @@ void AddUnlessEmpty(Headers& headers, std::string_view name, std::string_view va
   if (!value.empty()) headers.Set(name, value);
 }
 
-// As in Envoy no local reply: local_reply_config does not reach it.
+// As in Envoy no local reply: neither local_reply_config nor the route's edits reach it.
 Response PreflightAnswer(Exchange& exchange) {
-  Response response = Refusal(exchange, 200, "", kDetails);
+  exchange.set_details(kDetails);
+  Response response = Reply(200);
   response.head->is_local = false;
   return response;
 }

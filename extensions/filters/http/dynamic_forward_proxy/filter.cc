@@ -22,9 +22,7 @@ void Rewrite(const HostRewrite& rewrite, RequestHead& head) {
 
 Task<Response> RefuseLoop(Exchange& exchange) {
   exchange.Note(ResponseFlag::kEgressDenied);
-  exchange.set_details("loop_detected");
-  exchange.set_local_reply_body("loop detected");
-  co_return Reply(508, "loop detected");
+  co_return Refusal(exchange, 508, "loop detected", "loop_detected");
 }
 
 }  // namespace
@@ -81,9 +79,8 @@ Task<Response> DynamicForwardProxyFilter::WaitForSubCluster(Request request, Exc
   if (!late && !overflow && ready.message() != "sub_cluster_warming_timeout")
     co_return ErrorReply(ready, exchange);
   const std::string_view body = overflow ? "Sub cluster overflow" : "Sub cluster warming timeout";
-  exchange.set_details(overflow ? "sub_cluster_overflow" : "sub_cluster_warming_timeout");
-  exchange.set_local_reply_body(body);
-  co_return Reply(503, std::string(body));
+  co_return Refusal(exchange, 503, body,
+                    overflow ? "sub_cluster_overflow" : "sub_cluster_warming_timeout");
 }
 
 namespace {

@@ -31,6 +31,7 @@ HeaderMutations HeaderMutations::Build(const v3::Mutations& config, std::string_
 }
 
 Task<Response> HeaderMutationFilter::Handle(Request request, Exchange& exchange, Next next) const {
+  next.MarkSeen();
   const auto routes = next.RouteConfigs();
   ForEachLevel(own_, routes, most_specific_wins_, [&](const HeaderMutations& level) {
     level.request.Apply(request.head->headers, exchange);
@@ -40,6 +41,13 @@ Task<Response> HeaderMutationFilter::Handle(Request request, Exchange& exchange,
     level.response.Apply(*response.head, exchange);
   });
   co_return response;
+}
+
+void HeaderMutationFilter::EditUnseen(ResponseHead& response, Exchange& exchange,
+                                      const Next& next) const {
+  ForEachLevel(
+      own_, next.RouteConfigs(), most_specific_wins_,
+      [&](const HeaderMutations& level) { level.response.Apply(response, exchange); });
 }
 
 void RegisterHeaderMutation(Registry& registry) {

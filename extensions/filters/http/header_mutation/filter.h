@@ -31,6 +31,8 @@ class HeaderMutationFilter final : public Filter {
       : own_(std::move(own)), most_specific_wins_(most_specific_wins) {}
 
   Task<Response> Handle(Request request, Exchange& exchange, Next next) const override;
+  bool edits_every_response() const override { return true; }
+  void EditUnseen(ResponseHead& response, Exchange& exchange, const Next& next) const override;
 
  private:
   const HeaderMutations own_;
