@@ -39,7 +39,7 @@ struct ChainEntry {
 
 /// The filters of one HTTP connection manager, in order; the last one is terminal (the router).
 struct FilterChain {
-  std::vector<ChainEntry> entries;  // at most 64: a route keeps one bit for each
+  std::vector<ChainEntry> entries;   // at most 64: a route keeps one bit for each
   uint64_t edit_every_response = 0;  // bit i: entry i does
 
   /// Lets the filters that a request did not reach, and that edit every response, do so, the last

@@ -17,8 +17,8 @@ class Exchange;
 Response Reply(int status, std::string body = {});
 
 /// The answer of a filter, or of the connection manager, that takes a request no further: with
-/// `details` for the log, and `body`, which outlives every request. As ErrorReply's, it has what the
-/// route adds to responses already.
+/// `details` for the log, and `body`, which outlives every request. As ErrorReply's, it has what
+/// the route adds to responses already.
 Response Refusal(Exchange& exchange, int status, std::string_view body, std::string_view details);
 
 /// A response that is there already, for a filter that is no coroutine.

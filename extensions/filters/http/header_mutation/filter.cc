@@ -45,9 +45,8 @@ Task<Response> HeaderMutationFilter::Handle(Request request, Exchange& exchange,
 
 void HeaderMutationFilter::EditUnseen(ResponseHead& response, Exchange& exchange,
                                       const Next& next) const {
-  ForEachLevel(
-      own_, next.RouteConfigs(), most_specific_wins_,
-      [&](const HeaderMutations& level) { level.response.Apply(response, exchange); });
+  ForEachLevel(own_, next.RouteConfigs(), most_specific_wins_,
+               [&](const HeaderMutations& level) { level.response.Apply(response, exchange); });
 }
 
 void RegisterHeaderMutation(Registry& registry) {
