@@ -32,9 +32,9 @@ class RequestRecording::Player final : public Body {
       recording.read_.Clear();
       chunk = co_await recording.source_->Read();
       recording.reading_ = false;
+      recording.read_.Set();
       if (generation_ != recording.generation_) {
         recording.late_ = std::move(chunk);
-        recording.read_.Set();
         co_return MakeError(Reason::kCancelled);
       }
     }

@@ -46,7 +46,7 @@ class RequestRecording : public std::enable_shared_from_this<RequestRecording> {
   const Counter abandoned_;
   std::string recorded_;
   std::optional<absl::StatusOr<Chunk>> late_;  // what came for a player that was given up
-  Event read_;                                 // such a one has its answer
+  Event read_;                                 // nobody waits for the source
   int generation_ = 0;
   bool too_long_ = false;
   bool failed_ = false;
