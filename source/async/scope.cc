@@ -69,25 +69,21 @@ struct OwnCanceller {
   Canceller canceller;
 };
 
-// Its frame goes before the scope hears of the end.
-Scope::Spawned RunUnder(Scope&, Canceller&, Task<> task) {
+// `Cancel`: Canceller&, or OwnCanceller.
+template <class Cancel>
+Scope::Spawned Run(Scope&, Cancel, Task<> task) {
   co_await std::move(task);
-  task = Task<>();
-}
-
-Scope::Spawned RunAlone(Scope&, OwnCanceller, Task<> task) {
-  co_await std::move(task);
-  task = Task<>();
+  task = Task<>();  // Its frame goes before the scope hears of the end.
 }
 
 }  // namespace
 
 void Scope::Spawn(Task<> task) {
-  RunAlone(*this, OwnCanceller(), std::move(task));
+  Run<OwnCanceller>(*this, OwnCanceller(), std::move(task));
 }
 
 void Scope::Spawn(Task<> task, Canceller& canceller) {
-  RunUnder(*this, canceller, std::move(task));
+  Run<Canceller&>(*this, canceller, std::move(task));
 }
 
 void Scope::OnEnd() {

@@ -1,5 +1,6 @@
 // The wheel's arithmetic: level L holds the timers whose tick differs from now in digit L (base 64)
-// first. Worker thread only.
+// first, as it was when they were linked: one that was put off since is moved on when its slot
+// comes. Worker thread only.
 #include "source/async/timer_wheel.h"
 
 #include <algorithm>
@@ -73,7 +74,7 @@ int64_t TimerWheel::NextOccupied() const {
   for (int level = 0; level < kLevels; ++level) {
     const int shift = level * kSlotBits;
     const int64_t base = now_ >> shift;
-    for (int64_t step = level == 0 ? 1 : 1; step <= kSlots; ++step) {
+    for (int64_t step = 1; step <= kSlots; ++step) {
       const int64_t digit = base + step;
       if (slots_[level][digit & (kSlots - 1)] != nullptr) return digit << shift;
       // Digits beyond the end of this level's turn belong to the next level.

@@ -24,6 +24,10 @@ std::string PercentEncoded(std::string_view text) {
   return out;
 }
 
+void EditByRoute(Response& response, Exchange& exchange) {
+  if (exchange.route() != nullptr) exchange.route()->EditLocalReply(response, exchange);
+}
+
 }  // namespace
 
 Response Reply(int status, std::string body) {
@@ -44,7 +48,7 @@ Response Refusal(Exchange& exchange, int status, std::string_view body, std::str
   Response response{std::make_unique<ResponseHead>(status), StaticBody(body), nullptr};
   response.head->is_local = true;
   if (!body.empty()) response.head->headers.Add(HeaderId::kContentType, "text/plain");
-  if (exchange.route() != nullptr) exchange.route()->EditLocalReply(response, exchange);
+  EditByRoute(response, exchange);
   return response;
 }
 
@@ -68,7 +72,7 @@ Response ErrorReply(const absl::Status& error, Exchange& exchange) {
                         reason == Reason::kUpstreamMaxStreamDuration;
   if (is_limit && exchange.time.request_received == TimePoint{}) status = 408;
   Response response = Reply(status, std::string(meaning.body));
-  if (exchange.route() != nullptr) exchange.route()->EditLocalReply(response, exchange);
+  EditByRoute(response, exchange);
   if (meaning.reason == Reason::kOverflow)
     response.head->headers.Add(HeaderId::kXEnvoyOverloaded, "true");
   return response;

@@ -48,6 +48,12 @@ Task<> FlushStats(stats::Store& stats, Duration interval) {
   while (co_await Sleep(interval)) stats.Flush();
 }
 
+// Takes no new connections, and tells those that are open to end when they can.
+void End(Listener& listener) {
+  listener.StopAccepting();
+  listener.Drain();
+}
+
 }  // namespace
 
 Server::Server(const config::Options& options,
@@ -398,9 +404,7 @@ void Server::DrainListeners(const admin::DrainRequest& request) {
 }
 
 Task<> Server::StopLater(Listener& listener, Duration delay) {
-  if (!co_await Sleep(delay)) co_return;
-  listener.StopAccepting();
-  listener.Drain();
+  if (co_await Sleep(delay)) End(listener);
 }
 
 int64_t Server::OpenConnections() const {
@@ -410,20 +414,14 @@ int64_t Server::OpenConnections() const {
 }
 
 Task<> Server::Drain(Server& server) {
-  for (const auto& listener : server.listeners_) {
-    listener->StopAccepting();
-    listener->Drain();
-  }
+  for (const auto& listener : server.listeners_) End(*listener);
   // Let the workers hear of it before anything is counted.
   const TimePoint limit = Now() + std::chrono::seconds(server.options_.drain_time_s);
   do {
     if (!co_await Sleep(kPoll)) co_return;
   } while (server.OpenConnections() > 0 && Now() < limit);
   server.StopWorkers();
-  if (server.admin_listener_ != nullptr) {
-    server.admin_listener_->StopAccepting();
-    server.admin_listener_->Drain();
-  }
+  if (server.admin_listener_ != nullptr) End(*server.admin_listener_);
   server.main_.Stop();
 }
 

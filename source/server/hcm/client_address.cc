@@ -35,9 +35,9 @@ DetectedClient DetectOne(const ClientDetection& detection, const Address& peer,
   if (!list.has_value()) return {};
   const bool alone = list->find(',') == std::string_view::npos;
   if (detection.trusted_proxies.ranges.empty())
-    return {ForwardedAddress(*list, detection.trusted_hops), alone, false};
+    return {ForwardedAddress(*list, detection.trusted_hops), alone};
   if (!detection.trusted_proxies.Matches(peer)) return {};
-  return {LastUntrusted(*list, detection.trusted_proxies), alone, false};
+  return {LastUntrusted(*list, detection.trusted_proxies), alone};
 }
 
 ClientDetection BuildXff(const detection::xff::v3::XffConfig& config, const std::string& path,
@@ -69,9 +69,8 @@ DetectedClient DetectClient(const std::vector<ClientDetection>& detections, cons
   bool appends = false;
   for (const ClientDetection& one : detections) {
     appends |= one.appends;
-    DetectedClient found = DetectOne(one, peer, head);
-    found.appends = appends;
-    if (found.address.is_set()) return found;
+    const DetectedClient found = DetectOne(one, peer, head);
+    if (found.address.is_set()) return {found.address, found.may_be_internal, appends};
   }
   return {{}, false, appends};
 }
