@@ -97,6 +97,13 @@ class Registry {
   void AddNetworkFilter(std::string_view name, Posture posture, Create create) {
     network_filters_.Add(MakeEntry<NetworkFilterPtr, Proto>(name, posture, std::move(create)));
   }
+  /// A filter that keeps its connections, instead of handing them on, and stands last.
+  template <class Proto, class Create>
+  void AddTerminalNetworkFilter(std::string_view name, Posture posture, Create create) {
+    auto entry = MakeEntry<NetworkFilterPtr, Proto>(name, posture, std::move(create));
+    entry.terminal = true;
+    network_filters_.Add(std::move(entry));
+  }
   template <class Proto, class Create>
   void AddListenerFilter(std::string_view name, Posture posture, Create create) {
     listener_filters_.Add(MakeEntry<ListenerFilterPtr, Proto>(name, posture, std::move(create)));

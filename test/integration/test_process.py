@@ -131,6 +131,21 @@ class Validate(ProxyTest):
             self.skipTest("supported there")
         self.refused(text, field, "static_resources.clusters[0]", field + ".*not support")
 
+    def test_regression_a_network_chain_ends_in_a_terminal_filter(self):
+        limit = config.typed("envoy.filters.network.connection_limit",
+                             "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+                             stat_prefix="x", max_connections=1)
+        for filters, place, what in (([limit], 0, "last filter must be a terminal one"),
+                                     ([config.tcp("c"), limit], 0, "terminal filter must be the last"),
+                                     ([config.tcp("c"), config.tcp("c")], 0, "terminal filter must be the last")):
+            front = config.listener(limit)
+            front["filter_chains"][0]["filters"] = filters
+            _, result = self.validate(json.dumps(config.bootstrap(front, [config.cluster("c", 1)])), "envoy.json")
+            self.assertEqual(1, result.returncode)
+            if not IS_ENVOY:
+                self.assertRegex(result.stderr, what)
+                self.assertIn("listeners[0].filter_chains[0].filters[%d]: " % place, result.stderr)
+
     def test_wrong_enum(self):
         self.refused(GOOD.replace("type: STATIC", "type: STATIK"), "STATIK",
                      "static_resources.clusters[0].type", "STATIK")

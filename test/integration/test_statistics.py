@@ -160,6 +160,12 @@ class Statistics(ProxyTest):
         client.send(b"GET / HTTP/1.1\r\nhost: h\r\n\r\nBAD\r\n\r\n")
         self.counts(h_downstream_cx_delayed_close_timeout=1, h_downstream_cx_destroy_local=1)
 
+    def test_regression_no_time_to_close_is_no_wait(self):
+        self.serve(self.origin(ok()).port, manager={"delayed_close_timeout": "0s"})
+        client = self.client()
+        client.send(b"BAD\r\n\r\n")
+        self.counts(h_downstream_cx_active=0, h_downstream_cx_delayed_close_timeout=0, h_downstream_cx_destroy_local=1)
+
     def test_limit_of_a_listener(self):
         self.serve(self.origin(ok()).port, layered_runtime={"layers": [{"name": "s", "static_layer": {
             "envoy.resource_limits.listener.main.connection_limit": 1}}]})

@@ -448,10 +448,10 @@ Task<bool> ServerSession::WriteBody(H1Exchange& exchange, Response& response,
 }
 
 // Lets the client read the last response before the connection goes: an early close would reset it
-// (RFC 9112 9.6).
+// (RFC 9112 9.6). Zero time for it means none, as with Envoy.
 Task<> ServerSession::Linger() {
   stream().ShutdownWrite();
-  if (canceller().cancelled()) co_return;
+  if (canceller().cancelled() || settings_.delayed_close_timeout <= Duration::zero()) co_return;
   Deadline deadline(worker().wheel(), canceller(), settings_.delayed_close_timeout);
   buffer_.Release();
   BufferRef waste = BufferRef::Take(BufferRef::kSmall);

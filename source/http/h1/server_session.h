@@ -40,8 +40,8 @@ class ExchangeHandler {
 /// The health of whoever has no admin to say otherwise.
 inline const std::atomic<bool> kHealthy{true};
 
-/// Zero durations: no limit. Defaults are Envoy's, but for the header timeout, which Envoy leaves
-/// off.
+/// Zero durations: no limit, but for delayed_close_timeout: no delay. Defaults are Envoy's, but for
+/// the header timeout, which Envoy leaves off.
 struct ServerSessionSettings {
   HeadLimits limits;
   Duration idle_timeout = std::chrono::hours(1);

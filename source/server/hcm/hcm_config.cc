@@ -290,8 +290,8 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
 }  // namespace
 
 void RegisterHttpConnectionManager(Registry& registry) {
-  registry.AddNetworkFilter<Proto>("envoy.filters.network.http_connection_manager",
-                                   Posture::kRobustToUntrustedBoth, Create);
+  registry.AddTerminalNetworkFilter<Proto>("envoy.filters.network.http_connection_manager",
+                                           Posture::kRobustToUntrustedBoth, Create);
 }
 
 }  // namespace sluice

@@ -37,10 +37,28 @@ size_t BufferLimitOf(const v3::Listener& config) {
   return std::max(config.per_connection_buffer_limit_bytes().value(), 1024u);
 }
 
+// A chain ends in the one filter that keeps its connections: without it they would end unserved,
+// and what stood behind it would never see them.
+void CheckOrder(const v3::FilterChain& config, const std::string& path, ServerContext& server) {
+  const int last = config.filters_size() - 1;
+  for (int i = 0; i <= last; ++i) {
+    const v3::Filter& filter = config.filters(i);
+    const auto* entry =
+        server.registry.network_filters().Find(filter.name(), filter.typed_config().type_url());
+    if (entry == nullptr || entry->terminal == (i == last)) continue;
+    server.diagnostics.Error(Cat(path, ".filters[", i, "]"),
+                             entry->terminal
+                                 ? "a terminal filter must be the last one"
+                                 : "the last filter must be a terminal one: add "
+                                   "envoy.filters.network.http_connection_manager or tcp_proxy");
+  }
+}
+
 NetworkChain BuildChain(const v3::FilterChain& config, const v3::Listener& listener,
                         const std::string& path, ServerContext& server) {
   if (config.filters().empty())
     server.diagnostics.Error(path, "a filter chain needs at least one filter");
+  CheckOrder(config, path, server);
   const size_t buffer_limit = BufferLimitOf(listener);
   return {
       {config.name(), MetadataOf(config), MetadataOf(listener), buffer_limit},

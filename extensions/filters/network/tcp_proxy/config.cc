@@ -98,8 +98,8 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
 }  // namespace
 
 void RegisterTcpProxy(Registry& registry) {
-  registry.AddNetworkFilter<Proto>("envoy.filters.network.tcp_proxy",
-                                   Posture::kRobustToUntrustedBoth, Create);
+  registry.AddTerminalNetworkFilter<Proto>("envoy.filters.network.tcp_proxy",
+                                           Posture::kRobustToUntrustedBoth, Create);
 }
 
 }  // namespace sluice
