@@ -92,6 +92,11 @@ struct Route final : RouteBase {
   std::vector<std::shared_ptr<const HeaderEdits>> request_edits;
   std::vector<std::shared_ptr<const HeaderEdits>> response_edits;
 
+  /// Edits a response as the route says.
+  void EditResponse(Response& response, Exchange& exchange) const;
+  /// The same for what the proxy answers itself: the type of its body is what the edits say, and is
+  /// there, if only as it was, exactly when there is a body.
+  void EditReply(Response& response, Exchange& exchange) const;
   void EditLocalReply(Response& response, Exchange& exchange) const override;
   /// The cluster for this request: `cluster_name`, or what the request's header says. Empty when
   /// that header is missing.

@@ -191,7 +191,7 @@ Response Router::NoCluster(const Route& route, Exchange& exchange) const {
   exchange.Note(ResponseFlag::kNoClusterFound);
   exchange.set_details("cluster_not_found");
   Response response = Reply(route.cluster_not_found_status);
-  EditReply(route, response, exchange);
+  route.EditReply(response, exchange);
   return response;
 }
 
@@ -214,7 +214,7 @@ Response Router::UnreadableHeader(std::string_view name, const Route& route,
       Cat("invalid header '", name, "' with value '", head.headers.Get(name).value_or(""), "'");
   exchange.set_local_reply_body(text);
   Response response = Reply(400, text);
-  EditReply(route, response, exchange);
+  route.EditReply(response, exchange);
   return response;
 }
 
@@ -237,7 +237,7 @@ Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& 
     }
     if (route.direct->format != nullptr) FormatBody(*route.direct, response, exchange);
   }
-  EditReply(route, response, exchange);
+  route.EditReply(response, exchange);
   if (route.direct != nullptr && route.direct->format != nullptr)  // What it says is the last word.
     response.head->headers.Set(HeaderId::kContentType, route.direct->content_type);
   return response;
@@ -448,7 +448,7 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
   for (const std::string& cookie : forwarding.set_cookies)
     headers.AddCopy(HeaderId::kSetCookie, cookie);
-  EditResponse(route, response, exchange);
+  route.EditResponse(response, exchange);
   if (response.tunnel != nullptr) {
     body->KeepLog();
     return response;
@@ -474,7 +474,7 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
       (reason == Reason::kUpstreamTimeout || IsTimeout(error))) {
     exchange.set_local_reply_body("");
     response = Reply(204);
-    EditReply(forwarding.route, response, exchange);
+    forwarding.route.EditReply(response, exchange);
   } else if (exchange.upstream.attempts > 1 && !MeaningOf(reason).reset.empty()) {
     std::string reset(MeaningOf(reason).reset);
     std::replace(reset.begin(), reset.end(), '_', ' ');

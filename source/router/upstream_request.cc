@@ -237,23 +237,6 @@ RetryPolicy WithWishes(const RetryPolicy* policy, const RequestWishes& wishes) {
   return effective;
 }
 
-void EditResponse(const Route& route, Response& response, Exchange& exchange) {
-  for (const auto& edits : route.response_edits) edits->Apply(*response.head, exchange);
-}
-
-void EditReply(const Route& route, Response& response, Exchange& exchange) {
-  if (route.response_edits.empty()) return;
-  Headers& headers = response.head->headers;
-  const auto type = headers.Get(HeaderId::kContentType);
-  headers.Remove(HeaderId::kContentType);
-  EditResponse(route, response, exchange);
-  if (!type.has_value()) {
-    headers.Remove(HeaderId::kContentType);
-  } else if (!headers.Has(HeaderId::kContentType)) {
-    headers.Add(HeaderId::kContentType, *type);
-  }
-}
-
 void PrepareRequest(const Route& route, const RequestTimeouts& timeouts,
                     bool suppress_envoy_headers, RequestHead& head, const Exchange& exchange) {
   const Duration expected = ExpectedTime(timeouts, Duration::zero());

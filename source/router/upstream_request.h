@@ -60,12 +60,6 @@ RetryPolicy WithWishes(const RetryPolicy* policy, const RequestWishes& wishes);
 /// The answer to a request that the cluster does not take.
 Response AnswerTo(TurnedAway why, bool suppress_envoy_headers, Exchange& exchange);
 
-/// The route's edits of a response.
-void EditResponse(const Route& route, Response& response, Exchange& exchange);
-/// The same of what the proxy answers itself: the type of its body is what the edits say, and is
-/// there, if only as it was, exactly when there is a body.
-void EditReply(const Route& route, Response& response, Exchange& exchange);
-
 /// Whether the policy has a say on this request (retriable_request_headers).
 bool MayRetry(const RetryPolicy& policy, const RequestHead& head);
 

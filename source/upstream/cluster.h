@@ -70,8 +70,7 @@ struct PoolLoad {
 /// One attempt's wishes.
 struct SendOptions {
   Priority priority = Priority::kDefault;
-  uint64_t hash = 0;        // of the request, for balancers that use one; 0: it has none
-  Duration idle_timeout{};  // between bytes; zero: none
+  uint64_t hash = 0;  // of the request, for balancers that use one; 0: it has none
   bool auto_host_rewrite =
       false;  // the request's authority becomes the endpoint's hostname, where it has one ...
   bool append_x_forwarded_host = false;  // ... and x-forwarded-host gets the old one appended
