@@ -130,14 +130,14 @@ class Admin(ProxyTest):
         self.proxy.wait_stat("cluster.dfp.upstream_rq_active", 1)
         client.reset()
         self.proxy.wait_stat("http.ingress.downstream_rq_rx_reset", 1)
-        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_total"))
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_completed"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_total", 2)
+        self.proxy.wait_stat("http.ingress.downstream_rq_completed", 1)
         address = "127.0.0.1_%d" % self.proxy.port()
         rows = {"1xx": 0, "2xx": 1, "3xx": 0, "4xx": 0, "5xx": 0, "completed": 1}
         expected = {"listener.%s.http.ingress.downstream_rq_%s" % (address, name): value
                     for name, value in rows.items()}
         self.assertEqual(expected, self.proxy.stats("^listener.%s.http" % address))
-        self.assertEqual(1, self.proxy.stat("listener.admin.http.admin.downstream_rq_4xx"))
+        self.proxy.wait_stat("listener.admin.http.admin.downstream_rq_4xx", 1)
         line = next(line for line in self.proxy.admin("/stats/prometheus").text.splitlines()
                     if line.startswith("envoy_listener_http_downstream_rq_xx{")
                     and 'code_class="2"' in line)
@@ -322,7 +322,7 @@ class DrainListeners(ProxyTest):
     def test_at_once(self):
         self.drain()
         wait_for(lambda: self.accepts() is None, 5, "the listener to close")
-        self.assertEqual(2, self.proxy.stat("listener_manager.listener_stopped"))
+        self.proxy.wait_stat("listener_manager.listener_stopped", 2)
         self.assertEqual("LIVE\n", self.proxy.admin("/ready").text)
 
     def test_graceful(self):

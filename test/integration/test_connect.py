@@ -99,7 +99,7 @@ class Connect(TunnelTest):
         self.egress(routes=[{"match": {"connect_matcher": {}}, "route": {"cluster": "dfp"}},
                             config.forward()], hcm=None)
         self.refuse("ok.t:443", 403, "", "upgrade_failed")
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_ws_on_non_ws_route"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_ws_on_non_ws_route", 1)
 
     def test_disabled_by_route_is_403(self):
         upgrade = {"upgrade_type": "CONNECT", "enabled": False, "connect_config": {}}
@@ -120,7 +120,7 @@ class Connect(TunnelTest):
     def test_no_route_is_404(self):
         self.egress(routes=[config.forward()])
         self.refuse("ok.t:443", 404, "", "route_not_found", "NR")
-        self.assertEqual(1, self.proxy.stat("http.ingress.no_route"))
+        self.proxy.wait_stat("http.ingress.no_route", 1)
 
     def test_no_route_and_not_enabled_is_404(self):
         self.egress(routes=[config.forward()], hcm=None)

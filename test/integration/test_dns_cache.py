@@ -67,7 +67,7 @@ class DnsCaches(ProxyTest):
         self.egress({"two.t": names.address("127.0.0.1", "127.0.0.2")}, {"address_policy": "ROUND_ROBIN"})
         bodies = [self.ask("GET", "/", "two.t:%d" % first.port).body for _ in range(6)]
         self.assertEqual([b"1", b"1", b"1", b"2", b"2", b"2"], sorted(bodies))
-        self.assertEqual(1, self.proxy.stat("dns_cache.cache.num_hosts"))
+        self.proxy.wait_stat("dns_cache.cache.num_hosts", 1)
         # One host with one set of figures, whatever its addresses.
         self.assertIn("::rq_total::6\n", self.proxy.admin("/clusters").text)
 
@@ -134,7 +134,7 @@ class DnsCaches(ProxyTest):
         self.egress({"ok.t": names.SERVFAIL}, cache=cache)
         self.assertEqual(200, self.ask("GET", "/", host).status)
         self.assertEqual(0, self.server.count("ok.t"), "the TTL has not passed")
-        self.assertEqual(1, self.proxy.stat("dns_cache.cache.cache_load"))
+        self.proxy.wait_stat("dns_cache.cache.cache_load", 1)
 
     def test_host_from_filter_state(self):
         origin = self.origin()
@@ -282,7 +282,7 @@ class PerHost(ProxyTest):
                       self.proxy.admin("/stats/prometheus").text)
         self.proxy.admin("/dns_cache/flush?host=busy.t", "POST")
         self.assertEqual({}, self.proxy.stats("host.busy.t"))
-        self.assertEqual(1, self.proxy.stat(prefix + "rare.t.rq_total"))
+        self.proxy.wait_stat(prefix + "rare.t.rq_total", 1)
 
     def test_settings_change(self):
         origin = self.origin()
@@ -294,13 +294,13 @@ class PerHost(ProxyTest):
         self.assertEqual((2, 1), (self.proxy.stat("dns_cache.cache.num_hosts"),
                                   self.proxy.stat("dns_cache.cache.host_evicted")))
         self.assertEqual(200, self.ask("GET", "/", "d.t:%d" % origin.port).status)
-        self.assertEqual(2, self.proxy.stat("dns_cache.cache.num_hosts"))
+        self.proxy.wait_stat("dns_cache.cache.num_hosts", 2)
         self.modify(host_ttl_ms=1)
         self.proxy.wait_stat("dns_cache.cache.num_hosts", 0)
         self.modify(max_hosts="", host_ttl_ms="", max_pending_requests=0)
         self.assertEqual((1024, 300000, 0), tuple(self.settings()[name] for name in
                                                   ("max_hosts", "host_ttl_ms", "max_pending_requests")))
-        self.assertEqual(1, self.proxy.stat("dns_cache.cache.circuit_breakers.rq_pending_open"))
+        self.proxy.wait_stat("dns_cache.cache.circuit_breakers.rq_pending_open", 1)
         answer = self.ask("GET", "/", "a.t:%d" % origin.port)
         self.assertEqual((503, "Dynamic forward proxy pending request overflow"), (answer.status, answer.text()))
 
@@ -310,7 +310,7 @@ class PerHost(ProxyTest):
         for name in ("a.t", "b.t"):
             self.assertEqual(200, self.ask("GET", "/", "%s:%d" % (name, origin.port)).status)
         self.modify(max_hosts=1)
-        self.assertEqual(2, self.proxy.stat("dns_cache.cache.num_hosts"))
+        self.proxy.wait_stat("dns_cache.cache.num_hosts", 2)
         self.assertEqual(503, self.ask("GET", "/", "c.t:%d" % origin.port).status)
         self.assertEqual(200, self.ask("GET", "/", "a.t:%d" % origin.port).status)
 

@@ -43,9 +43,9 @@ class EgressGuard(ProxyTest):
         self.denied("[::ffff:127.0.0.1]:%d" % origin.port, "loopback", 3)
         self.denied("169.254.169.254:80", "metadata", 4)
         self.assertEqual(0, origin.connections)
-        self.assertEqual(12, self.proxy.stat("egress_guard.denied"))
-        self.assertEqual(9, self.proxy.stat("egress_guard.denied.loopback"))
-        self.assertEqual(3, self.proxy.stat("egress_guard.denied.metadata"))
+        self.proxy.wait_stat("egress_guard.denied", 12)
+        self.proxy.wait_stat("egress_guard.denied.loopback", 9)
+        self.proxy.wait_stat("egress_guard.denied.metadata", 3)
         self.assertEqual(0, self.proxy.stat("egress_guard.allowed"))
         self.assertEqual(0, self.proxy.stat("cluster.dfp.membership_total"))
         # A refusal keeps the client's connection.
@@ -65,7 +65,7 @@ class EgressGuard(ProxyTest):
         overlay = {"bootstrap_extensions": [config.egress_guard(allow_ranges=[config.cidr("127.0.0.0", 8)])]}
         self.egress(arguments=["--config-yaml", json.dumps(overlay)])
         self.assertEqual(200, self.ask("GET", "/", "in.t:%d" % origin.port).status)
-        self.assertEqual(1, self.proxy.stat("egress_guard.allowed"))
+        self.proxy.wait_stat("egress_guard.allowed", 1)
         self.assertIn("egress guard: enforcing, as bootstrap_extensions says", self.proxy.log())
 
     def test_the_log_says_how_to_open_it(self):
@@ -82,7 +82,7 @@ class EgressGuard(ProxyTest):
         self.egress(guard={"mode": "REPORT"})
         for _ in range(2):
             self.assertEqual(200, self.ask("GET", "/", "in.t:%d" % origin.port).status)
-        self.assertEqual(2, self.proxy.stat("egress_guard.reported"))
+        self.proxy.wait_stat("egress_guard.reported", 2)
         self.assertIn("egress guard: would deny in.t:%d: loopback" % origin.port, self.proxy.log())
 
     def test_own_listeners_in_every_mode(self):
@@ -96,8 +96,8 @@ class EgressGuard(ProxyTest):
                             authority = "%s:%d" % (host, port)
                             answer = self.ask(method, authority if method == "CONNECT" else "/", authority)
                             self.assertEqual((403, "egress denied"), (answer.status, answer.text()))
-                self.assertEqual(12, self.proxy.stat("egress_guard.denied.own_listener"))
-                self.assertEqual(12, self.proxy.stat("http.ingress.downstream_rq_total"))
+                self.proxy.wait_stat("egress_guard.denied.own_listener", 12)
+                self.proxy.wait_stat("http.ingress.downstream_rq_total", 12)
 
     def test_ports(self):
         origin = self.origin()
@@ -177,7 +177,7 @@ class EgressGuard(ProxyTest):
         self.assertEqual((508, "loop detected"), (answer.status, answer.text()))
         self.assertEqual(1, len(self.passed))
         self.assertRegex(self.passed[0].header("cdn-loop"), "^foo.example; a=b, [0-9a-f]{16}$")
-        self.assertEqual(1, self.proxy.stat("egress_guard.loops"))
+        self.proxy.wait_stat("egress_guard.loops", 1)
         self.assertEqual({("loop_detected", "ED", 508), ("via_upstream", "-", 508)},
                          {(entry["details"], entry["flags"], entry["code"]) for entry in self.logs(2)})
 

@@ -86,8 +86,8 @@ class Examples(ProxyTest):
         self.assertEqual(b"hello", self.ask("GET", "/", "gateway", [("x-rewrite-me", authority)]).body)
         self.assertEqual(b"hello", self.connect(authority))
         self.check_old_python(authority)
-        self.assertEqual(40000, self.proxy.stat(
-            "cluster.dynamic_forward_proxy.circuit_breakers.default.remaining_rq"))
+        self.proxy.wait_stat(
+            "cluster.dynamic_forward_proxy.circuit_breakers.default.remaining_rq", 40000)
 
     def test_gateway_host_header(self):
         origin = self.origin()
@@ -130,7 +130,7 @@ class Examples(ProxyTest):
         self.assertEqual({(200, "/a"), (200, None), (429, "/")}, {(line["status"], line["path"]) for line in lines})
         over = [line for line in lines if line["status"] == 429][0]
         self.assertEqual(("RL", None, "127.0.0.1"), (over["flags"], over["dialled"], over["client"]))
-        self.assertEqual(1, self.proxy.stat("egress.http_local_rate_limit.rate_limited"))
+        self.proxy.wait_stat("egress.http_local_rate_limit.rate_limited", 1)
 
     def test_forward_proxy_auth(self):
         origin = self.origin()
@@ -159,7 +159,7 @@ class Examples(ProxyTest):
         for _ in range(20):
             self.assertEqual(b"good", self.ask("GET", "/", "h").body)
         # Five bad answers were enough: then it was left out.
-        self.assertEqual(1, self.proxy.stat("cluster.servers.outlier_detection.ejections_active"))
+        self.proxy.wait_stat("cluster.servers.outlier_detection.ejections_active", 1)
         self.assertEqual(5, len(bad.requests))
 
     def test_connect_allow_list(self):

@@ -217,7 +217,7 @@ class Fault(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "h").status)
         self.assertGreaterEqual(time.monotonic() - start, 0.3)
         self.assertEqual("DI", self.log()["flags"])
-        self.assertEqual(1, self.proxy.stat("http.ingress.fault.delays_injected"))
+        self.proxy.wait_stat("http.ingress.fault.delays_injected", 1)
         self.proxy.wait_stat("http.ingress.fault.active_faults", 0)
 
     @unittest.skipIf(IS_ENVOY, "a direct response passes Envoy's limit at once")

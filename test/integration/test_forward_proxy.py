@@ -96,7 +96,7 @@ class ForwardProxy(ProxyTest):
         self.egress()
         self.assertEqual(200, self.ask("GET", "/", "127.0.0.1:%d" % origin.port).status)
         self.assertEqual(0, self.server.count())
-        self.assertEqual(1, self.proxy.stat("dns_cache.cache.host_added"))
+        self.proxy.wait_stat("dns_cache.cache.host_added", 1)
 
     def test_one_question_for_many_requests(self):
         origin = self.origin()
@@ -138,7 +138,7 @@ class ForwardProxy(ProxyTest):
     def test_silence(self):
         self.egress(cache={"dns_query_timeout": "0.3s"})
         self.refused("silent.t", "resolve_timeout")
-        self.assertEqual(1, self.proxy.stat("dns_cache.cache.dns_query_timeout"))
+        self.proxy.wait_stat("dns_cache.cache.dns_query_timeout", 1)
 
     def test_host_overflow(self):
         origin = self.origin()
@@ -150,7 +150,7 @@ class ForwardProxy(ProxyTest):
         for entry in self.logs(3)[1:]:
             self.assertEqual((503, "-", "dns_cache_overflow"),
                              (entry["code"], entry["flags"], entry["details"]))
-        self.assertEqual(2, self.proxy.stat("dns_cache.cache.host_overflow"))
+        self.proxy.wait_stat("dns_cache.cache.host_overflow", 2)
         self.assertEqual(200, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
 
     def test_pending_overflow_of_zero(self):
@@ -174,7 +174,7 @@ class ForwardProxy(ProxyTest):
         entry = self.log()
         self.assertEqual((503, "-", "dynamic_forward_proxy_pending_request_overflow"),
                          (entry["code"], entry["flags"], entry["details"]))
-        self.assertEqual(1, self.proxy.stat("dns_cache.cache.dns_rq_pending_overflow"))
+        self.proxy.wait_stat("dns_cache.cache.dns_rq_pending_overflow", 1)
 
     def test_concurrent_misses_are_one_question(self):
         origin = self.origin()
@@ -246,7 +246,7 @@ class ForwardProxy(ProxyTest):
         self.assertEqual("UF", entry["flags"])
         self.assertEqual("upstream_reset_before_response_started{remote_connection_failure|"
                          "delayed_connect_error:_Connection_refused}", entry["details"])
-        self.assertEqual(1, self.proxy.stat("cluster.dfp.upstream_cx_connect_fail"))
+        self.proxy.wait_stat("cluster.dfp.upstream_cx_connect_fail", 1)
 
     def test_the_log_says_how_long_a_look_up_took(self):
         origin = self.origin()

@@ -74,8 +74,8 @@ class Health(ManyHosts):
         self.gateway(outlier_detection={
             "consecutive_5xx": 2, "max_ejection_percent": 50, "interval": "0.1s", "base_ejection_time": "0.3s"})
         wait_for(lambda: self.get() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
-        self.assertEqual(1, self.proxy.stat("cluster.many.outlier_detection.ejections_enforced_consecutive_5xx"))
-        self.assertEqual(1, self.proxy.stat("cluster.many.membership_healthy"))
+        self.proxy.wait_stat("cluster.many.outlier_detection.ejections_enforced_consecutive_5xx", 1)
+        self.proxy.wait_stat("cluster.many.membership_healthy", 1)
         bad.answer = None
         self.becomes("healthy", "healthy")
         self.assertEqual(0, self.proxy.stat("cluster.many.outlier_detection.ejections_active"))
@@ -101,7 +101,7 @@ class Health(ManyHosts):
                 "max_ejection_percent": 50})
             wait_for(lambda: self.get() and "/failed_outlier_check" in self.flags(), 10, "an ejection")
         name = "cluster.many.outlier_detection.ejections_enforced_consecutive_local_origin_failure"
-        self.assertEqual(1, self.proxy.stat(name))
+        self.proxy.wait_stat(name, 1)
 
     def test_http_checks(self):
         first, second = self.origins(2)

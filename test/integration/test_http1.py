@@ -24,7 +24,7 @@ class Http1(ProxyTest):
             for number in range(5):
                 answer = client.ask("GET", "/%d" % number, "h")
                 self.assertEqual((200, b"hello"), (answer.status, answer.body))
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_cx_total"))
+        self.proxy.wait_stat("http.ingress.downstream_cx_total", 1)
         self.assertEqual(1, self.upstream.connections)
 
     def test_connection_close(self):
@@ -60,7 +60,7 @@ class Http1(ProxyTest):
         self.gateway(common_http_protocol_options={"headers_with_underscores_action": action})
         self.assertEqual(0, self.proxy.stat("http1." + name))
         self.assertEqual(status, self.ask("GET", "/", "h", [("x_y", "1"), ("x-y", "2")]).status)
-        self.assertEqual(1, self.proxy.stat("http1." + name))
+        self.proxy.wait_stat("http1." + name, 1)
 
     def test_dropped_underscores_are_counted(self):
         self.check_underscore("DROP_HEADER", 200, "dropped_headers_with_underscores")
@@ -234,7 +234,7 @@ class Http1(ProxyTest):
         self.gateway(common_http_protocol_options={"idle_timeout": "0.3s"})
         with self.client() as client:
             self.assertTrue(client.at_eof())
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_cx_idle_timeout"))
+        self.proxy.wait_stat("http.ingress.downstream_cx_idle_timeout", 1)
 
     def test_fin_after_the_request(self):
         """A client may say with FIN that it sends no more; its answer still comes."""

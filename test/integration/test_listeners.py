@@ -22,7 +22,7 @@ class Listeners(ProxyTest):
         for name in ("one", "two"):
             with Client(self.proxy.port(name)) as client:
                 self.assertEqual(name, client.ask("GET", "/", "h").text())
-        self.assertEqual(1, self.proxy.stat("http.one.downstream_rq_total"))
+        self.proxy.wait_stat("http.one.downstream_rq_total", 1)
 
     def test_ipv6(self):
         self.direct(config.listener(config.http([config.direct(200, "six")]),

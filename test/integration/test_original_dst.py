@@ -48,7 +48,7 @@ class Redirected(ProxyTest):
                                 "http://127.0.0.9:%d/x" % origin.port], stdout=subprocess.PIPE, timeout=30, check=True)
         self.assertEqual(b"origin", asked.stdout)
         self.assertEqual("127.0.0.9:%d" % origin.port, self.log()["upstream"])
-        self.assertEqual(1, self.proxy.stat("cluster.dst.upstream_rq_200"))
+        self.proxy.wait_stat("cluster.dst.upstream_rq_200", 1)
 
 
 class OriginalDst(ProxyTest):

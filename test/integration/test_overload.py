@@ -83,7 +83,7 @@ class Overload(ProxyTest):
         self.press(0)
         self.active("stop_accepting_requests", 0)
         self.assertEqual(200, client.ask("GET", "/", "h").status)
-        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_overload_close", 2)
         refused = [entry for entry in self.logs(4) if entry["code"] == 503]
         self.assertEqual(2, len(refused))
         if not IS_ENVOY:
@@ -99,7 +99,7 @@ class Overload(ProxyTest):
         self.assertEqual((200, "close"), (answer.status, answer.header("connection")))
         if not IS_ENVOY:
             self.assertTrue(client.at_eof())
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_cx_overload_disable_keepalive"))
+        self.proxy.wait_stat("http.ingress.downstream_cx_overload_disable_keepalive", 1)
         self.press(0)
         self.active("disable_http_keepalive", 0)
         self.assertIsNone(self.ask("GET", "/", "h").header("connection"))
@@ -134,7 +134,7 @@ class Overload(ProxyTest):
         for _ in range(3):
             self.assertTrue(turned_away(self.proxy.port()))
         self.assertEqual(200, old.ask("GET", "/", "h").status)
-        self.assertEqual(3, self.proxy.stat("listener.main.downstream_cx_overload_reject"))
+        self.proxy.wait_stat("listener.main.downstream_cx_overload_reject", 3)
         self.press(0)
         self.active("reject_incoming_connections", 0)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
@@ -218,7 +218,7 @@ class Overload(ProxyTest):
         old = self.shed("tcp_listener_accept")
         self.assertTrue(turned_away(self.proxy.port()))
         self.assertEqual(200, old.ask("GET", "/", "h").status)
-        self.assertEqual(1, self.proxy.stat("listener.main.downstream_cx_overload_reject"))
+        self.proxy.wait_stat("listener.main.downstream_cx_overload_reject", 1)
         self.has_shed("tcp_listener_accept", 1)
 
     def test_shed_at_first_bytes(self):
@@ -238,7 +238,7 @@ class Overload(ProxyTest):
             self.assertEqual((500, b"Internal Server Error", "close"),
                              (answer.status, answer.body, answer.header("connection")))
             self.assertTrue(client.at_eof())
-        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_overload_close", 2)
         self.has_shed("http1_server_abort_dispatch", 2)
         refused = [entry for entry in self.logs(4) if entry["code"] == 500]
         self.assertEqual([("overload", "DPE")] * 2, [(entry["details"], entry["flags"]) for entry in refused])
@@ -248,7 +248,7 @@ class Overload(ProxyTest):
         for client in (old, self.client()):
             answer = client.ask("GET", "/", "h")
             self.assertEqual((503, b"envoy overloaded"), (answer.status, answer.body))
-        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_overload_close"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_overload_close", 2)
         self.has_shed("http_connection_manager_decode_headers", 2)
 
     def test_shed_at_router(self):
@@ -260,7 +260,7 @@ class Overload(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/d", "h").status)
         answer = self.ask("GET", "/", "h")
         self.assertEqual((503, b"envoy overloaded"), (answer.status, answer.body))
-        self.assertEqual(1, self.proxy.stat("http.ingress.rq_overload_local_reply"))
+        self.proxy.wait_stat("http.ingress.rq_overload_local_reply", 1)
         self.assertEqual(("overload", 0), (self.log(count=2)["details"], self.proxy.stat("cluster.c.upstream_rq_total")))
         self.has_shed("http_downstream_filter_check", 1)
 
@@ -286,7 +286,7 @@ class Overload(ProxyTest):
             self.assertEqual(200, client.ask("GET", "/", "h").status)
         for _ in range(2):
             self.assertTrue(turned_away(self.proxy.port()))
-        self.assertEqual(2, self.proxy.stat("listener.main.downstream_global_cx_overflow"))
+        self.proxy.wait_stat("listener.main.downstream_global_cx_overflow", 2)
         with Client(self.proxy.port("free")) as other:
             self.assertEqual(200, other.ask("GET", "/", "h").status)
         if not IS_ENVOY:

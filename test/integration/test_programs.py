@@ -91,7 +91,7 @@ class Curl(ProgramTest):
         self.egress()
         url = "http://ok.t:%d/" % origin.port
         self.assertEqual("abcabc", self.curl("-x", self.through, "-d", "abc", url, url))
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_cx_total"))
+        self.proxy.wait_stat("http.ingress.downstream_cx_total", 1)
 
     def test_chunked_upload(self):
         origin = self.origin(lambda request: b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n%06d" %

@@ -30,7 +30,7 @@ class Routes(ProxyTest):
         self.assertEqual("text/plain", answer.header("content-type"))
         entry = self.log()
         self.assertEqual(("-", "direct_response"), (entry["flags"], entry["details"]))
-        self.assertEqual(1, self.proxy.stat("http.ingress.rq_direct_response"))
+        self.proxy.wait_stat("http.ingress.rq_direct_response", 1)
 
     def test_paths(self):
         self.gateway([

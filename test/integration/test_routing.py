@@ -34,7 +34,7 @@ class Retries(ProxyTest):
         self.gateway([config.cluster("c", origin.port)], retry_policy=policy)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
         self.assertGreaterEqual(self.log()["duration"], 1000)
-        self.assertEqual(1, self.proxy.stat("cluster.c.upstream_rq_retry_backoff_ratelimited"))
+        self.proxy.wait_stat("cluster.c.upstream_rq_retry_backoff_ratelimited", 1)
 
 
 class Mirrors(ProxyTest):
@@ -67,7 +67,7 @@ class Mirrors(ProxyTest):
         self.assertEqual(sorted(request.body for request in origin.requests),
                          sorted(request.body for request in mirror.requests))
         self.assertEqual({"h-shadow"}, {request.header("host") for request in mirror.requests})
-        self.assertEqual(50, self.proxy.stat("cluster.m.internal.upstream_rq_200"))
+        self.proxy.wait_stat("cluster.m.internal.upstream_rq_200", 50)
 
 
 class Hashes(ProxyTest):
@@ -112,7 +112,7 @@ class Figures(ProxyTest):
                             ("vcluster.other.upstream_rq_2xx", 2), ("vcluster.other.upstream_rq_completed", 2),
                             ("route.a.upstream_rq_200", 1)):
             self.assertEqual(count, self.proxy.stat("vhost.v." + name), name)
-        self.assertEqual(2, self.proxy.stat("vhost.v.vcluster.other.upstream_rq_total"))
+        self.proxy.wait_stat("vhost.v.vcluster.other.upstream_rq_total", 2)
         labels = 'envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_cluster="b",envoy_virtual_host="v"} 2'
         other = 'envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_host="v",envoy_virtual_cluster="b"} 2'
         text = self.proxy.admin("/stats/prometheus").text

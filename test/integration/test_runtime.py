@@ -63,7 +63,7 @@ class Runtime(ProxyTest):
         self.proxy.wait_stat("http.ingress.downstream_cx_active", 0)
         self.assertEqual("OK\n", self.modify("log.from=200").text)
         self.assertEqual("200", self.entries()["log.from"]["final_value"])
-        self.assertEqual(1, self.proxy.stat("runtime.admin_overrides_active"))
+        self.proxy.wait_stat("runtime.admin_overrides_active", 1)
         self.assertEqual(200, self.ask("GET", "/logged", "h").status)
         lines = self.proxy.lines(self.log_path, 1)
         self.assertIn("/logged", lines[0])

@@ -176,7 +176,7 @@ class Statistics(ProxyTest):
         except ConnectionResetError:  # the reset came before connect() had returned
             pass
         self.assertEqual(200, first.ask("GET", "/", "h").status)
-        self.assertEqual(1, self.proxy.stat("listener.main.downstream_cx_overflow"))
+        self.proxy.wait_stat("listener.main.downstream_cx_overflow", 1)
         first.close()
         self.proxy.wait_stat("listener.main.downstream_cx_active", 0)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
@@ -255,7 +255,7 @@ class Statistics(ProxyTest):
         self.start(config.bootstrap(config.listener(config.http(
             [{"match": {"prefix": "/"}, "redirect": {"path_redirect": "/new"}}]))))
         self.assertEqual(301, self.ask("GET", "/", "h").status)
-        self.assertEqual(1, self.proxy.stat("http.ingress.rq_direct_response"))
+        self.proxy.wait_stat("http.ingress.rq_direct_response", 1)
 
     def test_names_of_outsiders(self):
         self.serve(self.origin(ok()).port, manager={"use_remote_address": True})

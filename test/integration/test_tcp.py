@@ -240,7 +240,7 @@ class TcpProxy(ProxyTest):
         first = self.client()
         self.assertEqual(b"hi", first.read(2))
         self.assertEqual(b"", self.client().rest())
-        self.assertEqual(1, self.proxy.stat("connection_limit.x.limited_connections"))
+        self.proxy.wait_stat("connection_limit.x.limited_connections", 1)
         self.assertIn('envoy_connection_limit_limited_connections{envoy_connection_limit_prefix="x"} 1', self.proxy.admin("/stats/prometheus").text)
         first.close()
         self.proxy.wait_stat("connection_limit.x.active_connections", 0)
@@ -258,7 +258,7 @@ class TcpProxy(ProxyTest):
         self.assertEqual(b"", self.client().rest())
         line = json.loads(self.proxy.lines(self.log_path, 1)[-1])
         self.assertEqual(("UO", None), (line["flags"], line["details"]))
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_overflow"))
+        self.proxy.wait_stat("cluster.origin.upstream_cx_overflow", 1)
         first.close()
         self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
         self.assertEqual(b"hi", self.client().read(2))
@@ -279,7 +279,7 @@ class TcpProxy(ProxyTest):
         for name, answer in (("main", b"hi"), ("other", b"hi"), ("main", b""), ("other", b"")):
             with Client(self.proxy.port(name)) as client:
                 self.assertEqual(answer, client.read(2) if answer else client.rest(), name)
-        self.assertEqual(2, self.proxy.stat("local_rate_limit.x.rate_limited"))
+        self.proxy.wait_stat("local_rate_limit.x.rate_limited", 2)
         self.assertIn('envoy_local_rate_limit_rate_limited{envoy_local_network_ratelimit_prefix="x"} 2',
                       self.proxy.admin("/stats/prometheus").text)
 
@@ -329,7 +329,7 @@ class FilterChains(ProxyTest):
         self.start(config.bootstrap(self.listener([far], stat_prefix="m")))
         with self.client() as client:
             self.assertEqual(b"", client.rest())
-        self.assertEqual(1, self.proxy.stat("listener.m.no_filter_chain_match"))
+        self.proxy.wait_stat("listener.m.no_filter_chain_match", 1)
         self.proxy = None
         self.start(config.bootstrap(self.listener([far], default_filter_chain=self.chain("default"))))
         self.assertEqual("default", self.answer())
@@ -405,7 +405,7 @@ class ProxyProtocol(ProxyTest):
     def test_optional(self):
         self.listen(allow_requests_without_proxy_protocol=True, stat_prefix="p")
         self.assertEqual(200, self.ask("GET", "/", "h").status)
-        self.assertEqual(1, self.proxy.stat("proxy_proto.p.not_found_allowed"))
+        self.proxy.wait_stat("proxy_proto.p.not_found_allowed", 1)
 
     def test_timeout(self):
         self.listen({"listener_filters_timeout": "0.1s"})

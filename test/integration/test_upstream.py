@@ -57,7 +57,7 @@ class Upstream(ProxyTest):
             self.addCleanup(holder.close)
         self.gateway(port, cluster_fields={"connect_timeout": "0.3s"})
         self.fails(503, "connection timeout", "UF", BEFORE % "connection_timeout")
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_connect_timeout"))
+        self.proxy.wait_stat("cluster.origin.upstream_cx_connect_timeout", 1)
 
     def test_closes_without_an_answer(self):
         origin = self.raw_origin(lambda wire: wire.head())
@@ -101,7 +101,7 @@ class Upstream(ProxyTest):
             self.assertEqual((504, "upstream request timeout"), (answer.status, answer.text()))
         entry = self.log()
         self.assertEqual(("UT", "response_timeout"), (entry["flags"], entry["details"]))
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_timeout"))
+        self.proxy.wait_stat("cluster.origin.upstream_rq_timeout", 1)
 
     def test_stream_idle_timeout(self):
         origin = self.raw_origin(lambda wire: (wire.head(), wire.rest()))
@@ -123,9 +123,9 @@ class Upstream(ProxyTest):
                 answer = client.ask("POST", path, "h", body=body)
                 self.assertEqual((504, None), (answer.status, answer.header("connection")), path)
             self.assertEqual("in", client.ask("GET", "/", "h").text())
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_cx_total"))
-        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_rq_max_duration_reached"))
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_idle_timeout"))
+        self.proxy.wait_stat("http.ingress.downstream_cx_total", 1)
+        self.proxy.wait_stat("http.ingress.downstream_rq_max_duration_reached", 2)
+        self.proxy.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
         entry = self.logs(5)[0]
         self.assertEqual(("-", "max_duration_timeout"), (entry["flags"] or "-", entry["details"]))
 
@@ -144,8 +144,8 @@ class Upstream(ProxyTest):
             for path in ("/duration", "/idle", "/timeout"):
                 answer = client.ask("POST", path, "h", body=b"body")
                 self.assertEqual((504, None), (answer.status, answer.header("connection")), path)
-        self.assertEqual(2, self.proxy.stat("http.ingress.downstream_cx_total"))
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_timeout"))
+        self.proxy.wait_stat("http.ingress.downstream_cx_total", 2)
+        self.proxy.wait_stat("cluster.origin.upstream_rq_timeout", 1)
         self.assertEqual(0, self.proxy.stat("http.ingress.downstream_rq_timeout"))
 
     def test_regression_limits_of_an_attempt_begin_with_its_connection(self):
@@ -180,7 +180,7 @@ class Upstream(ProxyTest):
             client.send(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n")
             answer = client.response()
             self.assertEqual((413, "close"), (answer.status, answer.header("connection")))
-        self.assertEqual(1, self.proxy.stat("http.ingress.downstream_rq_too_large"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_too_large", 1)
 
     def test_big_response_head(self):
         origin = self.origin(ok(b"x", "x-big: " + "y" * 100000))
@@ -195,14 +195,14 @@ class Upstream(ProxyTest):
             for _ in range(10):
                 self.assertEqual(200, client.ask("GET", "/", "h").status)
         self.assertEqual(1, origin.connections)
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_total"))
+        self.proxy.wait_stat("cluster.origin.upstream_cx_total", 1)
 
     def test_upstream_idle_timeout(self):
         origin = self.origin()
         self.gateway(origin.port, cluster_fields=config.idle_timeout(0.3))
         self.assertEqual(200, self.ask("GET", "/", "h").status)
         self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_idle_timeout"))
+        self.proxy.wait_stat("cluster.origin.upstream_cx_idle_timeout", 1)
 
     def test_upstream_connection_duration(self):
         origin = self.origin()
@@ -213,7 +213,7 @@ class Upstream(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "h").status)
         # Nobody asks for it: its time ends it.
         self.proxy.wait_stat("cluster.origin.upstream_cx_active", 0)
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_max_duration_reached"))
+        self.proxy.wait_stat("cluster.origin.upstream_cx_max_duration_reached", 1)
 
     def test_connection_close_of_the_origin(self):
         origin = self.origin(ok(b"x", "connection: close"))
@@ -287,7 +287,7 @@ class Upstream(ProxyTest):
         self.gateway(origin.port, action={"retry_policy": {"retry_on": "reset", "num_retries": 1}})
         answer = self.ask("GET", "/", "h")
         self.assertEqual((200, b"second"), (answer.status, answer.body))
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_retry"))
+        self.proxy.wait_stat("cluster.origin.upstream_rq_retry", 1)
 
     def retried_inside_its_body(self, first_answer):
         """The first attempt ends with `first_answer` while the proxy waits for the client's body."""
@@ -311,7 +311,7 @@ class Upstream(ProxyTest):
             answer = client.response("POST")
             self.assertEqual((200, b"second"), (answer.status, answer.body))
         self.assertEqual([b"hello"], bodies)
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_rq_retry_success"))
+        self.proxy.wait_stat("cluster.origin.upstream_rq_retry_success", 1)
 
     def test_regression_retry_inside_the_body_after_an_end(self):
         self.retried_inside_its_body(b"")
@@ -395,7 +395,7 @@ class Breakers(ProxyTest):
         for _ in range(2):
             self.assertEqual(200, self.ask("GET", "/", "h").status)
         self.assertEqual([1, 1], [origin.connections for origin in origins])
-        self.assertEqual(1, self.proxy.stat("cluster.origin.upstream_cx_overflow"))
+        self.proxy.wait_stat("cluster.origin.upstream_cx_overflow", 1)
 
     def overflow(self, counter):
         answer = self.ask("GET", "/", "h")
@@ -403,7 +403,7 @@ class Breakers(ProxyTest):
         self.assertEqual("true", answer.header("x-envoy-overloaded"))
         entry = self.log()
         self.assertEqual(("UO", BEFORE % "overflow"), (entry["flags"], entry["details"]))
-        self.assertEqual(1, self.proxy.stat("cluster.origin." + counter))
+        self.proxy.wait_stat("cluster.origin." + counter, 1)
 
     def test_max_requests(self):
         origin = self.waiting_origin()
