@@ -296,6 +296,12 @@ class Exchange {
     return extras_ == nullptr ? std::string_view() : std::string_view(extras_->stream_id);
   }
 
+  /// An origin has sent an interim (1xx) response; whoever counts its answers takes them.
+  void AddInterim(int status) { extras().interims.push_back(status); }
+  std::vector<int> TakeInterims() {
+    return extras_ == nullptr ? std::vector<int>() : std::exchange(extras_->interims, {});
+  }
+
   /// What may be dialled for this request; null: what the process says
   /// (upstream/egress/egress_guard.h). Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
@@ -325,6 +331,7 @@ class Exchange {
     StringMap<std::shared_ptr<const FilterStateObject>> filter_state;
     StringMap<std::shared_ptr<google::protobuf::Struct>> metadata;
     std::string stream_id;
+    std::vector<int> interims;  // statuses
   };
   Extras& extras();
 

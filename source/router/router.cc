@@ -434,8 +434,10 @@ bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestReco
 
 Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
                         const Forwarding& forwarding) const {
-  if (!outcome.ok()) return Fail(outcome.status(), forwarding);
   Exchange& exchange = forwarding.exchange;
+  for (const int interim : exchange.TakeInterims())
+    CountAnswer(forwarding.cluster, interim, forwarding.counters, exchange);
+  if (!outcome.ok()) return Fail(outcome.status(), forwarding);
   const Route& route = forwarding.route;
   Response response = *std::move(outcome);
   Headers& headers = response.head->headers;

@@ -245,6 +245,26 @@ class Statistics(ProxyTest):
         self.assertEqual(503, self.ask("GET", "/", "h", headers=[("x-envoy-upstream-alt-stat-name", "shop")]).status)
         self.counts(c_upstream_rq_503=1, c_internal__upstream_rq_503=1, c_shop__upstream_rq_503=1)
 
+    def test_interim_responses(self):
+        """The origin's are answers of its cluster, and what the client sees of them is counted as well."""
+        interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+        origin = self.origin(interim + ok())
+        self.serve(origin.port, manager={"proxy_100_continue": True})
+        client = self.client()
+        client.request("GET", "/", "h")
+        self.assertEqual([103, 200], [client.head().status, client.response().status])
+        self.counts(c_upstream_rq_103=1, c_upstream_rq_1xx=1, c_external__upstream_rq_103=1, c_upstream_rq_completed=2,
+                    h_downstream_rq_1xx=1, h_downstream_rq_2xx=1, h_downstream_rq_completed=2)
+
+    def test_our_own_100(self):
+        self.serve(self.origin(ok()).port)
+        client = self.client()
+        client.send(b"POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+        self.assertEqual(100, client.head().status)
+        client.send(b"x")
+        self.assertEqual(200, client.response().status)
+        self.counts(h_downstream_rq_1xx=1, h_downstream_rq_completed=2, c_upstream_rq_completed=1)
+
     def test_regression_redirects_are_direct_responses(self):
         self.start(config.bootstrap(config.listener(config.http(
             [{"match": {"prefix": "/"}, "redirect": {"path_redirect": "/new"}}]))))

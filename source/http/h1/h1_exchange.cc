@@ -30,6 +30,7 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
       request_head()->version == HttpVersion::kHttp10)
     co_return absl::OkStatus();
   if (head->status == 100) continue_wanted = false;
+  session_.handler_.OnInterim(head->status);
   std::string& scratch = worker().scratch();
   scratch.clear();
   WriteResponseHead(*head, ResponseFraming{}, &scratch);

@@ -26,6 +26,8 @@ class ExchangeHandler {
   /// The whole way of a request through filters and router. `request.head` is
   /// exchange.request_head().
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
+  /// An interim (1xx) response is about to be written: the origin's, or our own 100.
+  virtual void OnInterim(int status) const {}
   /// The answer to OnRequest is about to be written: the last word on its head.
   virtual void OnResponse(Response& response, Exchange& exchange) const {}
   /// The answer to bytes that are no acceptable request, or with kShedDetails to a head that only

@@ -196,6 +196,11 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), PortOf(head.authority)));
 }
 
+void HttpConnectionManager::OnInterim(int status) const {
+  stats_.completed.Count(status);
+  on_listener_.Count(status);
+}
+
 void HttpConnectionManager::OnResponse(Response& response, Exchange& exchange) const {
   const RequestHead& head = *exchange.request_head();
   Headers& headers = response.head->headers;

@@ -53,6 +53,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   void OnBound(const stats::Scope& listener) const override;
 
   Task<Response> OnRequest(Request request, Exchange& exchange) const override;
+  void OnInterim(int status) const override;
   void OnResponse(Response& response, Exchange& exchange) const override;
   Response OnBadRequest(const HeadResult& result, Exchange& exchange) const override;
   void OnTunnel(Exchange& exchange) const override;
