@@ -266,7 +266,8 @@ class Exchange {
   /// Something moved: the idle limit counts from now.
   virtual void Touch() = 0;
 
-  /// The request's head as it is now; null when none could be read.
+  /// The request's head as it is now; null when none could be read. With head_refused it is no
+  /// request, and only what could be read of one.
   RequestHead* request_head() const { return request_head_.get(); }
   void set_request_head(RequestHeadPtr head) { request_head_ = std::move(head); }
   /// The response's head and trailers, for the log; the session sets them when it writes the
@@ -316,6 +317,7 @@ class Exchange {
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
   /// Of a connection as a whole, which has no head; empty: it carried no request.
   std::optional<HttpVersion> connection_version;
+  bool head_refused = false;
   bool tunnel_established = false;
   bool response_cut = false;  // begun, and ended by us before its end
   bool health_check =

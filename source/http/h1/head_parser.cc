@@ -27,9 +27,12 @@ HeadResult RequestHeadParser::Parse(absl::Span<char> bytes, const HeadLimits& li
                                     RequestHead* head, Framing* framing) {
   const HeadScan::State state = scan_.Scan(bytes, limits, &head->headers);
   if (state == HeadScan::State::kNeedMore) return {};
-  if (state == HeadScan::State::kError) return Failed(scan_.error());
-  if (const HeadError error = FrameRequest(scan_, limits, head, framing); !error.ok())
+  const HeadError error =
+      state == HeadScan::State::kError ? scan_.error() : FrameRequest(scan_, limits, head, framing);
+  if (!error.ok()) {
+    DescribeRefused(scan_, head);
     return Failed(error);
+  }
   head->wire_bytes = static_cast<uint32_t>(scan_.end());
   return {HeadResult::kDone, scan_.end(), 0, {}, {}};
 }

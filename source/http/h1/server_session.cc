@@ -187,7 +187,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     handler_.OnComplete(exchange);
     co_return After::kClose;
   }
-  if (bad) exchange.framing.keep_alive = false;
+  if (bad) Refuse(exchange, std::move(head));
 
   After after = After::kClose;
   {
@@ -225,6 +225,15 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   if (!exchange.watch_scope_.empty()) co_await exchange.watch_scope_.Join();
   handler_.OnComplete(exchange);
   co_return bad ? After::kLinger : after;
+}
+
+// The log shows what is known of a head that is no request.
+void ServerSession::Refuse(H1Exchange& exchange, RequestHeadPtr head) {
+  exchange.framing.keep_alive = false;
+  if (head->method.empty()) return;
+  head->arena.Keep(buffer_.buffer());
+  exchange.head_refused = true;
+  exchange.set_request_head(std::move(head));
 }
 
 // A whole head: the request that it begins.

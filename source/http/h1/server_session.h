@@ -113,6 +113,7 @@ class ServerSession : public Drainable {
                                          RequestHead& head, Framing* framing);
   static void Shed(HeadResult* result);
   void Received(H1Exchange& exchange, size_t bytes);
+  void Refuse(H1Exchange& exchange, RequestHeadPtr head);
   Request Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
   bool BeginAnswer(H1Exchange& exchange, Response& response, ResponseFraming* framing);
   Task<> Tunnel(H1Exchange& exchange, Stream& upstream);

@@ -262,8 +262,9 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
-  if (exchange.request_head() != nullptr) {
-    stats_.downstream_rq_active.Sub();  // it came that far
+  const bool was_request = exchange.request_head() != nullptr && !exchange.head_refused;
+  if (was_request) {
+    stats_.downstream_rq_active.Sub();
   } else {
     exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
   }
@@ -280,8 +281,7 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   const bool client_left = exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination);
   const bool broken = exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
   // Of a bad head OnBadRequest knows.
-  if (broken && exchange.request_head() != nullptr &&
-      exchange.details() == MeaningOf(Reason::kDownstreamProtocol).details)
+  if (broken && was_request && exchange.details() == MeaningOf(Reason::kDownstreamProtocol).details)
     stats_.downstream_cx_protocol_error.Add();
   if (client_left || broken || exchange.response_cut) stats_.downstream_rq_rx_reset.Add();
   if (exchange.response_cut && !client_left) stats_.downstream_rq_tx_reset.Add();
@@ -301,7 +301,7 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     if (ours && exchange.details() == MeaningOf(Reason::kCancelled).details)
       exchange.set_details("downstream_local_disconnect(drained)");
   }
-  if (exchange.request_head() != nullptr && exchange.time.response_last_sent != TimePoint{} &&
+  if (was_request && exchange.time.response_last_sent != TimePoint{} &&
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
     stats_.downstream_rq_response_before_rq_complete.Add();
   }
