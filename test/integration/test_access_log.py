@@ -67,6 +67,14 @@ class AccessLog(ProxyTest):
              {"line": "- - HTTP/1.1", "host": None, "agent": None, "details": "http1.codec_error"}],
             self.refused("GET /c HTTP/1.1\r\nhost: h\r\nno colon", "G@T / HTTP/1.1\r\nhost: h"))
 
+    def test_regression_a_cluster_that_does_not_exist(self):
+        manager = config.http([config.forward("gone", prefix="/gone"), config.forward("up")],
+                              log=[log(self.log_path, {"cluster": "%UPSTREAM_CLUSTER%", "raw": "%UPSTREAM_CLUSTER_RAW%"})])
+        manager["typed_config"]["route_config"]["validate_clusters"] = False
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("up", self.origin().port)]), concurrency=1)
+        self.assertEqual([503, 200], [self.ask("GET", path, "h").status for path in ("/gone", "/")])
+        self.assertEqual([{"cluster": None, "raw": None}, {"cluster": "up", "raw": "up"}], self.entries(2))
+
     def test_connections_are_told_apart(self):
         self.run_proxy(self.origin(), [log(self.log_path, {"down": "%CONNECTION_ID%", "up": "%UPSTREAM_CONNECTION_ID%"})])
         with self.client() as client:
