@@ -25,6 +25,13 @@ absl::Status Interrupted(Exchange& exchange, Reason reason) {
   return MakeError(exchange.canceller().cancelled() ? Reason::kCancelled : reason);
 }
 
+// Whether the client has said all: the time that the upstream took is not known before. A tunnel's
+// request has no end.
+bool IsComplete(const Route& route, const Exchange& exchange) {
+  return exchange.time.request_received != TimePoint{} &&
+         !WantsTunnel(route, *exchange.request_head());
+}
+
 void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start) {
   const Duration taken =
       exchange.time.upstream_first_received - std::max(start, exchange.time.request_received);
@@ -444,8 +451,7 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   if (headers.Get(HeaderId::kXEnvoyUpstreamCanary) == "true") exchange.upstream.canary = true;
   CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (exchange.details() != "internal_redirect") exchange.set_details("via_upstream");
-  const bool ours = route.terminates_connect && response.tunnel != nullptr;
-  if (!settings_.suppress_envoy_headers && !ours)
+  if (!settings_.suppress_envoy_headers && IsComplete(route, exchange))
     SetServiceTime(headers, exchange, forwarding.start);
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
   for (const std::string& cookie : forwarding.set_cookies)
