@@ -269,6 +269,15 @@ class Admin(ProxyTest):
                 self.assertEqual("Method GET not allowed, POST required.", answer.text.strip())
         self.assertEqual(200, self.ask("GET", "/", self.authority).status)
 
+    def test_reset_counters(self):
+        """What has been counted is shown on, as zero."""
+        wait_for(lambda: self.proxy.stats().get("http.ingress.downstream_rq_2xx") == 1)
+        self.assertEqual("OK\n", self.proxy.admin("/reset_counters", "POST").text)
+        self.assertEqual({"http.ingress.downstream_rq_2xx": 0}, self.proxy.stats("^http.ingress.downstream_rq_.xx&usedonly"))
+        self.assertRegex(self.proxy.admin("/stats/prometheus?usedonly").text, r"(?m)^envoy_http_downstream_rq_xx\{.*\} 0$")
+        self.assertEqual(200, self.ask("GET", "/", self.authority).status)
+        self.proxy.wait_stat("http.ingress.downstream_rq_2xx", 1)
+
     def test_posts_on_reads(self):
         self.assertEqual(200, self.proxy.admin("/stats", "POST").status)
         self.assertEqual(200, self.proxy.admin("/clusters", "HEAD").status)

@@ -223,8 +223,11 @@ TEST_CASE("reset sets counters to zero and leaves gauges") {
   Store store;
   store.Root().counter("c").Add(3);
   store.Root().gauge("g").Add(3);
+  store.Root().counter("unused");
   store.ResetCounters();
-  CHECK(*store.StatsText({}) == "c: 0\ng: 3\n");
+  store.ResetCounters();
+  CHECK(*store.StatsText({}) == "c: 0\ng: 3\nunused: 0\n");
+  CHECK(*store.StatsText({.used_only = true}) == "c: 0\ng: 3\n");
 }
 
 }  // namespace
