@@ -70,6 +70,8 @@ struct StatsQuery {
   std::string type = "All";    // Counters, Gauges, Histograms, TextReadouts, All
   std::string histogram_buckets =
       {};  // "", "none", "summary" (the percentiles), "cumulative", "disjoint", "detailed"
+  std::string names =
+      {};  // of the Prometheus page: "", "envoy", "prometheus" (as its conventions are)
 };
 
 struct StoreSettings;
