@@ -17,6 +17,7 @@
 #include "source/async/worker.h"
 #include "source/base/clock.h"
 #include "source/base/metric.h"
+#include "source/base/reason.h"
 #include "source/base/response_flag.h"
 #include "source/base/strings.h"
 #include "source/http/connection_state.h"
@@ -249,6 +250,9 @@ class Exchange {
   std::string_view details() const { return details_; }
   /// The details of a failure and its flag, as reason.h has them.
   void Note(const absl::Status& error);
+  /// The last failure that was noted, or that cut the response; kUnknown: none.
+  Reason failure() const { return failure_; }
+  void set_failure(Reason failure) { failure_ = failure; }
   /// Takes over what `other`, of the same connection, says of its outcome: flags, details, bytes,
   /// the upstream side.
   void TakeOutcome(const Exchange& other);
@@ -344,6 +348,7 @@ class Exchange {
   const RouteBase* route_ = nullptr;
   Address remote_address_;
   ResponseFlags flags_;
+  Reason failure_ = Reason::kUnknown;
   std::string details_;
   std::string termination_details_;
   RequestHeadPtr request_head_;

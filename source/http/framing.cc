@@ -18,10 +18,10 @@ namespace {
 
 constexpr HeadError kMalformed{400, "Bad Request", "http1.codec_error"};
 constexpr HeadError kBadTarget{400, "Bad Request", "http1.invalid_url"};
-constexpr HeadError kFragment{400, "", "path_normalization_failed"};
+constexpr HeadError kFragment{400, "", "path_normalization_failed", HeadFault::kPath};
 constexpr HeadError kBadScheme{400, "Bad Request", "http1.invalid_scheme"};
 constexpr HeadError kBadHost{400, "Bad Request", "http.invalid_authority"};
-constexpr HeadError kMissingHost{400, "", "missing_host_header"};
+constexpr HeadError kMissingHost{400, "", "missing_host_header", HeadFault::kNoHost};
 constexpr HeadError kAbsoluteRefused{404, "", "absolute_path_rejected"};
 constexpr HeadError kBodyDisallowed{400, "Bad Request", "http1.body_disallowed"};
 constexpr HeadError kBadExpectation{417, "Expectation Failed", "http1.unsupported_expectation"};

@@ -21,7 +21,8 @@ constexpr HeadError kBadCoding{400, "Bad Request", "http1.invalid_transfer_encod
 constexpr HeadError kUnknownCoding{501, "Not Implemented", "http1.invalid_transfer_encoding"};
 constexpr HeadError kBothLengths{400, "Bad Request",
                                  "http1.content_length_and_chunked_not_allowed"};
-constexpr HeadError kUnderscore{400, "Bad Request", kUnderscoreDetails};
+constexpr HeadError kUnderscore{400, "Bad Request", "http1.unexpected_underscore",
+                                HeadFault::kUnderscore};
 constexpr HeadError kTooLarge{431, "Request Header Fields Too Large", "http1.headers_too_large"};
 constexpr HeadError kTooMany{431, "Request Header Fields Too Large", "http1.too_many_headers"};
 constexpr HeadError kTargetTooLong{414, "URI Too Long", "http1.headers_too_large"};

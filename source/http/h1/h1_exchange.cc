@@ -58,6 +58,7 @@ void H1Exchange::NoteBrokenBody(const absl::Status& error) {
                             : ReasonOf(error);
   const ReasonMeaning& meaning = MeaningOf(reason);
   response_cut = true;
+  set_failure(reason);
   if (meaning.flag.has_value()) Note(*meaning.flag);
   if (meaning.reset.empty()) return set_details(meaning.details);
   set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));

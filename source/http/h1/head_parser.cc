@@ -7,7 +7,7 @@ namespace sluice {
 namespace {
 
 HeadResult Failed(const HeadError& error) {
-  return {HeadResult::kError, 0, error.status, error.body, error.details};
+  return {HeadResult::kError, 0, error.status, error.body, error.details, error.fault};
 }
 
 }  // namespace
@@ -16,7 +16,9 @@ void HeadResult::Expire(bool idle, bool life) {
   status = 408;
   body = "request header timeout";
   details = "request_header_timeout";
+  fault = HeadFault::kHeaderTimeout;
   if (!idle && !life) return;
+  fault = idle ? HeadFault::kIdle : HeadFault::kTooLong;
   const ReasonMeaning& limit =
       MeaningOf(idle ? Reason::kStreamIdleTimeout : Reason::kMaxStreamDuration);
   body = limit.body;

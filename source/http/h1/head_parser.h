@@ -17,6 +17,7 @@ struct HeadResult {
   int status = 0;       // of an error: see HeadError; the views are constants
   std::string_view body;
   std::string_view details;
+  HeadFault fault = HeadFault::kProtocol;
 
   /// A head did not come in time: it was `idle`, or else its stream's `life` was over, or else the
   /// time for heads alone.

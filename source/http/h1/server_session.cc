@@ -148,8 +148,13 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
     const auto count = co_await self.stream().ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       self.closed_by_peer_ = !deadline.Expired();
-      result = {HeadResult::kError, 0, 0, "", "downstream_remote_disconnect"};
-      if (self.closed_by_peer_) break;
+      result = {HeadResult::kError, 0, 0, "", ""};
+      if (self.closed_by_peer_) {
+        const bool drained = self.canceller().cancelled();
+        result.details =
+            MeaningOf(drained ? self.canceller().reason() : Reason::kDownstreamClosed).details;
+        break;
+      }
       if (by_idle) exchange.Note(ResponseFlag::kStreamIdleTimeout);
       result.Expire(by_idle, by_life);
       break;
@@ -167,6 +172,7 @@ void ServerSession::Shed(HeadResult* result) {
   result->status = 500;
   result->body = "Internal Server Error";
   result->details = kShedDetails;
+  result->fault = HeadFault::kShed;
 }
 
 Task<ServerSession::After> ServerSession::ServeOne() {

@@ -30,8 +30,8 @@ class ExchangeHandler {
   virtual void OnInterim(int status) const {}
   /// The answer to OnRequest is about to be written: the last word on its head.
   virtual void OnResponse(Response& response, Exchange& exchange) const {}
-  /// The answer to bytes that are no acceptable request, or with kShedDetails to a head that only
-  /// overload speaks against; the connection is closed behind it.
+  /// The answer to bytes that are no acceptable request, or with HeadFault::kShed to a head that
+  /// only overload speaks against; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
   /// The tunnel of this exchange is open: its head has been written.
   virtual void OnTunnel(Exchange& exchange) const = 0;

@@ -69,6 +69,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   void TakeInternalHeaders(RequestHead& head) const;
   std::string_view StripPort(std::string_view authority, uint16_t listener_port) const;
   void StripHost(RequestHead& head, uint16_t listener_port) const;
+  void CountFault(HeadFault fault) const;
   void Sign(Headers& headers, bool always_ours) const;
   Task<Response> Rework(Task<Response> answer, Exchange& exchange) const;
   void Log(Exchange& exchange, std::string_view type) const;
