@@ -33,7 +33,7 @@ class ServerSession::Patience final : public Timer {
       left = settings.overload->Scaled(OverloadState::kConnectionIdle, settings.idle_timeout) -
              (Now() - since_);
     }
-    left = std::min(left, session_.LeftToLive());
+    left = std::min(left, session_.LeftToWait());
     if (left != Duration::max()) session_.worker().wheel().Arm(*this, left);
   }
   void OnReview() override { Start(); }
@@ -73,15 +73,14 @@ Task<> ServerSession::Run(std::unique_ptr<ServerSession> session) {
       patience.Begin();
       const bool readable = co_await self.stream().WaitReadable();
       self.idle_ = false;
-      if (patience.ended()) {
-        (self.IsTooOld() ? self.settings_.duration_timeouts : self.settings_.idle_timeouts).Add();
-      }
+      if (patience.ended() && !self.IsTooOld()) self.settings_.idle_timeouts.Add();
       if (!readable || self.ShedsNew()) break;
     }
     after = co_await self.ServeOne();
     self.exchange_.reset();
     ++self.requests_;
   }
+  if (self.IsTooOld()) self.settings_.duration_timeouts.Add();
   if (self.canceller().cancelled() && self.canceller().reason() == Reason::kDownstreamClosed)
     self.closed_by_peer_ = true;
   if (after == After::kLinger) co_await self.Linger();
@@ -100,6 +99,14 @@ Duration ServerSession::LeftToLive() const {
   if (life <= Duration::zero()) return Duration::max();
   return settings_.overload->Scaled(OverloadState::kConnectionMax, life) -
          (Now() - connection_.facts.opened);
+}
+
+// How long an idle connection may wait by that: its client, which knows of no end, may be about to
+// ask once more, and is told then.
+Duration ServerSession::LeftToWait() const {
+  const Duration life = LeftToLive();
+  if (life == Duration::max() || requests_ == 0) return life;
+  return life + settings_.drain_timeout;
 }
 
 // Whether a new connection is given up before its first byte is read; counted.

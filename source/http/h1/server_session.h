@@ -52,6 +52,7 @@ struct ServerSessionSettings {
   Duration stream_idle_timeout = std::chrono::minutes(5);
   Duration max_stream_duration{};
   Duration max_connection_duration{};
+  Duration drain_timeout{};  // so much longer may an idle connection wait for its last request
   Duration delayed_close_timeout = std::chrono::seconds(1);
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   bool proxy_100_continue = false;
@@ -105,6 +106,7 @@ class ServerSession : public Drainable {
   bool MayAwaitRequest() const;
   class Patience;
   Duration LeftToLive() const;
+  Duration LeftToWait() const;
   bool IsTooOld() const { return LeftToLive() <= Duration::zero(); }
   bool ShedsNew() const;
   Task<After> ServeOne();
