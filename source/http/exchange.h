@@ -303,9 +303,8 @@ class Exchange {
 
   /// An origin has sent an interim (1xx) response; whoever counts its answers takes them.
   void AddInterim(int status) { extras().interims.push_back(status); }
-  std::vector<int> TakeInterims() {
-    return extras_ == nullptr ? std::vector<int>() : std::exchange(extras_->interims, {});
-  }
+  bool has_interims() const { return extras_ != nullptr && !extras_->interims.empty(); }
+  std::vector<int> TakeInterims() { return std::exchange(extras().interims, {}); }
 
   /// What may be dialled for this request; null: what the process says
   /// (upstream/egress/egress_guard.h). Owned by the configuration.

@@ -439,11 +439,15 @@ bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestReco
   return false;
 }
 
+void Router::CountInterims(const Forwarding& forwarding) {
+  for (const int interim : forwarding.exchange.TakeInterims())
+    CountAnswer(forwarding.cluster, interim, forwarding.counters, forwarding.exchange);
+}
+
 Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
                         const Forwarding& forwarding) const {
   Exchange& exchange = forwarding.exchange;
-  for (const int interim : exchange.TakeInterims())
-    CountAnswer(forwarding.cluster, interim, forwarding.counters, exchange);
+  if (exchange.has_interims()) CountInterims(forwarding);
   if (!outcome.ok()) return Fail(outcome.status(), forwarding);
   const Route& route = forwarding.route;
   Response response = *std::move(outcome);

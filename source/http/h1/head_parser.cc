@@ -7,7 +7,7 @@ namespace sluice {
 namespace {
 
 HeadResult Failed(const HeadError& error) {
-  return {HeadResult::kError, 0, error.status, error.body, error.details, error.fault};
+  return {HeadResult::kError, error.fault, 0, error.status, error.body, error.details};
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ HeadResult RequestHeadParser::Parse(absl::Span<char> bytes, const HeadLimits& li
     return Failed(error);
   }
   head->wire_bytes = static_cast<uint32_t>(scan_.end());
-  return {HeadResult::kDone, scan_.end(), 0, {}, {}};
+  return {HeadResult::kDone, HeadFault::kProtocol, scan_.end(), 0, {}, {}};
 }
 
 HeadResult ResponseHeadParser::Parse(absl::Span<char> bytes, const HeadLimits& limits,
@@ -47,7 +47,7 @@ HeadResult ResponseHeadParser::Parse(absl::Span<char> bytes, const HeadLimits& l
   if (const HeadError error = FrameResponse(scan_, request_, head, framing); !error.ok())
     return Failed(error);
   head->wire_bytes = static_cast<uint32_t>(scan_.end());
-  return {HeadResult::kDone, scan_.end(), 0, {}, {}};
+  return {HeadResult::kDone, HeadFault::kProtocol, scan_.end(), 0, {}, {}};
 }
 
 }  // namespace sluice

@@ -13,11 +13,11 @@ namespace sluice {
 struct HeadResult {
   enum State : uint8_t { kNeedMore, kDone, kError };
   State state = kNeedMore;
+  HeadFault fault = HeadFault::kProtocol;
   size_t consumed = 0;  // of a done head: its size, with the empty lines before it
   int status = 0;       // of an error: see HeadError; the views are constants
   std::string_view body;
   std::string_view details;
-  HeadFault fault = HeadFault::kProtocol;
 
   /// A head did not come in time: it was `idle`, or else its stream's `life` was over, or else the
   /// time for heads alone.

@@ -155,7 +155,7 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
     const auto count = co_await self.stream().ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       self.closed_by_peer_ = !deadline.Expired();
-      result = {HeadResult::kError, 0, 0, "", ""};
+      result = {HeadResult::kError, HeadFault::kProtocol, 0, 0, "", ""};
       if (self.closed_by_peer_) {
         const bool drained = self.canceller().cancelled();
         result.details =
