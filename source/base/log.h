@@ -24,24 +24,82 @@ std::string_view ToString(LogLevel level);
 /// The level of that name ("warn" is "warning" too); nullopt for any other word.
 std::optional<LogLevel> ParseLogLevel(std::string_view name);
 
-// X(enumerator, name): components, under the names that Envoy's users know. Sorted. Some of them
-// write no line: they stand here because command lines written for Envoy name them.
-#define SLUICE_LOG_COMPONENTS(X)    \
-  X(kAdmin, "admin")                \
-  X(kConfig, "config")              \
-  X(kConnection, "connection")      \
-  X(kDns, "dns")                    \
-  X(kFile, "file")                  \
-  X(kFilter, "filter")              \
-  X(kForwardProxy, "forward_proxy") \
-  X(kHttp, "http")                  \
-  X(kMain, "main")                  \
-  X(kMisc, "misc")                  \
-  X(kPool, "pool")                  \
-  X(kRouter, "router")              \
-  X(kRuntime, "runtime")            \
-  X(kStats, "stats")                \
-  X(kUpstream, "upstream")
+// X(enumerator, name): components, under the names that Envoy's users know: all of Envoy's, so that
+// command lines and scripts written for it are understood. Sorted. Most of them write no line.
+#define SLUICE_LOG_COMPONENTS(X)                           \
+  X(kA2a, "a2a")                                           \
+  X(kAdmin, "admin")                                       \
+  X(kAiProtocolManager, "ai_protocol_manager")             \
+  X(kAlternateProtocolsCache, "alternate_protocols_cache") \
+  X(kAssert, "assert")                                     \
+  X(kAws, "aws")                                           \
+  X(kBacktrace, "backtrace")                               \
+  X(kBasicAuth, "basic_auth")                              \
+  X(kCacheFilter, "cache_filter")                          \
+  X(kClient, "client")                                     \
+  X(kCompression, "compression")                           \
+  X(kConfig, "config")                                     \
+  X(kConnHandler, "conn_handler")                          \
+  X(kConnection, "connection")                             \
+  X(kCredentialInjector, "credential_injector")            \
+  X(kDecompression, "decompression")                       \
+  X(kDns, "dns")                                           \
+  X(kDubbo, "dubbo")                                       \
+  X(kDynamicModules, "dynamic_modules")                    \
+  X(kEnvoyBug, "envoy_bug")                                \
+  X(kExtAuthz, "ext_authz")                                \
+  X(kExtProc, "ext_proc")                                  \
+  X(kFile, "file")                                         \
+  X(kFilter, "filter")                                     \
+  X(kForwardProxy, "forward_proxy")                        \
+  X(kGeolocation, "geolocation")                           \
+  X(kGolang, "golang")                                     \
+  X(kGrpc, "grpc")                                         \
+  X(kHappyEyeballs, "happy_eyeballs")                      \
+  X(kHc, "hc")                                             \
+  X(kHealthChecker, "health_checker")                      \
+  X(kHttp, "http")                                         \
+  X(kHttp2, "http2")                                       \
+  X(kHystrix, "hystrix")                                   \
+  X(kInit, "init")                                         \
+  X(kIo, "io")                                             \
+  X(kIpTagging, "ip_tagging")                              \
+  X(kJsonRpc, "json_rpc")                                  \
+  X(kJwt, "jwt")                                           \
+  X(kKafka, "kafka")                                       \
+  X(kKeyValueStore, "key_value_store")                     \
+  X(kLocalRateLimit, "local_rate_limit")                   \
+  X(kLua, "lua")                                           \
+  X(kMain, "main")                                         \
+  X(kMatcher, "matcher")                                   \
+  X(kMcp, "mcp")                                           \
+  X(kMisc, "misc")                                         \
+  X(kMongo, "mongo")                                       \
+  X(kMultiConnection, "multi_connection")                  \
+  X(kNotification, "notification")                         \
+  X(kOauth2, "oauth2")                                     \
+  X(kPool, "pool")                                         \
+  X(kQuic, "quic")                                         \
+  X(kQuicStream, "quic_stream")                            \
+  X(kRateLimitQuota, "rate_limit_quota")                   \
+  X(kRbac, "rbac")                                         \
+  X(kRds, "rds")                                           \
+  X(kRedis, "redis")                                       \
+  X(kRocketmq, "rocketmq")                                 \
+  X(kRouter, "router")                                     \
+  X(kRuntime, "runtime")                                   \
+  X(kSecret, "secret")                                     \
+  X(kSse, "sse")                                           \
+  X(kStats, "stats")                                       \
+  X(kStatsSinks, "stats_sinks")                            \
+  X(kTap, "tap")                                           \
+  X(kTesting, "testing")                                   \
+  X(kThrift, "thrift")                                     \
+  X(kTracing, "tracing")                                   \
+  X(kUdp, "udp")                                           \
+  X(kUpstream, "upstream")                                 \
+  X(kWasm, "wasm")                                         \
+  X(kWebsocket, "websocket")
 
 enum class LogComponent : uint8_t {
 #define SLUICE_LOG_ENUM(id, name) id,

@@ -76,6 +76,18 @@ TEST_CASE("Levels decide what is written, by component") {
                    std::pair<std::string_view, LogLevel>("http", LogLevel::kDebug)) == 1);
 }
 
+TEST_CASE("Command lines written for Envoy are understood") {
+  const LogDirectory directory;
+  LogSettings settings = To(directory.Path("a.log"));
+  settings.component_levels = "hc:debug,conn_handler:trace,http2:off,upstream:debug";
+  REQUIRE(ConfigureLog(settings).ok());
+  CHECK(LogsAt(LogComponent::kHc, LogLevel::kDebug));
+  CHECK(LogsAt(LogComponent::kUpstream, LogLevel::kDebug));
+  CHECK_FALSE(LogsAt(LogComponent::kHttp, LogLevel::kDebug));
+  for (const std::string_view name : {"assert", "ip_tagging", "wasm", "health_checker"})
+    CHECK(SetLogLevel(name, LogLevel::kInfo));
+}
+
 TEST_CASE("A list of levels applies whole or not at all") {
   const LogDirectory directory;
   REQUIRE(ConfigureLog({}).ok());

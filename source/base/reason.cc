@@ -16,8 +16,8 @@ constexpr std::nullopt_t kNoFlag = std::nullopt;
 
 constexpr ReasonMeaning kMeanings[] = {
     {Reason::kUnknown, 500, kNoFlag, "internal error", "internal_error", ""},
-    {Reason::kCancelled, 0, F::kDownstreamConnectionTermination, "", "downstream_remote_disconnect",
-     ""},
+    {Reason::kCancelled, 0, F::kDownstreamConnectionTermination, "",
+     "downstream_local_disconnect(drained)", ""},
     {Reason::kDownstreamClosed, 0, F::kDownstreamConnectionTermination, "",
      "downstream_remote_disconnect", ""},
     {Reason::kDownstreamProtocol, 400, F::kDownstreamProtocolError, "Bad Request",

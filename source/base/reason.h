@@ -17,7 +17,7 @@ namespace sluice {
 enum class Reason : uint8_t {
   kUnknown,
   // The downstream side.
-  kCancelled,           // The exchange was cancelled: nobody waits for an answer any more.
+  kCancelled,           // The exchange was cancelled, at the end by a drain: nobody waits any more.
   kDownstreamClosed,    // The client closed or reset its connection.
   kDownstreamProtocol,  // The client broke the protocol while sending its body.
   kRequestTimeout,      // request_timeout

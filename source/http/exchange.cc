@@ -24,11 +24,13 @@ void Exchange::DropExtras() {
 void Exchange::Note(const absl::Status& error) {
   const ReasonMeaning& meaning = MeaningOf(ReasonOf(error));
   if (meaning.flag.has_value()) Note(*meaning.flag);
+  set_failure(ReasonOf(error));
   set_details(DetailsOf(error));
 }
 
 void Exchange::TakeOutcome(const Exchange& other) {
   flags_ = other.flags_;
+  failure_ = other.failure_;
   details_ = other.details_;
   termination_details_ = other.termination_details_;
   upstream = other.upstream;

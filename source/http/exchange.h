@@ -17,6 +17,7 @@
 #include "source/async/worker.h"
 #include "source/base/clock.h"
 #include "source/base/metric.h"
+#include "source/base/reason.h"
 #include "source/base/response_flag.h"
 #include "source/base/strings.h"
 #include "source/http/connection_state.h"
@@ -249,6 +250,9 @@ class Exchange {
   std::string_view details() const { return details_; }
   /// The details of a failure and its flag, as reason.h has them.
   void Note(const absl::Status& error);
+  /// The last failure that was noted, or that cut the response; kUnknown: none.
+  Reason failure() const { return failure_; }
+  void set_failure(Reason failure) { failure_ = failure; }
   /// Takes over what `other`, of the same connection, says of its outcome: flags, details, bytes,
   /// the upstream side.
   void TakeOutcome(const Exchange& other);
@@ -266,7 +270,8 @@ class Exchange {
   /// Something moved: the idle limit counts from now.
   virtual void Touch() = 0;
 
-  /// The request's head as it is now; null when none could be read.
+  /// The request's head as it is now; null when none could be read. With head_refused it is no
+  /// request, and only what could be read of one.
   RequestHead* request_head() const { return request_head_.get(); }
   void set_request_head(RequestHeadPtr head) { request_head_ = std::move(head); }
   /// The response's head and trailers, for the log; the session sets them when it writes the
@@ -296,6 +301,11 @@ class Exchange {
     return extras_ == nullptr ? std::string_view() : std::string_view(extras_->stream_id);
   }
 
+  /// An origin has sent an interim (1xx) response; whoever counts its answers takes them.
+  void AddInterim(int status) { extras().interims.push_back(status); }
+  bool has_interims() const { return extras_ != nullptr && !extras_->interims.empty(); }
+  std::vector<int> TakeInterims() { return std::exchange(extras().interims, {}); }
+
   /// What may be dialled for this request; null: what the process says
   /// (upstream/egress/egress_guard.h). Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
@@ -310,6 +320,7 @@ class Exchange {
   DetectedClose close = DetectedClose::kNormal;  // of the client's connection, as upstream's
   /// Of a connection as a whole, which has no head; empty: it carried no request.
   std::optional<HttpVersion> connection_version;
+  bool head_refused = false;
   bool tunnel_established = false;
   bool response_cut = false;  // begun, and ended by us before its end
   bool health_check =
@@ -325,6 +336,7 @@ class Exchange {
     StringMap<std::shared_ptr<const FilterStateObject>> filter_state;
     StringMap<std::shared_ptr<google::protobuf::Struct>> metadata;
     std::string stream_id;
+    std::vector<int> interims;  // statuses
   };
   Extras& extras();
 
@@ -335,6 +347,7 @@ class Exchange {
   const RouteBase* route_ = nullptr;
   Address remote_address_;
   ResponseFlags flags_;
+  Reason failure_ = Reason::kUnknown;
   std::string details_;
   std::string termination_details_;
   RequestHeadPtr request_head_;

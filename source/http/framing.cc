@@ -18,9 +18,10 @@ namespace {
 
 constexpr HeadError kMalformed{400, "Bad Request", "http1.codec_error"};
 constexpr HeadError kBadTarget{400, "Bad Request", "http1.invalid_url"};
+constexpr HeadError kFragment{400, "", "path_normalization_failed", HeadFault::kPath};
 constexpr HeadError kBadScheme{400, "Bad Request", "http1.invalid_scheme"};
 constexpr HeadError kBadHost{400, "Bad Request", "http.invalid_authority"};
-constexpr HeadError kMissingHost{400, "", "missing_host_header"};
+constexpr HeadError kMissingHost{400, "", "missing_host_header", HeadFault::kNoHost};
 constexpr HeadError kAbsoluteRefused{404, "", "absolute_path_rejected"};
 constexpr HeadError kBodyDisallowed{400, "Bad Request", "http1.body_disallowed"};
 constexpr HeadError kBadExpectation{417, "Expectation Failed", "http1.unsupported_expectation"};
@@ -294,6 +295,7 @@ HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHe
   const HopFields hop(head->headers);
   *framing = Framing();
   if (hop.malformed) return kMalformed;
+  if (scan.has_fragment()) return kFragment;
   head->method = scan.method();
   head->version = VersionOf(scan);
   if (const HeadError error = Target(scan, limits, head); !error.ok()) return error;
@@ -326,6 +328,24 @@ HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHe
   head->headers.Remove(HeaderId::kExpect);
   if (hop.te_trailers) head->headers.AddSafe(HeaderId::kTe, "trailers");
   return {};
+}
+
+void DescribeRefused(const HeadScan& scan, RequestHead* head) {
+  head->method = scan.method();
+  head->version = VersionOf(scan);
+  head->authority = scan.host();
+  head->path = {};
+  const std::string_view target = scan.target();
+  const size_t scheme = target.find("://");
+  if (head->is_connect()) {
+    head->authority = target;
+  } else if (target.starts_with('/') || target == "*" || scheme == std::string_view::npos) {
+    head->path = target;
+  } else {
+    const size_t end = std::min(target.find_first_of("/?", scheme + 3), target.size());
+    head->authority = target.substr(scheme + 3, end - scheme - 3);
+    head->path = target.substr(end);
+  }
 }
 
 HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, ResponseHead* head,

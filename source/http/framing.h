@@ -27,8 +27,17 @@ struct HeadLimits {
   std::string_view scheme = "http";  // of requests whose target names none
 };
 
-/// The details of a head that is refused for an underscore in a name.
-inline constexpr std::string_view kUnderscoreDetails = "http1.unexpected_underscore";
+/// What a message is refused for.
+enum class HeadFault : uint8_t {
+  kProtocol,    // it breaks the protocol
+  kUnderscore,  // so by an underscore in a name
+  kPath,        // its path is none
+  kNoHost,
+  kShed,           // overload
+  kHeaderTimeout,  // it did not come in its time
+  kIdle,           // stream_idle_timeout
+  kTooLong,        // max_stream_duration
+};
 
 /// Why a message is refused. All views are constants. `status` is what a request is answered with
 /// (the connection is closed after it); a bad response has 502.
@@ -36,6 +45,7 @@ struct HeadError {
   int status = 0;  // 0: no error
   std::string_view body;
   std::string_view details;  // %RESPONSE_CODE_DETAILS%
+  HeadFault fault = HeadFault::kProtocol;
 
   bool ok() const { return status == 0; }
 };

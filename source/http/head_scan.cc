@@ -21,11 +21,11 @@ constexpr HeadError kBadCoding{400, "Bad Request", "http1.invalid_transfer_encod
 constexpr HeadError kUnknownCoding{501, "Not Implemented", "http1.invalid_transfer_encoding"};
 constexpr HeadError kBothLengths{400, "Bad Request",
                                  "http1.content_length_and_chunked_not_allowed"};
-constexpr HeadError kUnderscore{400, "Bad Request", kUnderscoreDetails};
+constexpr HeadError kUnderscore{400, "Bad Request", "http1.unexpected_underscore",
+                                HeadFault::kUnderscore};
 constexpr HeadError kTooLarge{431, "Request Header Fields Too Large", "http1.headers_too_large"};
 constexpr HeadError kTooMany{431, "Request Header Fields Too Large", "http1.too_many_headers"};
 constexpr HeadError kTargetTooLong{414, "URI Too Long", "http1.headers_too_large"};
-constexpr HeadError kFragment{400, "", "path_normalization_failed"};
 constexpr HeadError kBadTarget{400, "Bad Request", "http1.invalid_url"};
 constexpr HeadError kLowVersion{426, "Upgrade Required", "low_version"};
 constexpr HeadError kBadVersion{505, "HTTP Version Not Supported", "http1.unsupported_version"};
@@ -80,20 +80,19 @@ bool ImitatesFraming(std::string_view lower_case_name) {
 
 // Blanks and bytes beyond ASCII are for the client to encode. A backslash is a slash to some
 // servers, but for one in a query, where regular expressions have them.
-const HeadError* CheckTarget(std::string_view target) {
+const HeadError* CheckTarget(std::string_view target, bool* has_fragment) {
   const char* const end = target.data() + target.size();
   const char* odd = FindFirst<UnsafeBytes<'\\', '#'>>(target.data(), end);
   if (odd == end) return nullptr;
   const char* const query = target.data() + std::min(target.find('?'), target.size());
-  const HeadError* problem = nullptr;
   for (; odd != end; odd = FindFirst<UnsafeBytes<'\\', '#'>>(odd + 1, end)) {
     if (*odd == '#') {
-      problem = &kFragment;
+      *has_fragment = true;
     } else if (*odd != '\\' || odd < query) {
       return &kBadTarget;
     }
   }
-  return problem;
+  return nullptr;
 }
 
 bool IsBlank(char c) {
@@ -237,15 +236,20 @@ HeadScan::Problem HeadScan::RequestLine(std::string_view line, const HeadLimits&
                                  kVersion.size()) == 0;
   const size_t last = usual ? line.size() - kVersion.size() : line.rfind(' ');
   if (first == last) return &kMalformed;
+  Problem bad_version = nullptr;
   if (!usual) {
     const std::string_view version = line.substr(last + 1);
-    if (const Problem problem = RequestVersion(version, limits.accept_http_10)) return problem;
+    bad_version = RequestVersion(version, limits.accept_http_10);
+    if (bad_version == &kMalformed) return bad_version;
     is_http_10_ = version == "HTTP/1.0";
   }
+  const std::string_view target = line.substr(first + 1, last - first - 1);
+  if (target.empty()) return &kMalformed;
+  if (const Problem problem = CheckTarget(target, &has_fragment_))
+    return bad_version != nullptr ? bad_version : problem;
   method_ = line.substr(0, first);
-  target_ = line.substr(first + 1, last - first - 1);
-  if (target_.empty()) return &kMalformed;
-  return CheckTarget(target_);
+  target_ = target;
+  return bad_version;
 }
 
 HeadScan::Problem HeadScan::StatusLine(std::string_view line) {

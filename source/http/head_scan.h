@@ -34,12 +34,16 @@ class HeadScan {
   /// True once a byte of the start line was seen: what came before were at most empty lines.
   bool started() const { return has_start_line_ || scanned_ > line_; }
 
+  /// Of a done head, and of one that is refused behind its request line; else empty.
+  std::string_view method() const { return method_; }
+  std::string_view target() const { return target_; }
+
   // Of a done head.
   /// The first byte of its start line, and the first byte behind it.
   size_t begin() const { return begin_; }
   size_t end() const { return scanned_; }
-  std::string_view method() const { return method_; }
-  std::string_view target() const { return target_; }
+  /// The target has a '#'.
+  bool has_fragment() const { return has_fragment_; }
   int status() const { return status_; }
   bool is_http_10() const { return is_http_10_; }
   /// How many Host fields a request has, and the value of the last.
@@ -71,6 +75,7 @@ class HeadScan {
   bool is_http_10_ = false;
   bool has_length_ = false;
   bool has_coding_ = false;
+  bool has_fragment_ = false;
   uint8_t empty_lines_ = 0;
   int hosts_ = 0;
   int status_ = 0;
@@ -89,6 +94,10 @@ class HeadScan {
 /// fields that belong to this hop. This one and the next are in framing.cc.
 HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHead* head,
                        Framing* framing);
+
+/// For the log: what the request line and the host of a request that is refused say, as far as
+/// `scan` came. The method stays empty when it did not come to that.
+void DescribeRefused(const HeadScan& scan, RequestHead* head);
 
 /// The same for a response. The Upgrade field stays in a 101.
 HeadError FrameResponse(const HeadScan& scan, const RequestTraits& request, ResponseHead* head,

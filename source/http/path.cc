@@ -2,6 +2,8 @@
 // any thread.
 #include "source/http/path.h"
 
+#include <vector>
+
 #include "source/base/strings.h"
 #include "source/http/bytes.h"
 
@@ -22,18 +24,39 @@ std::string_view CutQuery(std::string_view* path) {
   return query;
 }
 
-// Decodes what RFC 3986 6.2.2.2 calls unreserved; nullopt for escapes that are none.
+// A '%' that begins no escape, and must not begin one when what follows it has been decoded: it is
+// escaped then.
+std::string KeepBare(std::string_view path, const std::vector<size_t>& bare) {
+  std::string out;
+  size_t done = 0;
+  for (const size_t at : bare) {
+    out += path.substr(done, at + 1 - done);
+    done = at + 1;
+    if (at + 2 < path.size() && HexValue(path[at + 1]) >= 0 && HexValue(path[at + 2]) >= 0)
+      out += "25";
+  }
+  out += path.substr(done);
+  return out;
+}
+
+// Decodes what RFC 3986 6.2.2.2 calls unreserved; nullopt for "%00".
 std::optional<std::string> DecodeUnreserved(std::string_view path) {
   std::string out;
+  std::vector<size_t> bare;  // where '%' begins no escape
   out.reserve(path.size());
   for (size_t i = 0; i < path.size(); ++i) {
     if (path[i] != '%') {
       out += path[i] == '\\' ? '/' : path[i];
       continue;
     }
-    if (i + 2 >= path.size()) return std::nullopt;
-    const int high = HexValue(path[i + 1]), low = HexValue(path[i + 2]);
-    if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
+    const int high = i + 2 < path.size() ? HexValue(path[i + 1]) : -1;
+    const int low = high < 0 ? -1 : HexValue(path[i + 2]);
+    if (low < 0) {
+      bare.push_back(out.size());
+      out += '%';
+      continue;
+    }
+    if (high == 0 && low == 0) return std::nullopt;
     const char c = static_cast<char>(high * 16 + low);
     if (IsUnreserved(c)) {
       out += c;
@@ -42,7 +65,7 @@ std::optional<std::string> DecodeUnreserved(std::string_view path) {
     }
     i += 2;
   }
-  return out;
+  return bare.empty() ? out : KeepBare(out, bare);
 }
 
 bool IsDotWithParameter(std::string_view segment) {

@@ -34,9 +34,10 @@ struct PathVerdict {
 PathVerdict CheckPath(std::string_view path, const PathSettings& settings);
 
 /// RFC 3986 6.2.2: decodes escapes of unreserved characters, leaves others as they are written, '\'
-/// becomes '/', removes dot segments (5.2.4; those above the root vanish). nullopt for "%00", for a
-/// '%' without two hexadecimal digits (decoding around it could make a new escape), and for a dot
-/// segment with a parameter ("..;x", which some origins take for "..").
+/// becomes '/', removes dot segments (5.2.4; those above the root vanish). A '%' without two
+/// hexadecimal digits stays, and becomes "%25" where decoding behind it would make a new escape.
+/// nullopt for "%00" and for a dot segment with a parameter ("..;x", which some origins take for
+/// "..").
 std::optional<std::string> NormalizePath(std::string_view path);
 
 /// Every run of slashes becomes one slash.

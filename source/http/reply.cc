@@ -103,7 +103,7 @@ void MakeGrpc(Response& response, std::string_view message, const Exchange& exch
   headers.Remove(HeaderId::kContentType);
   headers.Add(HeaderId::kContentType, "application/grpc");
   // To Envoy no other limit of time is gRPC's deadline.
-  const bool too_long = exchange.details() == MeaningOf(Reason::kMaxStreamDuration).details;
+  const bool too_long = exchange.failure() == Reason::kMaxStreamDuration;
   headers.AddCopy("grpc-status",
                   Cat(too_long ? kGrpcDeadlineExceeded : GrpcStatusFor(response.head->status)));
   if (!message.empty()) headers.AddCopy("grpc-message", PercentEncoded(message));

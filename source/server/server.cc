@@ -239,8 +239,10 @@ admin::AdminContext Server::MakeAdminContext() {
   };
   admin.clusters = [this] {
     std::vector<admin::ClusterView> views;
-    for (const ClusterPtr& cluster : clusters_.ordered())
+    for (const ClusterPtr& cluster : clusters_.ordered()) {
       views.push_back(admin::ClusterView::Of(*cluster));
+      if (!clusters_.Has(cluster->name())) views.back().made_at = cluster->made_at();
+    }
     return views;
   };
   admin.refresh_gauges = [this] { RefreshGauges(); };

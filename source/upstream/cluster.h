@@ -94,6 +94,7 @@ class Cluster {
             settings_.buffer_limit, settings_.enable_trailers};
   }
   const envoy::config::cluster::v3::Cluster& config() const { return config_; }
+  WallTime made_at() const { return made_at_; }
   const ClusterStats& stats() const { return stats_; }
   CircuitBreaker& breaker(Priority priority) const {
     return *breakers_[static_cast<size_t>(priority)];
@@ -227,6 +228,7 @@ class Cluster {
 
   const ClusterSettings settings_;
   const envoy::config::cluster::v3::Cluster config_;
+  const WallTime made_at_ = WallNow();
   const ClusterStats stats_;
   const Dialer& dialer_;
   const size_t workers_;

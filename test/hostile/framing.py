@@ -284,7 +284,8 @@ def paths(run):
     # (A parameter of an empty segment, as in /;jsessionid=1, is in honest use.)
     for target in ("/admin", "/a/../admin", "/./admin", "//admin", "/%61dmin", "/a/%2e%2e/admin", "/%2e/admin", "/a%2f..%2fadmin", "/a/..;/admin",
                    "/a/..%2fadmin", "/a\\..\\admin", "/\\admin", "/a/.%2e/admin", "/%2fadmin", "/admin%00", "/a/..;x=1/admin",
-                   "/a/%2e%2e%2fadmin", "/%5cadmin", "/admin;x", "/a/..%5cadmin", "/..//admin", "/a/%252e%252e/admin", "/%00/../admin"):
+                   "/a/%2e%2e%2fadmin", "/%5cadmin", "/admin;x", "/a/..%5cadmin", "/..//admin", "/a/%252e%252e/admin", "/%00/../admin",
+                   "/%%36%31dmin", "/a/%2%65%2%65/admin", "/%/../admin"):
         statuses = set()
         for name in ("main", "rbac"):
             with Client(proxy.port(name)) as client:

@@ -5,7 +5,7 @@ import unittest
 
 from test.support import config
 from test.support.origin import closed_port, ok
-from test.support.proxy import ProxyTest
+from test.support.proxy import IS_ENVOY, ProxyTest
 from test.support.wait import wait_for
 
 
@@ -41,6 +41,39 @@ class AccessLog(ProxyTest):
             "none": missing, "some": {"a": missing, "method": "%REQ(:METHOD)%"}, "z": missing + "!"}})])
         self.ask("GET", "/", "h")
         self.assertEqual('{"code":200,"list":[{"y":1}],"some":{"method":"GET"},"z":"!"}', self.proxy.lines(self.log_path, 1)[0])
+
+    def refused(self, *heads):
+        """The lines of heads that are none."""
+        self.run_proxy(self.origin(), [log(self.log_path, {
+            "line": "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%", "host": "%REQ(:AUTHORITY)%",
+            "agent": "%REQ(USER-AGENT)%", "details": "%RESPONSE_CODE_DETAILS%"})])
+        for head in heads:
+            with self.client() as client:
+                client.send(head + "\r\nuser-agent: t\r\n\r\n")
+                self.assertEqual(400, client.response().status)
+        return self.entries(len(heads))
+
+    def test_regression_a_refused_head_has_its_line(self):
+        self.assertEqual(
+            [{"line": "GET /a#b HTTP/1.1", "host": "h", "agent": "t", "details": "path_normalization_failed"},
+             {"line": "GET /b HTTP/1.1", "host": None, "agent": "t", "details": "missing_host_header"}],
+            self.refused("GET /a#b HTTP/1.1\r\nhost: h", "GET /b HTTP/1.1"))
+        self.proxy.wait_stat("http.ingress.downstream_rq_active", 0)
+
+    @unittest.skipIf(IS_ENVOY, "Envoy says no more than - -")
+    def test_a_broken_head_says_what_came_before(self):
+        self.assertEqual(
+            [{"line": "GET /c HTTP/1.1", "host": "h", "agent": None, "details": "http1.codec_error"},
+             {"line": "- - HTTP/1.1", "host": None, "agent": None, "details": "http1.codec_error"}],
+            self.refused("GET /c HTTP/1.1\r\nhost: h\r\nno colon", "G@T / HTTP/1.1\r\nhost: h"))
+
+    def test_regression_a_cluster_that_does_not_exist(self):
+        manager = config.http([config.forward("gone", prefix="/gone"), config.forward("up")],
+                              log=[log(self.log_path, {"cluster": "%UPSTREAM_CLUSTER%", "raw": "%UPSTREAM_CLUSTER_RAW%"})])
+        manager["typed_config"]["route_config"]["validate_clusters"] = False
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("up", self.origin().port)]), concurrency=1)
+        self.assertEqual([503, 200], [self.ask("GET", path, "h").status for path in ("/gone", "/")])
+        self.assertEqual([{"cluster": None, "raw": None}, {"cluster": "up", "raw": "up"}], self.entries(2))
 
     def test_connections_are_told_apart(self):
         self.run_proxy(self.origin(), [log(self.log_path, {"down": "%CONNECTION_ID%", "up": "%UPSTREAM_CONNECTION_ID%"})])

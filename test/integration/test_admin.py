@@ -252,12 +252,21 @@ class Admin(ProxyTest):
         self.assertEqual(200, answer.status)
         self.assertRegex(answer.text, r"(?m)^ +http: debug$")
         self.assertIn(": info", self.proxy.admin("/logging?level=info", "POST").text)
+        self.assertRegex(self.proxy.admin("/logging?paths=hc:debug,conn_handler:trace,wasm:off", "POST").text,
+                         r"(?ms)^ +conn_handler: trace$.*^ +hc: debug$.*^ +wasm: off$")
         for query, error in (("level=nonsense", "unknown logger level"), ("nobody=info", "unknown logger name"),
                              ("paths=http", "empty logger name or empty logger level"),
                              ("paths=http:info,nobody:info", "unknown logger name"),
                              ("http=info&main=info", "invalid number of parameters")):
             answer = self.proxy.admin("/logging?" + query, "POST")
             self.assertEqual((400, "error: " + error), (answer.status, answer.text.splitlines()[0]))
+
+    def test_regression_every_component_of_envoy_is_known(self):
+        names = ("a2a", "assert", "backtrace", "client", "conn_handler", "ext_authz", "grpc", "happy_eyeballs", "hc", "health_checker",
+                 "http2", "init", "io", "jwt", "lua", "matcher", "quic", "rbac", "redis", "tracing", "udp", "wasm", "ip_tagging")
+        proxy = self.start(config.bootstrap([]), arguments=["--component-log-level", ",".join(name + ":error" for name in names)])
+        text = proxy.admin("/logging", "POST").text
+        self.assertEqual([], [name for name in names if "  %s: error\n" % name not in text])
 
     def test_posts_only(self):
         for path in ("/quitquitquit", "/logging", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok"):
@@ -268,6 +277,15 @@ class Admin(ProxyTest):
                 self.assertEqual(405, answer.status)
                 self.assertEqual("Method GET not allowed, POST required.", answer.text.strip())
         self.assertEqual(200, self.ask("GET", "/", self.authority).status)
+
+    def test_reset_counters(self):
+        """What has been counted is shown on, as zero."""
+        wait_for(lambda: self.proxy.stats().get("http.ingress.downstream_rq_2xx") == 1)
+        self.assertEqual("OK\n", self.proxy.admin("/reset_counters", "POST").text)
+        self.assertEqual({"http.ingress.downstream_rq_2xx": 0}, self.proxy.stats("^http.ingress.downstream_rq_.xx&usedonly"))
+        self.assertRegex(self.proxy.admin("/stats/prometheus?usedonly").text, r"(?m)^envoy_http_downstream_rq_xx\{.*\} 0$")
+        self.assertEqual(200, self.ask("GET", "/", self.authority).status)
+        self.proxy.wait_stat("http.ingress.downstream_rq_2xx", 1)
 
     def test_posts_on_reads(self):
         self.assertEqual(200, self.proxy.admin("/stats", "POST").status)

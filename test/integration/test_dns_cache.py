@@ -343,6 +343,21 @@ class SubClusters(ProxyTest):
         self.assertIn("%s::127.0.0.2:%d::hostname::two.t\n" % (name, origins[0].port),
                       self.proxy.admin("/clusters").text)
 
+    def test_config_dump(self):
+        """They are no clusters of the configuration."""
+        origin = self.origin()
+        self.egress({"ok.t": names.address("127.0.0.1")})
+        self.assertEqual(200, self.ask("GET", "/", "ok.t:%d" % origin.port).status)
+        name = "DFPCluster:ok.t:%d" % origin.port
+
+        def of(resource):
+            return self.proxy.admin("/config_dump?include_eds&resource=" + resource).json().get("configs", [])
+        self.assertEqual([["dfp"], [name]], [[one["cluster"]["name"] for one in of(resource)]
+                                             for resource in ("static_clusters", "dynamic_active_clusters")])
+        self.assertEqual([["dfp"], [name]], [[one["endpoint_config"]["cluster_name"] for one in of(resource)]
+                                             for resource in ("static_endpoint_configs", "dynamic_endpoint_configs")])
+        self.assertRegex(of("dynamic_active_clusters")[0]["last_updated"], r"^\d{4}-.*Z$")
+
     def test_connect(self):
         origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
         self.egress({"ok.t": names.address("127.0.0.1")})

@@ -236,6 +236,25 @@ class Http1(ProxyTest):
             self.assertTrue(client.at_eof())
         self.proxy.wait_stat("http.ingress.downstream_cx_idle_timeout", 1)
 
+    def test_a_connection_that_is_too_old_may_ask_once_more(self):
+        self.gateway(drain_timeout="8s", common_http_protocol_options={"max_connection_duration": "0.3s"})
+        with self.client() as idle:
+            self.assertEqual(200, idle.ask("GET", "/", "h").status)
+            with self.client() as busy:
+                # The younger one is told to end: the other one is too old as well.
+                wait_for(lambda: busy.ask("GET", "/", "h").header("connection") == "close", 5)
+            answer = idle.ask("GET", "/", "h")
+            self.assertEqual((200, "close"), (answer.status, answer.header("connection")))
+            self.assertTrue(idle.at_eof())
+        self.proxy.wait_stat("http.ingress.downstream_cx_max_duration_reached", 2)
+
+    def test_a_connection_that_is_too_old_and_asks_nothing_ends(self):
+        self.gateway(drain_timeout="0.1s", common_http_protocol_options={"max_connection_duration": "0.3s"})
+        with self.client() as client:
+            self.assertEqual(200, client.ask("GET", "/", "h").status)
+            self.assertTrue(client.at_eof())
+        self.proxy.wait_stat("http.ingress.downstream_cx_max_duration_reached", 1)
+
     def test_fin_after_the_request(self):
         """A client may say with FIN that it sends no more; its answer still comes."""
         if IS_ENVOY:

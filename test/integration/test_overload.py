@@ -190,7 +190,7 @@ class Overload(ProxyTest):
         self.assertEqual("SI", self.log()["flags"])
 
     def test_reduce_connection_duration(self):
-        self.serve_reduced("HTTP_DOWNSTREAM_CONNECTION_MAX", {"min_timeout": "0.1s"},
+        self.serve_reduced("HTTP_DOWNSTREAM_CONNECTION_MAX", {"min_timeout": "0.1s"}, drain_timeout="0.1s",
                            common_http_protocol_options={"max_connection_duration": "300s"})
         client = self.client()
         self.assertEqual(200, client.ask("GET", "/", "h").status)

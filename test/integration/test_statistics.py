@@ -2,18 +2,20 @@
 import json
 import re
 import socket
+import subprocess
 import threading
 import unittest
 
-from test.support import config
+from test.support import config, names as names_of_tests
 from test.support.client import Client
 from test.support.origin import closed_port, ok
-from test.support.proxy import ProxyTest
+from test.support.proxy import IS_ENVOY, ProxyTest
 from test.support.wait import wait_for
 
 LARGE = 20 * 1024 * 1024  # more than all buffers on the way hold
 HTTP = "http.ingress."
 CLUSTER = "cluster.c."
+FILTERS = "envoy.extensions.filters.http."
 TLS_INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 
 
@@ -251,6 +253,26 @@ class Statistics(ProxyTest):
         self.assertEqual(503, self.ask("GET", "/", "h", headers=[("x-envoy-upstream-alt-stat-name", "shop")]).status)
         self.counts(c_upstream_rq_503=1, c_internal__upstream_rq_503=1, c_shop__upstream_rq_503=1)
 
+    def test_interim_responses(self):
+        """The origin's are answers of its cluster, and what the client sees of them is counted as well."""
+        interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+        origin = self.origin(interim + ok())
+        self.serve(origin.port, manager={"proxy_100_continue": True})
+        client = self.client()
+        client.request("GET", "/", "h")
+        self.assertEqual([103, 200], [client.head().status, client.response().status])
+        self.counts(c_upstream_rq_103=1, c_upstream_rq_1xx=1, c_external__upstream_rq_103=1, c_upstream_rq_completed=2,
+                    h_downstream_rq_1xx=1, h_downstream_rq_2xx=1, h_downstream_rq_completed=2)
+
+    def test_our_own_100(self):
+        self.serve(self.origin(ok()).port)
+        client = self.client()
+        client.send(b"POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+        self.assertEqual(100, client.head().status)
+        client.send(b"x")
+        self.assertEqual(200, client.response().status)
+        self.counts(h_downstream_rq_1xx=1, h_downstream_rq_completed=2, c_upstream_rq_completed=1)
+
     def test_regression_redirects_are_direct_responses(self):
         self.start(config.bootstrap(config.listener(config.http(
             [{"match": {"prefix": "/"}, "redirect": {"path_redirect": "/new"}}]))))
@@ -376,6 +398,69 @@ class Statistics(ProxyTest):
                 "lb_recalculate_zone_structures", "lb_zone_cluster_too_small", "lb_zone_routing_cross_zone", "warming_state",
                 "original_dst_host_invalid", "upstream_rq_0rtt", "upstream_rq_rx_reset", "upstream_http3_broken",
                 "upstream_cx_connect_with_0_rtt", "upstream_rq_rx_reset_no_error", "upstream_rq_tx_reset"))) if stats.get(name) != 0})
+
+
+@unittest.skipIf(IS_ENVOY, "Envoy has its own names only")
+class PrometheusNames(ProxyTest):
+    """/stats/prometheus?names=prometheus: the names that Prometheus's conventions ask for."""
+
+    def busy(self):
+        """A configuration with something of everything that counts, and names that look like units and types."""
+        names = self.names({"*.t": names_of_tests.address("127.0.0.1")})
+        cache = config.dns_cache(names, name="myCache")
+        host = config.virtual_host(
+            [config.direct(200, "in", prefix="/direct"), config.forward("c", prefix="/c", stat_prefix="seconds"), config.forward()],
+            name="kilobytes", virtual_clusters=[{"name": "h", "headers": [{"name": ":path", "string_match": {"prefix": "/c"}}]}])
+        all_requests = {"default_value": {"numerator": 100}}
+        filters = [
+            config.typed("envoy.filters.http.local_ratelimit", FILTERS + "local_ratelimit.v3.LocalRateLimit", stat_prefix="days",
+                         filter_enabled=all_requests, token_bucket={"max_tokens": 100, "tokens_per_fill": 1, "fill_interval": "1s"}),
+            config.typed("envoy.filters.http.rbac", FILTERS + "rbac.v3.RBAC", rules_stat_prefix="gauge", track_per_rule_stats=True,
+                         rules={"policies": {"counter": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}),
+            config.typed("envoy.filters.http.fault", FILTERS + "fault.v3.HTTPFault"), config.dfp_filter(cache)]
+        manager = config.http(hosts=[host], filters=filters, use_remote_address=True,
+                              internal_address_config={"cidr_ranges": [config.cidr("127.0.0.0", 8)]})
+        tcp = config.listener(config.tcp("c", prefix="summary"), name="tcp")
+        tcp["filter_chains"][0]["filters"].insert(0, config.typed(
+            "envoy.filters.network.connection_limit", "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+            stat_prefix="ms", max_connections=10))
+        check = {"timeout": "1s", "interval": "1s", "unhealthy_threshold": 1, "healthy_threshold": 1, "http_health_check": {"path": "/"}}
+        cluster = config.cluster("c", self.upstream.port, health_checks=[check], outlier_detection={},
+                                 **config.breakers(track_remaining=True))
+        monitor = config.typed("envoy.resource_monitors.global_downstream_max_connections",
+                               "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                               max_active_downstream_connections=100)
+        self.start(config.bootstrap([config.listener(manager), tcp], [cluster, config.dfp_cluster(cache, **config.breakers())],
+                                    overload_manager={"refresh_interval": "0.05s", "resource_monitors": [monitor]}))
+
+    def test_promtool_has_nothing_to_say(self):
+        self.upstream = self.origin()
+        self.busy()
+        for target, host in (("/direct", "h"), ("/c", "h"), ("/", "a.t:%d" % self.upstream.port), ("/", "nx.nx")):
+            self.ask("GET", target, host, headers=[("x-envoy-upstream-alt-stat-name", "hours")])
+        for query in ("", "&text_readouts", "&histogram_buckets=summary"):
+            page = self.proxy.admin("/stats/prometheus?names=prometheus" + query).text
+            checked = subprocess.run(["promtool", "check", "metrics"], input=page.encode(), timeout=30, check=False,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual((0, ""), (checked.returncode, checked.stdout.decode()), query)
+
+    def test_names_and_units(self):
+        origin = self.origin()
+        self.start(config.bootstrap(config.listener(config.http([config.forward("c")])), [config.cluster("c", origin.port)]))
+        self.assertEqual(200, self.ask("GET", "/", "h").status)
+        self.proxy.wait_stat(CLUSTER + "upstream_rq_200", 1)
+        page = self.proxy.admin("/stats/prometheus?names=prometheus").text
+        for line in ('envoy_cluster_upstream_rq_total{envoy_cluster_name="c"} 1',
+                     'envoy_cluster_upstream_rq_by_code_total{envoy_cluster_name="c",envoy_response_code="200"} 1',
+                     'envoy_cluster_membership{envoy_cluster_name="c"} 1',
+                     'envoy_cluster_upstream_cx_connect_seconds_bucket{envoy_cluster_name="c",le="0.0005"} ',
+                     'envoy_cluster_upstream_rq_per_cx_bucket{envoy_cluster_name="c",le="0.5"} ',
+                     'envoy_cluster_upstream_rq_time_seconds_sum{envoy_cluster_name="c"} '):
+            self.assertIn("\n" + line, page)
+        self.assertIn("envoy_cluster_membership{", self.proxy.admin("/stats?format=prometheus&names=prometheus").text)
+        self.assertIn("envoy_cluster_upstream_cx_connect_ms_sum", self.proxy.admin("/stats/prometheus?names=envoy").text)
+        answer = self.proxy.admin("/stats/prometheus?names=x")
+        self.assertEqual((400, "usage: /stats/prometheus?names=(envoy|prometheus)\n"), (answer.status, answer.text))
 
 
 if __name__ == "__main__":

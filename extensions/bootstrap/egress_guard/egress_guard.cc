@@ -10,10 +10,10 @@ absl::StatusOr<BootstrapExtensionPtr> Create(const EgressGuard::Proto& config,
                                              FactoryContext& context) {
   if (context.server.egress == nullptr)
     return absl::FailedPreconditionError("there is no process to guard here");
-  auto guard = EgressGuard::Build(config, context.server.egress->own());
-  if (!guard.ok()) return guard.status();
-  if (absl::Status status = context.server.egress->SetGuard(*guard); !status.ok()) return status;
-  return *guard;
+  auto guard = EgressGuard::Build(config, context.server.egress->own(), context.path,
+                                  context.server.diagnostics);
+  if (absl::Status status = context.server.egress->SetGuard(guard); !status.ok()) return status;
+  return guard;
 }
 
 }  // namespace

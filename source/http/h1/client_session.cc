@@ -147,6 +147,7 @@ Task<absl::StatusOr<Response>> ClientSession::Receive(SessionLease lease,
     session.buffer_.Consume(result.consumed);
     if (head->status >= 200 || head->status == 101)
       co_return ResponseFrom(std::move(lease), std::move(head), framing, exchange);
+    exchange.AddInterim(head->status);
     // A 100 answers an Expect that travelled on; otherwise the client had its 100 from us, or never
     // asked.
     if (head->status == 100 && !request.expects_continue) continue;

@@ -30,6 +30,7 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
       request_head()->version == HttpVersion::kHttp10)
     co_return absl::OkStatus();
   if (head->status == 100) continue_wanted = false;
+  session_.handler_.OnInterim(head->status);
   std::string& scratch = worker().scratch();
   scratch.clear();
   WriteResponseHead(*head, ResponseFraming{}, &scratch);
@@ -57,6 +58,7 @@ void H1Exchange::NoteBrokenBody(const absl::Status& error) {
                             : ReasonOf(error);
   const ReasonMeaning& meaning = MeaningOf(reason);
   response_cut = true;
+  set_failure(reason);
   if (meaning.flag.has_value()) Note(*meaning.flag);
   if (meaning.reset.empty()) return set_details(meaning.details);
   set_details(Cat("upstream_reset_after_response_started{", meaning.reset, "}"));

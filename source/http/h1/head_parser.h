@@ -13,6 +13,7 @@ namespace sluice {
 struct HeadResult {
   enum State : uint8_t { kNeedMore, kDone, kError };
   State state = kNeedMore;
+  HeadFault fault = HeadFault::kProtocol;
   size_t consumed = 0;  // of a done head: its size, with the empty lines before it
   int status = 0;       // of an error: see HeadError; the views are constants
   std::string_view body;
@@ -33,8 +34,8 @@ class RequestHeadParser {
   /// `bytes` is all that is unread; after kNeedMore call again with the same head and at least one
   /// byte more, beginning with the same bytes (they may have moved). Linear in the size of the head
   /// however it is cut. Field names become lower case in place. On kDone the views of `head` point
-  /// into `bytes` and head->arena: keep that buffer in head->arena. On kError `head` is in no
-  /// particular state.
+  /// into `bytes` and head->arena: keep that buffer in head->arena. On kError `head` has what is
+  /// known for a log (DescribeRefused), and the fields that were read.
   HeadResult Parse(absl::Span<char> bytes, const HeadLimits& limits, RequestHead* head,
                    Framing* framing);
 

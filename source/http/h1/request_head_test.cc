@@ -100,6 +100,30 @@ TEST_CASE("the lines of a request that are refused") {
   });
 }
 
+TEST_CASE("what is known of a request that is refused") {
+  struct Row {
+    std::string_view input, method, authority, path;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "h", "/a#b"},
+           {"GET http://h/a#b HTTP/1.1\r\n\r\n", "GET", "h", "/a#b"},
+           {"GET http://u@h?x HTTP/1.1\r\n\r\n", "GET", "u@h", "?x"},
+           {"GET /x HTTP/1.1\r\n\r\n", "GET", "", "/x"},
+           {"GET /x HTTP/1.0\r\nHost: h\r\n\r\n", "GET", "", "/x"},
+           {"GET /x HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", "GET", "h", "/x"},
+           {"CONNECT h HTTP/1.1\r\nHost: x\r\n\r\n", "CONNECT", "h", ""},
+           {"GET /\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n", "", "", ""},
+           {"G@T / HTTP/1.1\r\nHost: h\r\n\r\n", "", "", ""},
+       }) {
+    INFO(row.input);
+    const ParsedRequest parsed = Parse(row.input);
+    CHECK(parsed.result.state == HeadResult::kError);
+    CHECK(parsed.head->method == row.method);
+    CHECK(parsed.head->authority == row.authority);
+    CHECK(parsed.head->path == row.path);
+  }
+}
+
 TEST_CASE("the fields of a request that are refused") {
   const std::string_view codec = "http1.codec_error", bytes = "http1.invalid_characters";
   CheckRefused({

@@ -33,7 +33,7 @@ class ServerSession::Patience final : public Timer {
       left = settings.overload->Scaled(OverloadState::kConnectionIdle, settings.idle_timeout) -
              (Now() - since_);
     }
-    left = std::min(left, session_.LeftToLive());
+    left = std::min(left, session_.LeftToWait());
     if (left != Duration::max()) session_.worker().wheel().Arm(*this, left);
   }
   void OnReview() override { Start(); }
@@ -73,15 +73,14 @@ Task<> ServerSession::Run(std::unique_ptr<ServerSession> session) {
       patience.Begin();
       const bool readable = co_await self.stream().WaitReadable();
       self.idle_ = false;
-      if (patience.ended()) {
-        (self.IsTooOld() ? self.settings_.duration_timeouts : self.settings_.idle_timeouts).Add();
-      }
+      if (patience.ended() && !self.IsTooOld()) self.settings_.idle_timeouts.Add();
       if (!readable || self.ShedsNew()) break;
     }
     after = co_await self.ServeOne();
     self.exchange_.reset();
     ++self.requests_;
   }
+  if (self.IsTooOld()) self.settings_.duration_timeouts.Add();
   if (self.canceller().cancelled() && self.canceller().reason() == Reason::kDownstreamClosed)
     self.closed_by_peer_ = true;
   if (after == After::kLinger) co_await self.Linger();
@@ -100,6 +99,14 @@ Duration ServerSession::LeftToLive() const {
   if (life <= Duration::zero()) return Duration::max();
   return settings_.overload->Scaled(OverloadState::kConnectionMax, life) -
          (Now() - connection_.facts.opened);
+}
+
+// How long an idle connection may wait by that: its client, which knows of no end, may be about to
+// ask once more, and is told then.
+Duration ServerSession::LeftToWait() const {
+  const Duration life = LeftToLive();
+  if (life == Duration::max() || requests_ == 0) return life;
+  return life + settings_.drain_timeout;
 }
 
 // Whether a new connection is given up before its first byte is read; counted.
@@ -148,8 +155,13 @@ Task<HeadResult> ServerSession::ReadMoreOfHead(ServerSession& self, H1Exchange& 
     const auto count = co_await self.stream().ReadSome(self.buffer_.Room());
     if (!count.ok() || *count == 0) {
       self.closed_by_peer_ = !deadline.Expired();
-      result = {HeadResult::kError, 0, 0, "", "downstream_remote_disconnect"};
-      if (self.closed_by_peer_) break;
+      result = {HeadResult::kError, HeadFault::kProtocol, 0, 0, "", ""};
+      if (self.closed_by_peer_) {
+        const bool drained = self.canceller().cancelled();
+        result.details =
+            MeaningOf(drained ? self.canceller().reason() : Reason::kDownstreamClosed).details;
+        break;
+      }
       if (by_idle) exchange.Note(ResponseFlag::kStreamIdleTimeout);
       result.Expire(by_idle, by_life);
       break;
@@ -167,6 +179,7 @@ void ServerSession::Shed(HeadResult* result) {
   result->status = 500;
   result->body = "Internal Server Error";
   result->details = kShedDetails;
+  result->fault = HeadFault::kShed;
 }
 
 Task<ServerSession::After> ServerSession::ServeOne() {
@@ -187,7 +200,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     handler_.OnComplete(exchange);
     co_return After::kClose;
   }
-  if (bad) exchange.framing.keep_alive = false;
+  if (bad) Refuse(exchange, std::move(head));
 
   After after = After::kClose;
   {
@@ -225,6 +238,15 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   if (!exchange.watch_scope_.empty()) co_await exchange.watch_scope_.Join();
   handler_.OnComplete(exchange);
   co_return bad ? After::kLinger : after;
+}
+
+// The log shows what is known of a head that is no request.
+void ServerSession::Refuse(H1Exchange& exchange, RequestHeadPtr head) {
+  exchange.framing.keep_alive = false;
+  if (head->method.empty()) return;
+  head->arena.Keep(buffer_.buffer());
+  exchange.head_refused = true;
+  exchange.set_request_head(std::move(head));
 }
 
 // A whole head: the request that it begins.

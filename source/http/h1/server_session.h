@@ -26,10 +26,12 @@ class ExchangeHandler {
   /// The whole way of a request through filters and router. `request.head` is
   /// exchange.request_head().
   virtual Task<Response> OnRequest(Request request, Exchange& exchange) const = 0;
+  /// An interim (1xx) response is about to be written: the origin's, or our own 100.
+  virtual void OnInterim(int status) const {}
   /// The answer to OnRequest is about to be written: the last word on its head.
   virtual void OnResponse(Response& response, Exchange& exchange) const {}
-  /// The answer to bytes that are no acceptable request, or with kShedDetails to a head that only
-  /// overload speaks against; the connection is closed behind it.
+  /// The answer to bytes that are no acceptable request, or with HeadFault::kShed to a head that
+  /// only overload speaks against; the connection is closed behind it.
   virtual Response OnBadRequest(const HeadResult& result, Exchange& exchange) const = 0;
   /// The tunnel of this exchange is open: its head has been written.
   virtual void OnTunnel(Exchange& exchange) const = 0;
@@ -50,6 +52,7 @@ struct ServerSessionSettings {
   Duration stream_idle_timeout = std::chrono::minutes(5);
   Duration max_stream_duration{};
   Duration max_connection_duration{};
+  Duration drain_timeout{};  // so much longer may an idle connection wait for its last request
   Duration delayed_close_timeout = std::chrono::seconds(1);
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   bool proxy_100_continue = false;
@@ -103,6 +106,7 @@ class ServerSession : public Drainable {
   bool MayAwaitRequest() const;
   class Patience;
   Duration LeftToLive() const;
+  Duration LeftToWait() const;
   bool IsTooOld() const { return LeftToLive() <= Duration::zero(); }
   bool ShedsNew() const;
   Task<After> ServeOne();
@@ -111,6 +115,7 @@ class ServerSession : public Drainable {
                                          RequestHead& head, Framing* framing);
   static void Shed(HeadResult* result);
   void Received(H1Exchange& exchange, size_t bytes);
+  void Refuse(H1Exchange& exchange, RequestHeadPtr head);
   Request Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
   bool BeginAnswer(H1Exchange& exchange, Response& response, ResponseFraming* framing);
   Task<> Tunnel(H1Exchange& exchange, Stream& upstream);

@@ -455,6 +455,11 @@ TEST_CASE("metadata of the cluster and of the host") {
   CHECK(Text(exchange, kFormat) == "- - - - -");
   route.cluster = &named;
   CHECK(Text(exchange, kFormat) == "by the route by the route - - -");
+  route.cluster_name = "named";
+  CHECK(Text(exchange, "%UPSTREAM_CLUSTER%|%UPSTREAM_CLUSTER_RAW%") == "named|named");
+  route.cluster = nullptr;  // There is no such cluster.
+  CHECK(Text(exchange, "%UPSTREAM_CLUSTER%|%UPSTREAM_CLUSTER_RAW%") == "-|-");
+  route.cluster = &named;
   exchange.upstream.cluster = &used;
   exchange.upstream.host = std::make_shared<UpstreamHost>(UpstreamHost{"", of(R"({"a":["x",1]})")});
   CHECK(Text(exchange, kFormat) == R"(used used ["x",1] ["x",1] -)");

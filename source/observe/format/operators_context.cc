@@ -19,12 +19,12 @@ Rendered Upstream(const Operator&, const LogContext& context, std::string* out) 
   return AppendText(context.exchange.upstream.*kMember, out);
 }
 
-// The cluster that the route names, where no connection was tried.
+// The cluster that the route names, where no connection was tried; one that does not exist is none.
 Rendered UpstreamClusterName(const Operator&, const LogContext& context, std::string* out) {
   const std::string_view name = context.exchange.upstream.cluster_name;
   const RouteBase* route = context.exchange.route();
-  return AppendText(name.empty() && route != nullptr ? std::string_view(route->cluster_name) : name,
-                    out);
+  const bool named = name.empty() && route != nullptr && route->cluster != nullptr;
+  return AppendText(named ? std::string_view(route->cluster_name) : name, out);
 }
 
 // Under the name that its statistics have.

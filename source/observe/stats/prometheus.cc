@@ -8,6 +8,7 @@
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 #include "source/base/strings.h"
+#include "source/observe/stats/prometheus_names.h"
 #include "source/observe/stats/stats_select.h"
 
 namespace sluice::stats {
@@ -47,49 +48,46 @@ prometheus::MetricType FamilyType(Type type, bool summary) {
 }
 
 void FillHistogram(const HistogramSnapshot& snapshot, const std::vector<double>& bounds,
-                   prometheus::ClientMetric::Histogram* histogram) {
+                   const ConventionalName& unit, prometheus::ClientMetric::Histogram* histogram) {
   histogram->sample_count = snapshot.count;
-  histogram->sample_sum = static_cast<double>(snapshot.sum);
+  histogram->sample_sum = unit.Convert(static_cast<double>(snapshot.sum));
   for (const double bound : bounds) {
-    histogram->bucket.push_back({snapshot.CountAtMost(bound), bound});
+    histogram->bucket.push_back({snapshot.CountAtMost(bound), unit.Convert(bound)});
   }
   histogram->bucket.push_back({snapshot.count, std::numeric_limits<double>::infinity()});
 }
 
-void FillSummary(const HistogramSnapshot& snapshot, prometheus::ClientMetric::Summary* summary) {
+void FillSummary(const HistogramSnapshot& snapshot, const ConventionalName& unit,
+                 prometheus::ClientMetric::Summary* summary) {
   summary->sample_count = snapshot.count;
-  summary->sample_sum = static_cast<double>(snapshot.sum);
+  summary->sample_sum = unit.Convert(static_cast<double>(snapshot.sum));
   for (const double percentile : kPercentiles)
     // By whole numbers: 99.9 / 100 is not the nearest number to 0.999, and prints otherwise.
     summary->quantile.push_back(
-        {std::round(percentile * 10) / 1000, Percentile(snapshot, percentile)});
+        {std::round(percentile * 10) / 1000, unit.Convert(Percentile(snapshot, percentile))});
 }
 
-prometheus::ClientMetric Series(const Metric& metric, bool summary) {
+prometheus::ClientMetric Series(const Metric& metric, bool summary, const ConventionalName& unit) {
   prometheus::ClientMetric series;
-  for (const auto& [name, value] : metric.tags) {
-    series.label.push_back({Sanitized(name), value});
-  }
   switch (metric.type) {
     case Type::kCounter:
-      series.counter.value = static_cast<double>(Read(metric.counter));
+      series.counter.value = unit.Convert(static_cast<double>(Read(metric.counter)));
       break;
     case Type::kGauge:
-      series.gauge.value = static_cast<double>(Read(metric.gauge));
+      series.gauge.value = unit.Convert(static_cast<double>(Read(metric.gauge)));
       if (Read(metric.gauge) == kNoLimit) series.gauge.value = kHighest;
       break;
     case Type::kHistogram:
       if (summary) {
-        FillSummary(Read(metric.histogram), &series.summary);
+        FillSummary(Read(metric.histogram), unit, &series.summary);
       } else {
-        FillHistogram(Read(metric.histogram), *metric.bounds, &series.histogram);
+        FillHistogram(Read(metric.histogram), *metric.bounds, unit, &series.histogram);
       }
       break;
     case Type::kTextReadout:
       series.label.push_back({"text_value", metric.text});
       break;
   }
-  std::sort(series.label.begin(), series.label.end());
   return series;
 }
 
@@ -103,6 +101,69 @@ void DropRepeated(std::vector<prometheus::ClientMetric>* series) {
                 series->end());
 }
 
+// The families of a page, by name.
+class Families {
+ public:
+  Families(bool conventional, bool summary) : conventional_(conventional), summary_(summary) {}
+
+  void Add(const Metric& metric) {
+    const std::string source = Sanitized(metric.tagged_name);
+    const ConventionalName name = conventional_ ? ConventionalNameOf(metric, source)
+                                                : ConventionalName{Cat("envoy_", source), ""};
+    const prometheus::MetricType type = FamilyType(metric.type, summary_);
+    const std::string full = conventional_ ? Distinct(name, source, type) : OfType(name.stem, type);
+    Family& family = families_[full];
+    family.source = source;
+    family.content.name = full;
+    family.content.help = Cat("Statistic ", metric.tagged_name);
+    family.content.type = type;
+    prometheus::ClientMetric series = Series(metric, summary_, name);
+    for (const auto& [tag, value] : metric.tags)
+      series.label.push_back({conventional_ ? SnakeCase(Sanitized(tag)) : Sanitized(tag), value});
+    std::sort(series.label.begin(), series.label.end());
+    family.content.metric.push_back(std::move(series));
+  }
+
+  std::vector<prometheus::MetricFamily> Take() {
+    std::vector<prometheus::MetricFamily> list;
+    for (auto& [name, family] : families_) {
+      DropRepeated(&family.content.metric);
+      list.push_back(std::move(family.content));
+    }
+    return list;
+  }
+
+ private:
+  struct Family {
+    std::string source;  // the metrics' own name
+    prometheus::MetricFamily content;
+  };
+
+  // One name cannot have two types in Prometheus.
+  std::string OfType(const std::string& name, prometheus::MetricType type) const {
+    const auto it = families_.find(name);
+    if (it == families_.end() || it->second.content.type == type) return name;
+    return Cat(name, type == prometheus::MetricType::Gauge     ? "_gauge"
+                     : type == prometheus::MetricType::Counter ? "_counter"
+                                                               : "_histogram");
+  }
+
+  // Nor do two metrics of other names become one.
+  std::string Distinct(const ConventionalName& name, const std::string& source,
+                       prometheus::MetricType type) const {
+    std::string full = Cat(name.stem, name.suffix);
+    for (int number = 2;; ++number) {
+      const auto it = families_.find(full);
+      if (it == families_.end() || (it->second.source == source && it->second.content.type == type))
+        return full;
+      full = Cat(name.stem, "_", number, name.suffix);
+    }
+  }
+
+  const bool conventional_, summary_;
+  std::map<std::string, Family> families_;
+};
+
 }  // namespace
 
 absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) const {
@@ -114,33 +175,18 @@ absl::StatusOr<std::string> Store::StatsPrometheus(const StatsQuery& query) cons
   const bool summary = buckets == "summary" || buckets == "none";
   if (!summary && !buckets.empty() && buckets != "cumulative")
     return Invalid("usage: /stats/prometheus?histogram_buckets=(cumulative|summary|none)");
-  std::map<std::string, prometheus::MetricFamily> families;
+  const bool conventional = query.names == "prometheus";
+  if (!conventional && !query.names.empty() && query.names != "envoy")
+    return Invalid("usage: /stats/prometheus?names=(envoy|prometheus)");
+  Families families(conventional, summary);
   Visit([&](const Metric& metric) {
     if (!selection->Has(metric) || (metric.type == Type::kTextReadout && !query.text_readouts)) {
       return;
     }
-    std::string name = Cat("envoy_", Sanitized(metric.tagged_name));
-    const prometheus::MetricType type = FamilyType(metric.type, summary);
-    auto it = families.find(name);
-    if (it != families.end() && it->second.type != type) {
-      // One name cannot have two types in Prometheus.
-      name += type == prometheus::MetricType::Gauge     ? "_gauge"
-              : type == prometheus::MetricType::Counter ? "_counter"
-                                                        : "_histogram";
-    }
-    prometheus::MetricFamily& family = families[name];
-    family.name = name;
-    family.help = Cat("Statistic ", metric.tagged_name);
-    family.type = type;
-    family.metric.push_back(Series(metric, summary));
+    families.Add(metric);
   });
-  std::vector<prometheus::MetricFamily> list;
-  for (auto& [name, family] : families) {
-    DropRepeated(&family.metric);
-    list.push_back(std::move(family));
-  }
   std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, list);
+  prometheus::TextSerializer().Serialize(out, families.Take());
   std::string page = out.str();
   for (size_t at = 0; (at = page.find(kHighestText, at)) != std::string::npos;)
     page.replace(at, kHighestText.size(), Cat(" ", UINT64_MAX, "\n"));

@@ -189,6 +189,8 @@ void Store::Remove(std::string_view prefix) {
 void Store::ResetCounters() {
   std::lock_guard lock(mutex_);
   for (const auto& [key, metric] : metrics_) {
+    if (metric->type != Type::kCounter) continue;
+    metric->was_used = metric->was_used || Read(metric->counter) != 0;
     Reset(metric->counter);
   }
 }

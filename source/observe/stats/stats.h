@@ -51,6 +51,7 @@ struct Metric {
   std::string tagged_name;  // without the segments that are tags: "cluster.upstream_rq"
   Tags tags;                // {"envoy.cluster_name", "dfp"}, {"envoy.response_code", "200"}
   Counter counter;
+  bool was_used = false;  // the counter, before it was reset
   Gauge gauge;
   Histogram histogram;
   const std::vector<double>* bounds = nullptr;  // of a histogram's buckets, ascending
@@ -69,6 +70,8 @@ struct StatsQuery {
   std::string type = "All";    // Counters, Gauges, Histograms, TextReadouts, All
   std::string histogram_buckets =
       {};  // "", "none", "summary" (the percentiles), "cumulative", "disjoint", "detailed"
+  std::string names =
+      {};  // of the Prometheus page: "", "envoy", "prometheus" (as its conventions are)
 };
 
 struct StoreSettings;
@@ -92,7 +95,7 @@ class Store {
   /// and no new one has taken its name.
   void Remove(std::string_view prefix);
 
-  /// Sets all counters to 0 (POST /reset_counters).
+  /// Sets all counters to 0 (POST /reset_counters). They stay among those that were used.
   void ResetCounters();
 
   /// Closes the current interval of all histograms: what /stats prints first in each pair, as in

@@ -214,7 +214,7 @@ bool Selection::Has(const Metric& metric) const {
   }
   switch (metric.type) {
     case Type::kCounter:
-      return Read(metric.counter) != 0;
+      return metric.was_used || Read(metric.counter) != 0;
     case Type::kGauge:
       return IsUsed(metric.gauge);
     case Type::kHistogram:

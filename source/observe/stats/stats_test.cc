@@ -205,6 +205,52 @@ TEST_CASE("histograms on the pages") {
   CHECK_THAT(page, Contains("envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"c\"} 3\n"));
 }
 
+TEST_CASE("names as the conventions of Prometheus have them") {
+  struct Row {
+    Type type;
+    std::string name, lines;  // what must stand on the page
+  };
+  for (const Row& row : {
+           Row{Type::kCounter, "x.cx", "# TYPE envoy_x_cx_total counter\nenvoy_x_cx_total 1500\n"},
+           Row{Type::kCounter, "x.cx_total", "envoy_x_cx_total 1500\n"},
+           Row{Type::kCounter, "x.wait_ms", "envoy_x_wait_seconds_total 1.5\n"},
+           Row{Type::kCounter, "x.y_rq_503",
+               "envoy_x_y_rq_by_code_total{envoy_response_code=\"503\"} "},
+           Row{Type::kCounter, "x.myCache.s.kilobytes.y",
+               "envoy_x_my_cache_s0_kilobytes0_y_total "},
+           Row{Type::kGauge, "x.members_total",
+               "# TYPE envoy_x_members gauge\nenvoy_x_members 1500"},
+           Row{Type::kGauge, "x.hosts_count", "envoy_x_hosts_count_value 1500\n"},
+           Row{Type::kGauge, "server.days_until_first_cert_expiring",
+               "envoy_server_seconds_until_first_cert_expiring 129600000\n"},
+           Row{Type::kHistogram, "x.length_ms", "envoy_x_length_seconds_sum 1.5\n"},
+           Row{Type::kHistogram, "x.length_ms", "envoy_x_length_seconds_bucket{le=\"0.0005\"} 0\n"},
+           Row{Type::kHistogram, "x.rq_time", "envoy_x_rq_time_seconds_bucket{le=\"2.5\"} 1\n"},
+           Row{Type::kHistogram, "x.per_cx", "envoy_x_per_cx_sum 1500\n"},
+       }) {
+    INFO(row.name);
+    Store store;
+    if (row.type == Type::kCounter) store.Root().counter(row.name).Add(1500);
+    if (row.type == Type::kGauge) store.Root().gauge(row.name).Add(1500);
+    if (row.type == Type::kHistogram) store.Root().histogram(row.name).Record(1500);
+    CHECK_THAT(*store.StatsPrometheus({.names = "prometheus"}), Contains(row.lines));
+    CHECK(*store.StatsPrometheus({.names = "envoy"}) == *store.StatsPrometheus({}));
+    CHECK_FALSE(store.StatsPrometheus({.names = "other"}).ok());
+  }
+}
+
+TEST_CASE("different metrics keep different names") {
+  Store store;
+  store.Root().counter("a.x").Add(1);
+  store.Root().counter("a.x_total").Add(2);
+  store.Root().gauge("a.x_ms").Add(3000);
+  store.Root().histogram("a.x_ms").Record(4);
+  const std::string page = *store.StatsPrometheus({.names = "prometheus"});
+  for (const char* line : {"envoy_a_x_total 1\n", "envoy_a_x_2_total 2\n", "envoy_a_x_seconds 3\n",
+                           "envoy_a_x_2_seconds_count 1\n"})
+    CHECK_THAT(page, Contains(line));
+}
+
 TEST_CASE("removing a prefix removes that and nothing else") {
   Store store;
   const Scope clusters = store.Root().Sub("cluster");
@@ -223,8 +269,11 @@ TEST_CASE("reset sets counters to zero and leaves gauges") {
   Store store;
   store.Root().counter("c").Add(3);
   store.Root().gauge("g").Add(3);
+  store.Root().counter("unused");
   store.ResetCounters();
-  CHECK(*store.StatsText({}) == "c: 0\ng: 3\n");
+  store.ResetCounters();
+  CHECK(*store.StatsText({}) == "c: 0\ng: 3\nunused: 0\n");
+  CHECK(*store.StatsText({.used_only = true}) == "c: 0\ng: 3\n");
 }
 
 }  // namespace

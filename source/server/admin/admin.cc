@@ -141,7 +141,8 @@ Response Admin::OnBadRequest(const HeadResult& result, Exchange& exchange) const
 }
 
 void Admin::OnComplete(Exchange& exchange) const {
-  if (exchange.request_head() != nullptr) stats_.downstream_rq_active.Sub();
+  if (exchange.request_head() != nullptr && !exchange.head_refused)
+    stats_.downstream_rq_active.Sub();
   if (exchange.response_head() != nullptr) {
     stats_.completed.Count(exchange.response_head()->status);
     on_listener_.Count(exchange.response_head()->status);

@@ -57,9 +57,15 @@ class Dumper {
     auto dump = std::make_unique<api::ClustersConfigDump>();
     for (const ClusterView& cluster : clusters) {
       if (!Wanted(cluster.config->name())) continue;
-      auto& one = *dump->add_static_clusters();
-      one.mutable_cluster()->PackFrom(*cluster.config);
-      *one.mutable_last_updated() = updated_;
+      if (cluster.made_at.has_value()) {
+        auto& one = *dump->add_dynamic_active_clusters();
+        one.mutable_cluster()->PackFrom(*cluster.config);
+        *one.mutable_last_updated() = ToProto(*cluster.made_at);
+      } else {
+        auto& one = *dump->add_static_clusters();
+        one.mutable_cluster()->PackFrom(*cluster.config);
+        *one.mutable_last_updated() = updated_;
+      }
     }
     return dump;
   }
@@ -67,9 +73,11 @@ class Dumper {
   Dump Endpoints(const std::vector<ClusterView>& clusters) const {
     auto dump = std::make_unique<api::EndpointsConfigDump>();
     for (const ClusterView& cluster : clusters) {
-      if (Wanted(cluster.config->name()))
-        dump->add_static_endpoint_configs()->mutable_endpoint_config()->PackFrom(
-            EndpointsOf(cluster));
+      if (!Wanted(cluster.config->name())) continue;
+      auto& endpoints = cluster.made_at.has_value()
+                            ? *dump->add_dynamic_endpoint_configs()->mutable_endpoint_config()
+                            : *dump->add_static_endpoint_configs()->mutable_endpoint_config();
+      endpoints.PackFrom(EndpointsOf(cluster));
     }
     return dump;
   }

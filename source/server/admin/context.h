@@ -49,6 +49,8 @@ struct ClusterView {
   std::vector<Cluster::HostView> hosts;
   /// Of all answers and of local failures; nullopt: there is no outlier detection.
   std::optional<OutlierDetector::Rates> rates = {}, local_rates = {};
+  /// When another cluster has made it; nullopt: it is configured.
+  std::optional<WallTime> made_at = {};
 
   static ClusterView Of(const Cluster& cluster) {
     ClusterView view{&cluster.config(), cluster.breaker(Priority::kDefault).thresholds(),

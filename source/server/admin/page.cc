@@ -56,7 +56,8 @@ constexpr Page kPages[] = {
     {"/stats/prometheus", "statistics for Prometheus", PrometheusPage, false,
      "usedonly: only what was ever counted; filter: a regular expression on names; invert_filter: "
      "what the filter does not match; text_readouts: also texts; histogram_buckets: cumulative, "
-     "summary or none, which is summary"},
+     "summary or none, which is summary; names: envoy, or prometheus, whose counters end in _total "
+     "and whose times are in seconds"},
     {"/stats/recentlookups", "statistics that were looked up by name", RecentLookupsPage},
     {"/stats/recentlookups/clear", "forget the look-ups", RecordLookupsPage, true},
     {"/stats/recentlookups/disable", "stop recording look-ups", RecordLookupsPage, true},

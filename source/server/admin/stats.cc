@@ -18,6 +18,7 @@ stats::StatsQuery QueryOf(const AdminRequest& request) {
     query.invert_filter = false;
   }
   query.histogram_buckets = request.Get("histogram_buckets");
+  query.names = request.Get("names");
   return query;
 }
 

@@ -209,6 +209,8 @@ ServerSessionSettings BuildSession(const Proto& config, const HcmStats& stats) {
     session.request_headers_timeout = config::ToDuration(config.request_headers_timeout());
   if (config.has_delayed_close_timeout())
     session.delayed_close_timeout = config::ToDuration(config.delayed_close_timeout());
+  session.drain_timeout = config.has_drain_timeout() ? config::ToDuration(config.drain_timeout())
+                                                     : std::chrono::seconds(5);
   session.proxy_100_continue = config.proxy_100_continue();
   stats.GiveTo(&session);
   return session;

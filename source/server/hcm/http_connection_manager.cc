@@ -196,6 +196,11 @@ void HttpConnectionManager::StripHost(RequestHead& head, uint16_t listener_port)
   head.authority = head.arena.Copy(Cat(host.substr(0, host.size() - 1), PortOf(head.authority)));
 }
 
+void HttpConnectionManager::OnInterim(int status) const {
+  stats_.completed.Count(status);
+  on_listener_.Count(status);
+}
+
 void HttpConnectionManager::OnResponse(Response& response, Exchange& exchange) const {
   const RequestHead& head = *exchange.request_head();
   Headers& headers = response.head->headers;
@@ -225,22 +230,41 @@ void HttpConnectionManager::Sign(Headers& headers, bool always_ours) const {
   if (!settings_.edge.via.empty()) headers.Append(HeaderId::kVia, settings_.edge.via);
 }
 
+void HttpConnectionManager::CountFault(HeadFault fault) const {
+  switch (fault) {
+    case HeadFault::kPath:
+      return stats_.downstream_rq_failed_path_normalization.Add();
+    case HeadFault::kNoHost:
+      return;
+    case HeadFault::kShed:
+      return stats_.downstream_rq_overload_close.Add();
+    case HeadFault::kUnderscore:
+      settings_.underscore_rejects.Add();
+      [[fallthrough]];
+    case HeadFault::kProtocol:
+      stats_.downstream_cx_protocol_error.Add();
+      break;
+    case HeadFault::kHeaderTimeout:
+      stats_.downstream_rq_header_timeout.Add();
+      break;
+    case HeadFault::kTooLong:
+      stats_.downstream_rq_max_duration_reached.Add();
+      break;
+    case HeadFault::kIdle:
+      break;
+  }
+  stats_.downstream_rq_response_before_rq_complete.Add();
+}
+
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
   stats_.downstream_rq_http1_total.Add();
   exchange.set_remote_address(OriginOf(exchange).remote);
-  const bool bad_path = result.details == "path_normalization_failed";
-  if (bad_path) stats_.downstream_rq_failed_path_normalization.Add();
-  // Such a head, or one without a host, is whole, and is not against the protocol.
-  if (!bad_path && result.details != "missing_host_header") {
-    const bool late = result.status == 408, shed = result.details == kShedDetails;
-    if (!shed) stats_.downstream_rq_response_before_rq_complete.Add();
-    if (shed) stats_.downstream_rq_overload_close.Add();
-    if (!shed && !late) stats_.downstream_cx_protocol_error.Add();
-    if (!late) exchange.Note(ResponseFlag::kDownstreamProtocolError);
-  }
-  if (result.details == "request_header_timeout") stats_.downstream_rq_header_timeout.Add();
-  if (result.details == kUnderscoreDetails) settings_.underscore_rejects.Add();
+  CountFault(result.fault);
+  // A whole head without a usable path or host is not against the protocol, nor is a late one.
+  if (result.fault == HeadFault::kProtocol || result.fault == HeadFault::kUnderscore ||
+      result.fault == HeadFault::kShed)
+    exchange.Note(ResponseFlag::kDownstreamProtocolError);
   Response response = Refusal(exchange, result.status, result.body, result.details);
   if (settings_.local_replies != nullptr)
     settings_.local_replies->Rewrite(response, result.body, exchange);
@@ -257,8 +281,9 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
-  if (exchange.request_head() != nullptr) {
-    stats_.downstream_rq_active.Sub();  // it came that far
+  const bool was_request = exchange.request_head() != nullptr && !exchange.head_refused;
+  if (was_request) {
+    stats_.downstream_rq_active.Sub();
   } else {
     exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
   }
@@ -275,8 +300,7 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   const bool client_left = exchange.flags().Has(ResponseFlag::kDownstreamConnectionTermination);
   const bool broken = exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
   // Of a bad head OnBadRequest knows.
-  if (broken && exchange.request_head() != nullptr &&
-      exchange.details() == MeaningOf(Reason::kDownstreamProtocol).details)
+  if (broken && was_request && exchange.failure() == Reason::kDownstreamProtocol)
     stats_.downstream_cx_protocol_error.Add();
   if (client_left || broken || exchange.response_cut) stats_.downstream_rq_rx_reset.Add();
   if (exchange.response_cut && !client_left) stats_.downstream_rq_tx_reset.Add();
@@ -293,18 +317,16 @@ void HttpConnectionManager::OnComplete(Exchange& exchange) const {
     (ours ? stats_.downstream_cx_destroy_local_active_rq
           : stats_.downstream_cx_destroy_remote_active_rq)
         .Add();
-    if (ours && exchange.details() == MeaningOf(Reason::kCancelled).details)
-      exchange.set_details("downstream_local_disconnect(drained)");
   }
-  if (exchange.request_head() != nullptr && exchange.time.response_last_sent != TimePoint{} &&
+  if (was_request && exchange.time.response_last_sent != TimePoint{} &&
       exchange.time.request_received == TimePoint{} && !exchange.tunnel_established) {
     stats_.downstream_rq_response_before_rq_complete.Add();
   }
   // These have no flag.
-  const std::string_view details = exchange.details();
-  if (details == "request_overall_timeout") stats_.downstream_rq_timeout.Add();
-  if (details == MeaningOf(Reason::kRequestTooLarge).details) stats_.downstream_rq_too_large.Add();
-  if (details == "max_duration_timeout") stats_.downstream_rq_max_duration_reached.Add();
+  const Reason failure = exchange.failure();
+  if (failure == Reason::kRequestTimeout) stats_.downstream_rq_timeout.Add();
+  if (failure == Reason::kRequestTooLarge) stats_.downstream_rq_too_large.Add();
+  if (failure == Reason::kMaxStreamDuration) stats_.downstream_rq_max_duration_reached.Add();
   if (ConnectionRecord* record = OriginOf(exchange).record.get()) Report(exchange, *record);
   if (!access_logs_.empty()) Log(exchange, "DownstreamEnd");
 }

@@ -53,6 +53,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   void OnBound(const stats::Scope& listener) const override;
 
   Task<Response> OnRequest(Request request, Exchange& exchange) const override;
+  void OnInterim(int status) const override;
   void OnResponse(Response& response, Exchange& exchange) const override;
   Response OnBadRequest(const HeadResult& result, Exchange& exchange) const override;
   void OnTunnel(Exchange& exchange) const override;
@@ -68,6 +69,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   void TakeInternalHeaders(RequestHead& head) const;
   std::string_view StripPort(std::string_view authority, uint16_t listener_port) const;
   void StripHost(RequestHead& head, uint16_t listener_port) const;
+  void CountFault(HeadFault fault) const;
   void Sign(Headers& headers, bool always_ours) const;
   Task<Response> Rework(Task<Response> answer, Exchange& exchange) const;
   void Log(Exchange& exchange, std::string_view type) const;

@@ -453,7 +453,8 @@ TEST_CASE("a shutdown ends waiting requests, and nothing is touched afterwards")
   for (int i = 0; i < 20; ++i) futures.push_back(f.Begin(i % 2, "a.t"));
   REQUIRE(f.Wait([&] { return f.Stat("circuit_breakers.rq_pending_remaining") == 1024 - 20; }));
   f.Stop();
-  for (auto& future : futures) CHECK(f.Get(std::move(future)) == "downstream_remote_disconnect");
+  for (auto& future : futures)
+    CHECK(f.Get(std::move(future)) == "downstream_local_disconnect(drained)");
   CHECK(f.Stat("circuit_breakers.rq_pending_remaining") == 1024);
 }
 

@@ -52,26 +52,31 @@ bool IsLocal(const Address& address) {
   return found;
 }
 
-absl::Status ReadRanges(
-    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& config,
-    std::string_view field, std::vector<CidrRange>& ranges) {
-  for (int i = 0; i < config.size(); ++i) {
-    auto range = CidrRange::Make(config[i].address_prefix(), config[i].prefix_len().value());
-    if (!range.ok()) return Invalid(field, "[", i, "]: ", Std(range.status().message()));
-    ranges.push_back(*range);
-  }
-  return absl::OkStatus();
+absl::StatusOr<CidrRange> Read(const envoy::config::core::v3::CidrRange& config) {
+  return CidrRange::Make(config.address_prefix(), config.prefix_len().value());
 }
 
-absl::Status ReadHosts(
-    const google::protobuf::RepeatedPtrField<envoy::type::matcher::v3::StringMatcher>& config,
-    std::string_view field, std::vector<StringMatcher>& hosts) {
+absl::StatusOr<StringMatcher> Read(const envoy::type::matcher::v3::StringMatcher& config) {
+  return StringMatcher::Build(config);
+}
+
+absl::StatusOr<std::pair<int32_t, int32_t>> Read(const envoy::type::v3::Int32Range& config) {
+  if (config.start() >= config.end()) return Invalid("the end must be above the start");
+  return std::pair(config.start(), config.end());
+}
+
+// The elements of the list at `path`, but for those that cannot be understood, which are reported.
+template <class Config, class Element>
+void ReadAll(const google::protobuf::RepeatedPtrField<Config>& config, const std::string& path,
+             config::Diagnostics& diagnostics, std::vector<Element>& elements) {
   for (int i = 0; i < config.size(); ++i) {
-    auto matcher = StringMatcher::Build(config[i]);
-    if (!matcher.ok()) return Invalid(field, "[", i, "]: ", Std(matcher.status().message()));
-    hosts.push_back(*std::move(matcher));
+    auto element = Read(config[i]);
+    if (element.ok()) {
+      elements.push_back(*std::move(element));
+    } else {
+      diagnostics.Error(config::ElementPath(path, i), Std(element.status().message()));
+    }
   }
-  return absl::OkStatus();
 }
 
 // The index of the first that matches, or -1.
@@ -136,24 +141,25 @@ void EgressStats::CountDenied(const EgressRule& rule) const {
   }
 }
 
-absl::StatusOr<std::shared_ptr<const EgressGuard>> EgressGuard::Build(const Proto& config,
-                                                                      const OwnListeners& own) {
+std::shared_ptr<const EgressGuard> EgressGuard::Build(const Proto& config, const OwnListeners& own,
+                                                      const std::string& path,
+                                                      config::Diagnostics& diagnostics) {
   std::shared_ptr<EgressGuard> guard(new EgressGuard(own));
   guard->mode_ = config.mode();
   guard->allow_loops_ = config.allow_loops();
-  for (const absl::Status& status :
-       {ReadRanges(config.allow_ranges(), "allow_ranges", guard->allow_ranges_),
-        ReadRanges(config.deny_ranges(), "deny_ranges", guard->deny_ranges_),
-        ReadHosts(config.allow_hosts(), "allow_hosts", guard->allow_hosts_),
-        ReadHosts(config.deny_hosts(), "deny_hosts", guard->deny_hosts_)}) {
-    if (!status.ok()) return status;
-  }
-  for (int i = 0; i < config.ports_size(); ++i) {
-    if (config.ports(i).start() >= config.ports(i).end())
-      return Invalid("ports[", i, "]: the end must be above the start");
-    guard->ports_.emplace_back(config.ports(i).start(), config.ports(i).end());
-  }
+  const auto read = [&](const auto& list, std::string_view field, auto& elements) {
+    ReadAll(list, config::ChildPath(path, field), diagnostics, elements);
+  };
+  read(config.allow_ranges(), "allow_ranges", guard->allow_ranges_);
+  read(config.deny_ranges(), "deny_ranges", guard->deny_ranges_);
+  read(config.allow_hosts(), "allow_hosts", guard->allow_hosts_);
+  read(config.deny_hosts(), "deny_hosts", guard->deny_hosts_);
+  read(config.ports(), "ports", guard->ports_);
   return guard;
+}
+
+std::shared_ptr<const EgressGuard> EgressGuard::Default(const OwnListeners& own) {
+  return std::shared_ptr<const EgressGuard>(new EgressGuard(own));
 }
 
 std::string_view EgressGuard::mode_name() const {
@@ -242,7 +248,7 @@ uint64_t RandomBits() {
 Egress::Egress(const stats::Scope& root)
     : stats_(root.Sub("egress_guard")),
       loop_mark_(RandomBits()),
-      guard_(*EgressGuard::Build({}, own_)) {}
+      guard_(EgressGuard::Default(own_)) {}
 
 absl::Status Egress::SetGuard(std::shared_ptr<const EgressGuard> guard) {
   if (std::exchange(is_configured_, true))

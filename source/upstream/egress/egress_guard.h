@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "api/sluice/egress/v1/egress_guard.pb.h"
 #include "source/base/metric.h"
+#include "source/config/diagnostics.h"
 #include "source/net/address.h"
 #include "source/net/address_range.h"
 #include "source/observe/match/match.h"
@@ -73,10 +74,13 @@ class EgressGuard : public std::enable_shared_from_this<EgressGuard> {
  public:
   using Proto = ::sluice::egress::v1::EgressGuard;
 
-  /// The default Proto is the default policy: everything but global addresses is denied. Errors: a
-  /// range or a matcher that cannot be understood, with its field.
-  static absl::StatusOr<std::shared_ptr<const EgressGuard>> Build(const Proto& config,
-                                                                  const OwnListeners& own);
+  /// Main thread. A range or a matcher that cannot be understood is reported below `path`, that of
+  /// the message, and left out.
+  static std::shared_ptr<const EgressGuard> Build(const Proto& config, const OwnListeners& own,
+                                                  const std::string& path,
+                                                  config::Diagnostics& diagnostics);
+  /// The default policy, that of an empty message: everything but global addresses is denied.
+  static std::shared_ptr<const EgressGuard> Default(const OwnListeners& own);
 
   /// What the policy makes of one host.
   struct Decision {

@@ -6,6 +6,7 @@
 #include <google/protobuf/text_format.h>
 
 #include "source/base/reason.h"
+#include "source/base/strings.h"
 #include "source/http/arena.h"
 
 namespace sluice {
@@ -22,10 +23,11 @@ struct Fixture {
   std::shared_ptr<const EgressGuard> Make(const std::string& text) {
     EgressGuard::Proto config;
     REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &config));
-    auto guard = EgressGuard::Build(config, own);
-    INFO(guard.status().ToString());
-    REQUIRE(guard.ok());
-    return *guard;
+    config::Diagnostics diagnostics;
+    auto guard = EgressGuard::Build(config, own, "", diagnostics);
+    INFO(diagnostics.ToString());
+    REQUIRE(diagnostics.ok());
+    return guard;
   }
   // "" when allowed.
   static std::string Rule(const EgressGuard& guard, std::string_view host, std::string_view address,
@@ -183,7 +185,7 @@ TEST_CASE("reporting dials what it would deny; disabled checks nothing") {
   CHECK(disabled->Decide("no.example", 80, {Ip("127.0.0.1")}).outcome == Outcome::kAllowed);
 }
 
-TEST_CASE("what cannot be understood is refused with its field") {
+TEST_CASE("what cannot be understood is reported where it is") {
   OwnListeners own;
   const std::pair<const char*, const char*> cases[] = {
       {"allow_ranges { address_prefix: 'x' }", "allow_ranges[0]"},
@@ -195,10 +197,11 @@ TEST_CASE("what cannot be understood is refused with its field") {
   for (const auto& [text, field] : cases) {
     EgressGuard::Proto config;
     REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &config));
-    const auto guard = EgressGuard::Build(config, own);
+    config::Diagnostics diagnostics;
+    (void)EgressGuard::Build(config, own, "a", diagnostics);
     INFO(text);
-    REQUIRE_FALSE(guard.ok());
-    CHECK(std::string(guard.status().message()).find(field) == 0);
+    REQUIRE(diagnostics.problems().size() == 1);
+    CHECK(diagnostics.problems()[0].path == Cat("a.", field));
   }
 }
 
@@ -210,10 +213,11 @@ TEST_CASE("the process has one policy, and says which") {
   CHECK(egress.Notice().find("sluice.bootstrap.egress_guard") != std::string::npos);
   EgressGuard::Proto config;
   config.set_mode(EgressGuard::Proto::REPORT);
-  CHECK(egress.SetGuard(*EgressGuard::Build(config, egress.own())).ok());
+  config::Diagnostics diagnostics;
+  CHECK(egress.SetGuard(EgressGuard::Build(config, egress.own(), "", diagnostics)).ok());
   CHECK_FALSE(egress.guard().enforces());
   CHECK(egress.Notice() == "egress guard: reporting only, as bootstrap_extensions says");
-  CHECK_FALSE(egress.SetGuard(*EgressGuard::Build({}, egress.own())).ok());
+  CHECK_FALSE(egress.SetGuard(EgressGuard::Default(egress.own())).ok());
   egress.stats().CountDenied({EgressRule::kClass, AddressClass::kMetadata});
   egress.stats().CountDenied({EgressRule::kPort});
   CHECK(store.Value("egress_guard.denied") == 2);

@@ -15,7 +15,8 @@ void RegisterEgressGuardFilter(Registry& registry) {
          FactoryContext& context) -> absl::StatusOr<std::shared_ptr<const EgressGuard>> {
     if (context.server.egress == nullptr)
       return absl::FailedPreconditionError("there is no process to guard here");
-    return EgressGuard::Build(config, context.server.egress->own());
+    return EgressGuard::Build(config, context.server.egress->own(), context.path,
+                              context.server.diagnostics);
   };
   registry.AddHttpFilter<EgressGuard::Proto, EgressGuard::Proto>(
       "sluice.filters.http.egress_guard", Posture::kRobustToUntrustedBoth,
