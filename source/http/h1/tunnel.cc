@@ -211,7 +211,9 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
   exchange.scope().Spawn(Run(up));
   co_await Run(down);
   // Limits interrupt what runs here, and nothing else: joining a scope does not hear them.
-  if (!down.result.ok() || !co_await up.ended.Wait()) exchange.scope().Cancel();
+  if (down.result.ok()) (void)co_await up.ended.Wait();
+  // Also after an orderly end: what else runs there (the periodic log) has no end of its own.
+  exchange.scope().Cancel();
   co_await exchange.scope().Join();
   co_return NoteEnd(up, down, exchange);
 }
