@@ -91,15 +91,17 @@ class TeeBody final : public WrappedBody {
   const std::vector<BodyPipePtr> pipes_;
 };
 
-// The body of a copy.
+// The body of a copy. `time` is that of its exchange, which outlives it.
 class PipeBody final : public Body {
  public:
-  PipeBody(BodyPipePtr pipe, std::optional<uint64_t> length)
-      : pipe_(std::move(pipe)), left_(length) {}
+  PipeBody(BodyPipePtr pipe, std::optional<uint64_t> length, TimeMeter& time)
+      : pipe_(std::move(pipe)), left_(length), time_(time) {}
 
   Task<absl::StatusOr<Chunk>> Read() override {
     auto chunk = co_await pipe_->Take();
     if (chunk.ok() && left_.has_value()) *left_ -= std::min<uint64_t>(*left_, chunk->data.size());
+    if (chunk.ok() && (left_.has_value() ? *left_ == 0 : chunk->empty()))
+      time_.request_received = Now();
     co_return chunk;
   }
   bool Ready() const override { return pipe_->Ready(); }
@@ -108,6 +110,7 @@ class PipeBody final : public Body {
  private:
   const BodyPipePtr pipe_;
   std::optional<uint64_t> left_;
+  TimeMeter& time_;
 };
 
 struct CopyParts {
@@ -168,6 +171,7 @@ Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
     auto chunk = co_await response->body->Read();
     if (!chunk.ok() || chunk->empty()) break;
   }
+  RecordTime(exchange, cluster, {}, exchange.time.start);
 }
 
 Task<> RunCopy(std::shared_ptr<CopyExchange> exchange, const Cluster& cluster, BodyPtr body,
@@ -215,7 +219,7 @@ BodyPtr SendCopies(
     if (body != nullptr) {
       pipes.push_back(
           std::make_shared<BodyPipe>(cluster->settings().buffer_limit, body->Length(), copy));
-      copied_body = std::make_unique<PipeBody>(pipes.back(), body->Length());
+      copied_body = std::make_unique<PipeBody>(pipes.back(), body->Length(), copy->time);
     }
     Canceller& canceller = copy->canceller();
     worker.scope().Spawn(RunCopy(std::move(copy), *cluster, std::move(copied_body), timeout),

@@ -75,6 +75,16 @@ class AccessLog(ProxyTest):
         self.assertEqual([503, 200], [self.ask("GET", path, "h").status for path in ("/gone", "/")])
         self.assertEqual([{"cluster": None, "raw": None}, {"cluster": "up", "raw": "up"}], self.entries(2))
 
+    def test_empty_is_not_missing(self):
+        route = config.forward("up", metadata={"filter_metadata": {"ns": {"empty": "", "nothing": None}}})
+        values = {"empty": "%METADATA(ROUTE:ns:empty)%", "nothing": "%METADATA(ROUTE:ns:nothing)%", "q": "%QUERY_PARAM(q)%"}
+        text = {"text_format_source": {"inline_string": " ".join("<%s>" % value for value in values.values()) + "\n"}}
+        self.start(config.bootstrap(
+            config.listener(config.http([route], log=[log(self.log_path, values), config.file_log(self.log_path, log_format=text)])),
+            [config.cluster("up", self.origin().port)]), concurrency=1)
+        self.ask("GET", "/?q=", "h")
+        self.assertEqual(['{"empty":"","nothing":null,"q":""}', "<> <-> <>"], self.proxy.lines(self.log_path, 2))
+
     def test_connections_are_told_apart(self):
         self.run_proxy(self.origin(), [log(self.log_path, {"down": "%CONNECTION_ID%", "up": "%UPSTREAM_CONNECTION_ID%"})])
         with self.client() as client:

@@ -5,6 +5,7 @@ import unittest
 from test.support import config
 from test.support.origin import closed_port, ok
 from test.support.proxy import IS_ENVOY, ProxyTest
+from test.support.wait import wait_for
 
 PREVIOUS_HOSTS = config.typed("envoy.retry_host_predicates.previous_hosts",
                               "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
@@ -58,7 +59,8 @@ class Mirrors(ProxyTest):
         action = {"request_mirror_policies": [{"cluster": "m"}]}
         manager = config.http([config.forward("c", action=action)])
         self.start(config.bootstrap(config.listener(manager),
-                                    [config.cluster("c", origin.port), config.cluster("m", mirror.port)]))
+                                    [config.cluster("c", origin.port), config.cluster("m", mirror.port)],
+                                    stats_flush_interval="0.1s"))
         client = self.client()
         for i in range(50):
             body = b"%d" % i * 1000
@@ -68,6 +70,8 @@ class Mirrors(ProxyTest):
                          sorted(request.body for request in mirror.requests))
         self.assertEqual({"h-shadow"}, {request.header("host") for request in mirror.requests})
         self.proxy.wait_stat("cluster.m.internal.upstream_rq_200", 50)
+        timed = 'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="m"} 50'
+        wait_for(lambda: timed in self.proxy.admin("/stats/prometheus").text)
 
 
 class Hashes(ProxyTest):

@@ -219,6 +219,28 @@ class TcpProxy(ProxyTest):
                          entry("up", "reset", b"", 2))
         self.assertEqual({"flags": "UF,URX", "details": None, "why": "delayed_connect_error:_Connection_refused",
                           "down": "0 0", "up": "0 0"}, entry("dead", "", b"", 3))
+        with Client(self.proxy.port("up")) as client:
+            client.send("hello")
+            self.assertEqual(b"answer", client.read(6))
+            client.reset()
+        line = json.loads(self.proxy.lines(self.log_path, 4)[-1])
+        self.assertEqual(("-", None), (line["flags"], line["details"]))
+
+    def test_limits_in_the_log(self):
+        """The idle limit has no flag, that of the whole connection has DT, and neither has details."""
+        origin = self.raw_origin(lambda wire: wire.rest())
+        names = {"flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%", "why": "%DOWNSTREAM_LOCAL_CLOSE_REASON%"}
+        log = [config.file_log(self.log_path, log_format={"json_format": names})]
+        limits = {"idle": {"idle_timeout": "0.1s"}, "long": {"max_downstream_connection_duration": "0.1s"}}
+        self.start(config.bootstrap(
+            [config.listener(config.tcp("up", access_log=log, **limit), name=name) for name, limit in limits.items()],
+            [config.cluster("up", origin.port)]), concurrency=1)
+        for count, (listener, flags, why) in enumerate((("idle", "-", "tcp_session_idle_timeout"),
+                                                        ("long", "DT", "max_connection_duration_reached")), 1):
+            with Client(self.proxy.port(listener)) as client:
+                self.assertEqual(b"", client.rest())
+            self.assertEqual({"flags": flags, "details": None, "why": why},
+                             json.loads(self.proxy.lines(self.log_path, count)[-1]))
 
     @unittest.skipIf(IS_ENVOY, "Envoy ends at once")
     def test_drain_ends_it(self):

@@ -58,6 +58,14 @@ class Limits(TunnelTest):
         client.close()
         self.assertEqual(2, len(self.logs(2)))
 
+    def test_it_ends_with_both_sides_although_lines_come_at_intervals(self):
+        origin = self.echo()
+        self.egress(access_log_options={"access_log_flush_interval": "3600s"})
+        client, _ = self.tunnel("ok.t:%d" % origin.port)
+        client.close()
+        self.assertEqual(("CONNECT", 200), (self.log()["method"], self.log()["code"]))
+        self.proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+
 
 class Ports(TunnelTest):
     """Which port a tunnel goes to, and which one its route is found with."""

@@ -382,6 +382,9 @@ Task<> ServerSession::Tunnel(H1Exchange& exchange, Stream& upstream) {
   handler_.OnTunnel(exchange);
   const TunnelEnd end =
       co_await RunTunnel(stream(), buffer_, upstream, exchange, settings_.received, settings_.sent);
+  if (const Canceller& canceller = exchange.canceller(); canceller.cancelled())
+    exchange.Note(MakeError(canceller.reason()));
+  if (end.client_broke) exchange.Note(MakeError(Reason::kDownstreamClosed));
   if (!end.origin_broke) co_return;
   exchange.Note(ResponseFlag::kUpstreamConnectionTermination);
   exchange.set_details("upstream_reset_after_response_started{connection_termination}");

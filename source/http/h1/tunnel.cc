@@ -168,28 +168,14 @@ Task<> Run(Direction& direction) {
   direction.ended.Set();
 }
 
-TunnelEnd NoteEnd(const Direction& up, const Direction& down, Exchange& exchange) {
-  TunnelEnd end{WasReset(up), WasReset(down), false};
-  if (exchange.canceller().cancelled()) {
-    exchange.Note(MakeError(exchange.canceller().reason()));
-    return end;
-  }
-  const bool client_broke = WasReset(up) || (!down.result.ok() && down.write_failed);
-  const bool origin_broke =
-      (!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed);
-  if (client_broke) {
-    exchange.Note(MakeError(Reason::kDownstreamClosed));
-  } else {
-    end.origin_broke = origin_broke;
-  }
+TunnelEnd EndOf(const Direction& up, const Direction& down, Exchange& exchange) {
+  TunnelEnd end{.client_reset = WasReset(up), .origin_reset = WasReset(down)};
+  if (exchange.canceller().cancelled()) return end;
+  end.client_broke = end.client_reset || (!down.result.ok() && down.write_failed);
+  end.origin_broke =
+      !end.client_broke &&
+      ((!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed));
   return end;
-}
-
-// The first bytes could not be written: one of our limits ran out, or the origin broke off.
-TunnelEnd NoteUnsent(Exchange& exchange) {
-  if (!exchange.canceller().cancelled()) return TunnelEnd{.origin_broke = true};
-  exchange.Note(MakeError(exchange.canceller().reason()));
-  return TunnelEnd{};
 }
 
 }  // namespace
@@ -202,7 +188,8 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
     absl::Status written = co_await upstream.Write(part);
     early.Consume(early.view().size());
     early.Release();
-    if (!written.ok()) co_return NoteUnsent(exchange);
+    // One of our limits ran out, or the origin broke off.
+    if (!written.ok()) co_return TunnelEnd{.origin_broke = !exchange.canceller().cancelled()};
   }
   Direction up{downstream, upstream,        exchange.bytes.body_received, received, exchange,
                true,       absl::OkStatus()};
@@ -211,9 +198,11 @@ Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstrea
   exchange.scope().Spawn(Run(up));
   co_await Run(down);
   // Limits interrupt what runs here, and nothing else: joining a scope does not hear them.
-  if (!down.result.ok() || !co_await up.ended.Wait()) exchange.scope().Cancel();
+  if (down.result.ok()) (void)co_await up.ended.Wait();
+  // Also after an orderly end: what else runs there (the periodic log) has no end of its own.
+  exchange.scope().Cancel();
   co_await exchange.scope().Join();
-  co_return NoteEnd(up, down, exchange);
+  co_return EndOf(up, down, exchange);
 }
 
 }  // namespace sluice

@@ -16,17 +16,18 @@ class LateEnd {
   virtual Task<absl::Status> AwaitEnd() = 0;
 };
 
-/// Which peers broke off.
+/// Which peers broke off. Whoever called says what that means, as what it means that the exchange
+/// was cancelled: these are other things to a request than to a connection.
 struct TunnelEnd {
   bool client_reset = false, origin_reset = false;  // as the transport tells it
-  /// Whoever called says what this means: it is another thing to a request than to a connection.
-  bool origin_broke = false;
+  /// At most one of them, and none where the exchange was cancelled.
+  bool client_broke = false, origin_broke = false;
 };
 
 /// Copies between `downstream` (after what `early` holds of it) and `upstream` until both
 /// directions have ended. An end of one direction is passed on as an end (half-close); an error
-/// ends both. Counts body bytes both ways in exchange.bytes, touches the idle limit, and notes on
-/// the exchange how it ended, but for an origin that broke off.
+/// ends both. Counts body bytes both ways in exchange.bytes and touches the idle limit; notes
+/// nothing on the exchange, and ends what else its scope runs.
 Task<TunnelEnd> RunTunnel(Stream& downstream, ReadBuffer& early, Stream& upstream,
                           Exchange& exchange, Counter received, Counter sent);
 

@@ -104,7 +104,7 @@ TEST_CASE("operators of a complete exchange") {
       {"%PATH(NQ)%", "/original"},
       {"%PATH(WQ:PATH)%", "/a/b?x=1&name=a%20b&empty=&name=2"},
       {"%PATH(NQ:PATH)% %PATH(:PATH):2% %PATH(NQ:ORIG)%", "/a/b /a /original"},
-      {"%QUERY_PARAM(x)% %QUERY_PARAM(name)% %QUERY_PARAM(empty)% %QUERY_PARAM(no)%", "1 a b - -"},
+      {"%QUERY_PARAM(x)% %QUERY_PARAM(name)% %QUERY_PARAM(empty)% %QUERY_PARAM(no)%", "1 a b  -"},
       {"%QUERY_PARAMS% %QUERY_PARAMS(ORIG):3%", "x=1&name=a%20b&empty=&name=2 x=1"},
       {"%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%",
        "NotFound NOT_FOUND 5 5"},
@@ -414,7 +414,8 @@ TEST_CASE("metadata of the request and of its route") {
   TestExchange exchange;
   RouteBase route;
   auto metadata = std::make_shared<envoy::config::core::v3::Metadata>();
-  (*metadata->mutable_filter_metadata())["ns"] = ParseStruct(R"({"a":{"b":"route"}})");
+  (*metadata->mutable_filter_metadata())["ns"] =
+      ParseStruct(R"({"a":{"b":"route"},"empty":"","nothing":null})");
   exchange.set_metadata(
       "ns", std::make_shared<google::protobuf::Struct>(ParseStruct(R"({"a":{"b":"dynamic"}})")));
   const Case none[] = {{"%METADATA(ROUTE:ns:a:b)%", "-"},
@@ -424,7 +425,8 @@ TEST_CASE("metadata of the request and of its route") {
   exchange.set_route(&route);
   const Case cases[] = {
       {"%METADATA(ROUTE:ns:a:b)%", "route"},
-      {"%METADATA(ROUTE:ns)%", "{\"a\":{\"b\":\"route\"}}"},
+      {"%METADATA(ROUTE:ns)%", R"({"a":{"b":"route"},"empty":"","nothing":null})"},
+      {"<%METADATA(ROUTE:ns:empty)%> <%METADATA(ROUTE:ns:nothing)%>", "<> <->"},
       {"%METADATA(ROUTE:other:a)%", "-"},
       {"%METADATA(ROUTE:ns:a:c)%", "-"},
       {"%METADATA(VIRTUAL_HOST:ns:a:b)%", "route"},

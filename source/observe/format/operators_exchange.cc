@@ -162,8 +162,9 @@ absl::Status CompileQueryParameter(const std::string_view* argument, Operator* o
 Rendered QueryParam(const Operator& op, const LogContext& context, std::string* out) {
   const RequestHead* head = context.exchange.request_head();
   const auto value = head == nullptr ? std::nullopt : QueryParameter(head->path, op.text);
-  return value.has_value() && !value->empty() ? AppendText(PercentDecode(*value), out)
-                                              : Rendered::kMissing;
+  if (!value.has_value()) return Rendered::kMissing;
+  out->append(PercentDecode(*value));
+  return Rendered::kString;
 }
 
 absl::Status CompileQueryParameters(const std::string_view* argument, Operator*) {

@@ -117,8 +117,13 @@ Rendered AppendMetadata(const Operator& op, const google::protobuf::Struct* obje
     AppendJson(*object, out);
     return Rendered::kJson;
   }
+  if (value->kind_case() == Value::kNullValue) {
+    return Rendered::kMissing;
+  }
+  // An empty one is there, too.
   if (value->kind_case() == Value::kStringValue) {
-    return AppendText(value->string_value(), out);
+    out->append(value->string_value());
+    return Rendered::kString;
   }
   AppendJson(*value, out);
   return Rendered::kJson;

@@ -102,6 +102,7 @@ absl::Status Overflow(const Cluster& cluster, Exchange& exchange) {
   return MakeError(Reason::kOverflow);
 }
 
+// A client that breaks off has no flag, as in Envoy.
 void NoteReset(const TunnelEnd& end, Exchange& exchange) {
   if (end.origin_broke) exchange.Note(ResponseFlag::kUpstreamRemoteReset);
   if (end.client_reset) {
@@ -211,11 +212,11 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   connection.stream->Close();
   exchange.time.connection_closed = Now();
   if (drain.passed()) exchange.set_details("downstream_local_disconnect(drained)");
-  if (exchange.flags().Has(ResponseFlag::kStreamIdleTimeout)) {
+  const Canceller& canceller = connection.canceller;
+  if (canceller.cancelled() && canceller.reason() == Reason::kStreamIdleTimeout) {
     stats_.idle_timeout.Add();
     NoteLimit("tcp_session_idle_timeout", exchange);
   }
-  const Canceller& canceller = connection.canceller;
   if (canceller.cancelled() && canceller.reason() == Reason::kMaxStreamDuration) {
     exchange.Note(ResponseFlag::kDurationTimeout);
     stats_.max_downstream_connection_duration.Add();
