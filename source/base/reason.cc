@@ -57,12 +57,12 @@ constexpr ReasonMeaning kMeanings[] = {
     {Reason::kNoHealthyUpstream, 503, F::kNoHealthyUpstream, "no healthy upstream",
      "no_healthy_upstream", "", true},
     {Reason::kDnsFailure, 503, F::kDnsResolutionFailed, "DNS resolution failure",
-     "dns_resolution_failure{{}}", "", true},
-    {Reason::kDnsCacheOverflow, 503, kNoFlag, "DNS cache overflow", "dns_cache_overflow", "", true},
+     "dns_resolution_failure{{}}", ""},
+    {Reason::kDnsCacheOverflow, 503, kNoFlag, "DNS cache overflow", "dns_cache_overflow", ""},
     {Reason::kDnsPendingOverflow, 503, kNoFlag, "Dynamic forward proxy pending request overflow",
-     "dynamic_forward_proxy_pending_request_overflow", "", true},
-    {Reason::kEmptyHost, 400, kNoFlag, "Empty host header", "empty_host_header", "", true},
-    {Reason::kEgressDenied, 403, F::kEgressDenied, "egress denied", "egress_denied{{}}", "", true},
+     "dynamic_forward_proxy_pending_request_overflow", ""},
+    {Reason::kEmptyHost, 400, kNoFlag, "Empty host header", "empty_host_header", ""},
+    {Reason::kEgressDenied, 403, F::kEgressDenied, "egress denied", "egress_denied{{}}", ""},
     {Reason::kInternal, 500, kNoFlag, "internal error", "internal_error{{}}", "", true},
 };
 static_assert(std::size(kMeanings) == static_cast<size_t>(Reason::kCount));

@@ -36,6 +36,7 @@ enum class Reason : uint8_t {
   kUpstreamMaxStreamDuration,  // of the cluster
   kOverflow,                   // a circuit breaker is open
   kNoHealthyUpstream,
+  // FindsNoHost() is true from here to kEgressDenied.
   kDnsFailure,  // details carry the resolver's words
   kDnsCacheOverflow,
   kDnsPendingOverflow,
@@ -55,11 +56,18 @@ struct ReasonMeaning {
       details;  // %RESPONSE_CODE_DETAILS%; "{}" stands for the status's own details, in braces
   std::string_view reset;  // name inside upstream_reset_before_response_started{...}, or empty
   /// True when its local reply counts as an answer of the cluster, as Envoy counts it: not what the
-  /// client did wrong, nor the end of a stream that lived too long.
+  /// client did wrong, nor a host that was not found or is not allowed, nor the end of a stream
+  /// that lived too long.
   bool is_answer = false;
 };
 
 const ReasonMeaning& MeaningOf(Reason reason);
+
+/// True when a forward proxy found nobody to ask: no attempt was made. In Envoy its filter
+/// answers.
+constexpr bool FindsNoHost(Reason reason) {
+  return reason >= Reason::kDnsFailure && reason <= Reason::kEgressDenied;
+}
 
 /// A status that carries `reason`; `details` is the specific text ("Connection refused").
 absl::Status MakeError(Reason reason, std::string_view details = {});

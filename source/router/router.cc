@@ -481,6 +481,8 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
     CountTimeout(forwarding.cluster.stats(), reason);
     forwarding.counters.Count(&RequestStats::upstream_rq_timeout);
   }
+  const bool attempted = !FindsNoHost(reason) || exchange.upstream.attempts > 1;
+  if (!attempted) exchange.upstream.attempts = 0;
   Response response = ErrorReply(error, exchange);
   if (forwarding.no_content_on_timeout &&
       (reason == Reason::kUpstreamTimeout || IsTimeout(error))) {
@@ -499,7 +501,8 @@ Response Router::Fail(const absl::Status& error, const Forwarding& forwarding) c
   }
   if (MeaningOf(reason).is_answer)
     CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
-  if (forwarding.route.response_attempt_count) SetAttemptCount(response.head->headers, exchange);
+  if (forwarding.route.response_attempt_count && attempted)
+    SetAttemptCount(response.head->headers, exchange);
   return response;
 }
 

@@ -36,6 +36,22 @@ class ForwardProxy(ProxyTest):
         self.assertEqual((503, "DF"), (entry["code"], entry["flags"]))
         self.assertEqual("dns_resolution_failure{%s}" % details, entry["details"])
 
+    def test_a_name_that_does_not_resolve_is_no_attempt(self):
+        self.server = self.names({"nodata.t": names.NO_DATA})
+        cache = config.dns_cache(self.server)
+        host = config.virtual_host([config.forward(action={"retry_policy": {"retry_on": "5xx"}}, match={
+            "headers": [{"name": "x-retry", "present_match": True}]}), config.forward()],
+            include_attempt_count_in_response=True,
+            response_headers_to_add=[{"header": {"key": "x-attempts", "value": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}}])
+        self.start(config.bootstrap(config.listener(config.http(
+            hosts=[host], filters=[config.dfp_filter(cache)])), [config.dfp_cluster(cache)]))
+        for headers in ([], [("x-retry", "1")]):
+            answer = self.ask("GET", "/", "nodata.t", headers)
+            self.assertEqual((503, "0", None), (answer.status, answer.header("x-attempts"),
+                                                answer.header("x-envoy-attempt-count")))
+        counted = {name: value for name, value in self.proxy.stats("cluster.dfp.*upstream_rq_(5|503|completed)").items() if value}
+        self.assertEqual({}, counted)
+
     def test_host_header(self):
         origin = self.origin()
         self.egress()

@@ -184,6 +184,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
     exchange.set_stream_id(MakeRequestId(connection.worker.rng(), arena));
   }
   exchange.LimitDuration(MaxDuration(connection.worker.rng()));
+  exchange.LimitIdle(settings_.idle_timeout);  // Connecting is silence, too.
   const PeriodicLog periodic(*this, exchange);
   const DrainLimit drain(connection, settings_.drain_time);
   if (settings_.log_start) Log(exchange, "TcpConnectionStart");
@@ -191,7 +192,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   absl::StatusOr<StreamPtr> upstream = co_await Connect(exchange);
   co_await watch.End();
   if (upstream.ok()) {
-    exchange.LimitIdle(settings_.idle_timeout);
+    exchange.Touch();
     exchange.Begin(settings_.tunneling.has_value() && settings_.tunneling->is_framed());
     if (settings_.log_connected) Log(exchange, "TcpUpstreamConnected");
     stats_.downstream_cx_rx_bytes_total.Add(watch.early().view().size());
