@@ -235,7 +235,9 @@ class Exchange {
   Canceller& canceller() { return canceller_; }
 
   const ConnectionFacts& connection() const { return connection_; }
+  /// Null where none was found, or looked for (a bad head, a request that is refused at once).
   const RouteBase* route() const { return route_; }
+  /// The route outlives the exchange.
   void set_route(const RouteBase* route) { route_ = route; }
 
   /// The client's address: the peer, or what a trusted hop says (%DOWNSTREAM_REMOTE_ADDRESS%).
@@ -256,12 +258,13 @@ class Exchange {
   std::string_view termination_details() const { return termination_details_; }
 
   /// Sends an interim (1xx) response to the client at once; ignored where the client's version has
-  /// none.
+  /// none, and once the final response has begun. Errors: those of Stream::Write.
   virtual Task<absl::Status> SendInterim(ResponseHeadPtr head) = 0;
 
-  /// From now on: the longest silence in both directions, and the longest life of the exchange.
-  /// Zero: no limit.
+  /// The longest silence in both directions, from now on: then the exchange is cancelled with
+  /// kStreamIdleTimeout. Zero: no limit. It replaces the limit before, as the next one does.
   virtual void LimitIdle(Duration limit) = 0;
+  /// The longest life of the exchange, counted from time.start: kMaxStreamDuration.
   virtual void LimitDuration(Duration limit) = 0;
   /// Something moved: the idle limit counts from now.
   virtual void Touch() = 0;
