@@ -121,6 +121,10 @@ struct ConnectionFacts {
 };
 inline const ConnectionFacts::Findings ConnectionFacts::Findings::kNone;
 
+/// The filter state of an exchange whose request goes on when its response has ended: a tunnel in
+/// bodies.
+inline constexpr std::string_view kOutlivesResponse = "sluice.request_outlives_response";
+
 /// How a connection ended, as far as its transport tells.
 enum class DetectedClose : uint8_t {
   kNone,  // there was none
@@ -303,7 +307,7 @@ class Exchange {
   /// (upstream/egress/egress_guard.h). Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
 
-  /// Bit i: filter i of the chain edits the response itself (FilterChain::edit_every_response).
+  /// Bit i: filter i of the chain edits the response itself (HttpFilterChain::edit_every_response).
   uint64_t seen_by = 0;
   UpstreamFacts upstream;
   TimeMeter time;

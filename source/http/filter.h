@@ -40,7 +40,7 @@ struct ChainEntry {
 };
 
 /// The filters of one HTTP connection manager, in order; the last one is terminal (the router).
-struct FilterChain {
+struct HttpFilterChain {
   std::vector<ChainEntry> entries;   // at most 64: a route keeps one bit for each
   uint64_t edit_every_response = 0;  // bit i: entry i does
 
@@ -52,7 +52,7 @@ struct FilterChain {
 /// The rest of the chain: call it 0, 1 or N times. A small value.
 class Next {
  public:
-  Next(const FilterChain& chain, Exchange& exchange, size_t position)
+  Next(const HttpFilterChain& chain, Exchange& exchange, size_t position)
       : chain_(&chain), exchange_(&exchange), position_(position) {}
 
   Task<Response> operator()(Request request) const;
@@ -71,7 +71,7 @@ class Next {
   void MarkSeen() const { exchange_->seen_by |= uint64_t{1} << (position_ - 1); }
 
  private:
-  const FilterChain* chain_;
+  const HttpFilterChain* chain_;
   Exchange* exchange_;
   size_t position_;  // of the next filter; ours is one less
 };

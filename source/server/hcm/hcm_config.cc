@@ -26,7 +26,7 @@ void CheckOrder(const std::vector<bool>& terminal, FactoryContext& context) {
 }
 
 struct BuiltChain {
-  std::unique_ptr<FilterChain> chain = std::make_unique<FilterChain>();
+  std::unique_ptr<HttpFilterChain> chain = std::make_unique<HttpFilterChain>();
   std::vector<const Category<FilterPtr>::Entry*>
       entries;                       // by position: the extension of each filter
   std::vector<std::string> refused;  // names of filters that could not be built
