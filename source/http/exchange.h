@@ -51,7 +51,7 @@ struct RouteBase {
   /// VirtualHost.metadata; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
   std::string name;
-  std::string cluster_name;  // empty: direct response or redirect
+  std::string cluster_name;  // empty: a direct response, a redirect, or a header names the cluster
   /// The configuration of that cluster, which outlives the route; null: not known.
   const envoy::config::cluster::v3::Cluster* cluster = nullptr;
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
