@@ -26,8 +26,8 @@ class Filter {
   /// Whether the filter changes every response, also that to a request which an earlier filter or
   /// the connection manager answered, so that Handle() never saw it.
   virtual bool edits_every_response() const { return false; }
-  /// Changes such a response, on the worker of its exchange. Where the head was bad route() is null,
-  /// and request_head() may be. A filter that says so above calls Next::MarkSeen in Handle().
+  /// Changes such a response, on the worker of its exchange. Where the head was bad route() is
+  /// null, and request_head() may be. A filter that says so above calls Next::MarkSeen in Handle().
   virtual void EditUnseen(ResponseHead&, Exchange&, const Next&) const {}
 };
 
