@@ -20,7 +20,8 @@ class Canceller {
   Canceller(const Canceller&) = delete;
   Canceller& operator=(const Canceller&) = delete;
 
-  /// Stops everything under this canceller for good; the first reason stays. Idempotent.
+  /// Stops everything under this canceller for good, unless Reset() takes it back; of several
+  /// reasons the first one stays.
   void Cancel(Reason reason);
 
   /// Stops only what runs now; the frame that asked for it goes on after Recover().
@@ -30,8 +31,8 @@ class Canceller {
   /// interruption. Stays cancelled when Cancel() was called as well.
   void Recover() { interrupted_ = cancelled_; }
 
-  /// Takes a Cancel() back, for the frame that answers it (with an error response, say) and goes
-  /// on.
+  /// Takes a Cancel() back, for the one frame that answers it (with an error response, say) and
+  /// goes on. The next Cancel() has its own reason again.
   void Reset() { interrupted_ = cancelled_ = false; }
 
   bool cancelled() const { return cancelled_; }

@@ -20,7 +20,11 @@ class NetworkFilter {
  public:
   virtual ~NetworkFilter() = default;
   /// Handles the connection until it ends, or does its part and goes on with `co_await
-  /// next(connection)`.
+  /// next(connection)`. Runs on the connection's worker under connection.canceller: when that is
+  /// cancelled (the worker ends, a limit has run out) every await returns at once, and so must
+  /// this. The connection is closed when the first filter has returned; to end it earlier, return.
+  /// Who can end early when draining begins sets connection.drainable, and null again before it
+  /// returns; connection.draining may be true from the start.
   virtual Task<> Handle(Connection& connection, NetworkNext next) const = 0;
   /// Main thread, before the first connection: the listener has its address, and with it the place
   /// of its statistics (listener.<address>), where a filter may have some of its own.

@@ -52,7 +52,7 @@ struct RouteBase {
   /// VirtualHost.metadata; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
   std::string name;
-  std::string cluster_name;  // empty: direct response or redirect
+  std::string cluster_name;  // empty: a direct response, a redirect, or a header names the cluster
   /// The configuration of that cluster, which outlives the route; null: not known.
   const envoy::config::cluster::v3::Cluster* cluster = nullptr;
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
@@ -121,6 +121,10 @@ struct ConnectionFacts {
   mutable ConnectionState state;
 };
 inline const ConnectionFacts::Findings ConnectionFacts::Findings::kNone;
+
+/// The filter state of an exchange whose request goes on when its response has ended: a tunnel in
+/// bodies.
+inline constexpr std::string_view kOutlivesResponse = "sluice.request_outlives_response";
 
 /// How a connection ended, as far as its transport tells.
 enum class DetectedClose : uint8_t {
@@ -236,7 +240,9 @@ class Exchange {
   Canceller& canceller() { return canceller_; }
 
   const ConnectionFacts& connection() const { return connection_; }
+  /// Null where none was found, or looked for (a bad head, a request that is refused at once).
   const RouteBase* route() const { return route_; }
+  /// The route outlives the exchange.
   void set_route(const RouteBase* route) { route_ = route; }
 
   /// The client's address: the peer, or what a trusted hop says (%DOWNSTREAM_REMOTE_ADDRESS%).
@@ -260,12 +266,13 @@ class Exchange {
   std::string_view termination_details() const { return termination_details_; }
 
   /// Sends an interim (1xx) response to the client at once; ignored where the client's version has
-  /// none.
+  /// none, and once the final response has begun. Errors: those of Stream::Write.
   virtual Task<absl::Status> SendInterim(ResponseHeadPtr head) = 0;
 
-  /// From now on: the longest silence in both directions, and the longest life of the exchange.
-  /// Zero: no limit.
+  /// The longest silence in both directions, from now on: then the exchange is cancelled with
+  /// kStreamIdleTimeout. Zero: no limit. It replaces the limit before, as the next one does.
   virtual void LimitIdle(Duration limit) = 0;
+  /// The longest life of the exchange, counted from time.start: kMaxStreamDuration.
   virtual void LimitDuration(Duration limit) = 0;
   /// Something moved: the idle limit counts from now.
   virtual void Touch() = 0;
@@ -310,7 +317,7 @@ class Exchange {
   /// (upstream/egress/egress_guard.h). Owned by the configuration.
   const EgressGuard* egress_guard = nullptr;
 
-  /// Bit i: filter i of the chain edits the response itself (FilterChain::edit_every_response).
+  /// Bit i: filter i of the chain edits the response itself (HttpFilterChain::edit_every_response).
   uint64_t seen_by = 0;
   UpstreamFacts upstream;
   TimeMeter time;

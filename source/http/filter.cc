@@ -16,7 +16,7 @@ bool IsEnabled(const ChainEntry& entry, size_t position, const RouteBase* route)
 
 }  // namespace
 
-void FilterChain::EditUnseen(ResponseHead& response, Exchange& exchange) const {
+void HttpFilterChain::EditUnseen(ResponseHead& response, Exchange& exchange) const {
   const uint64_t unseen = edit_every_response & ~exchange.seen_by;
   if (unseen == 0) return;
   for (size_t i = entries.size(); i-- > 0;) {

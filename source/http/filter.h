@@ -26,7 +26,8 @@ class Filter {
   /// Whether the filter changes every response, also that to a request which an earlier filter or
   /// the connection manager answered, so that Handle() never saw it.
   virtual bool edits_every_response() const { return false; }
-  /// Changes such a response. A filter that says so above calls Next::MarkSeen in Handle().
+  /// Changes such a response, on the worker of its exchange. Where the head was bad route() is
+  /// null, and request_head() may be. A filter that says so above calls Next::MarkSeen in Handle().
   virtual void EditUnseen(ResponseHead&, Exchange&, const Next&) const {}
 };
 
@@ -38,7 +39,7 @@ struct ChainEntry {
 };
 
 /// The filters of one HTTP connection manager, in order; the last one is terminal (the router).
-struct FilterChain {
+struct HttpFilterChain {
   std::vector<ChainEntry> entries;   // at most 64: a route keeps one bit for each
   uint64_t edit_every_response = 0;  // bit i: entry i does
 
@@ -50,7 +51,7 @@ struct FilterChain {
 /// The rest of the chain: call it 0, 1 or N times. A small value.
 class Next {
  public:
-  Next(const FilterChain& chain, Exchange& exchange, size_t position)
+  Next(const HttpFilterChain& chain, Exchange& exchange, size_t position)
       : chain_(&chain), exchange_(&exchange), position_(position) {}
 
   Task<Response> operator()(Request request) const;
@@ -69,7 +70,7 @@ class Next {
   void MarkSeen() const { exchange_->seen_by |= uint64_t{1} << (position_ - 1); }
 
  private:
-  const FilterChain* chain_;
+  const HttpFilterChain* chain_;
   Exchange* exchange_;
   size_t position_;  // of the next filter; ours is one less
 };

@@ -25,7 +25,8 @@ struct RequestHead final : Pooled<RequestHead> {
   std::string_view method;     // "GET"
   std::string_view scheme;     // "http", "https"
   std::string_view authority;  // "example.com:8080"; of a CONNECT its target
-  std::string_view path;  // path and query as sent upstream; empty for CONNECT; "*" for OPTIONS *
+  std::string_view path;  // path and query as sent upstream; empty for CONNECT; "*" for OPTIONS *,
+                          // which is answered 404 before any filter
   std::string_view upgrade;  // protocol of an accepted Upgrade request, in lower case
                              // ("websocket"); empty otherwise
   HttpVersion version = HttpVersion::kHttp11;

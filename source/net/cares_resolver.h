@@ -24,7 +24,7 @@ struct CaresOptions {
 
 /// Metrics under dns.cares.; handles that count nothing by default.
 struct CaresStats {
-  Counter resolve_total;      // questions put to c-ares (AUTO and ALL may put two)
+  Counter resolve_total;      // questions put to c-ares (see Resolve())
   Gauge pending_resolutions;  // of those, not answered yet
   Counter not_found;          // no such name, no such record
   Counter timeouts;           // tries that no server answered in time
@@ -39,6 +39,8 @@ class CaresResolver final : public Resolver {
   CaresResolver(Worker& worker, CaresOptions options, CaresStats stats);
   ~CaresResolver() override;
 
+  /// One question to c-ares, or two: AUTO and V4_PREFERRED ask for the other family where the first
+  /// has no address, ALL for IPv4 alone where the answer for both is not there after 250 ms.
   Task<DnsAnswer> Resolve(std::string name, LookupFamily family, Duration timeout) override;
 
  private:

@@ -29,7 +29,7 @@ struct RouteBuildContext {
     std::string name;       // as configured: the key of typed_per_filter_config
     bool disabled = false;  // HttpFilter.disabled
   };
-  std::vector<ChainFilter> chain = {};            // in the order of FilterChain::entries
+  std::vector<ChainFilter> chain = {};            // in the order of HttpFilterChain::entries
   std::vector<std::string> refused_filters = {};  // of the chain, but they could not be built
 
   /// Turns the per-route message of the chain's filter `index` into what Next::RouteConfig()

@@ -86,7 +86,7 @@ struct Setting {
   }
   Task<> Run() {
     Exchange& base = exchange;
-    const FilterChain chain;
+    const HttpFilterChain chain;
     response = co_await router.Handle(Request{base.request_head(), std::move(body)}, base,
                                       Next(chain, base, 1));
     if (response.body != nullptr) {

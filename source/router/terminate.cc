@@ -2,7 +2,7 @@
 #include "source/router/terminate.h"
 
 #include "source/base/reason.h"
-#include "source/http/h1/server_session.h"
+#include "source/http/exchange.h"
 #include "source/net/proxy_protocol.h"
 
 namespace sluice {

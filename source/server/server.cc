@@ -19,7 +19,7 @@
 #include "source/observe/stats/stats_config.h"
 #include "source/server/admin/admin_filter.h"
 #include "source/server/clusters/cluster_factory.h"
-#include "source/server/extension_list.h"
+#include "source/server/extension_log.h"
 #include "source/server/listeners/listener_factory.h"
 #include "source/server/version.h"
 

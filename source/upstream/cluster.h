@@ -132,8 +132,8 @@ class Cluster {
   /// Main thread: false until the cluster knows its first endpoints, or that there are none.
   virtual bool ready() const { return true; }
 
-  /// Worker: an endpoint for this request. Errors: kNoHealthyUpstream, kDnsFailure and what the
-  /// cluster type adds.
+  /// Worker: an endpoint for this request. Errors: kNoHealthyUpstream; where names come with the
+  /// requests also kDnsFailure, kCancelled and what the cluster type adds.
   virtual Task<absl::StatusOr<EndpointPtr>> Pick(const SendOptions& options,
                                                  Exchange& exchange) const = 0;
 
@@ -142,15 +142,15 @@ class Cluster {
 
   /// Worker: sends the request to an endpoint and returns the response once its head is there. The
   /// body of the response gives the connection back to its pool when it was read to a clean end. A
-  /// request that meets a kept connection which the peer has just closed is sent again on another
-  /// one, if nothing of it can have been processed. Fills exchange.upstream and time. Errors: those
-  /// of Pick; kOverflow, kConnectRefused, kConnectTimeout, kConnectionTerminated,
-  /// kUpstreamProtocol, kCancelled. All three outlive the task.
+  /// kept connection that the peer has closed is left for another one; where it closes while the
+  /// request is on its way, the request is sent again on a new one, if it is idempotent and has no
+  /// body or upgrade. Fills exchange.upstream and time. Errors: those of Pick, of
+  /// ConnPool::Acquire and of ClientSession::RoundTrip; kOverflow. All three outlive the task.
   Task<absl::StatusOr<Response>> Send(Request& request, Exchange& exchange,
                                       const SendOptions& options) const;
 
   /// Worker: a connection of its own to an endpoint, for a tunnel. Counts against connections and
-  /// pending, not requests. Both outlive the task.
+  /// pending, not requests. Errors: those of Pick and of ConnPool::Acquire. Both outlive the task.
   Task<absl::StatusOr<StreamPtr>> Connect(Exchange& exchange, const SendOptions& options) const;
 
   /// Main thread: every host that /clusters shows.

@@ -121,8 +121,7 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   IdleList::iterator Find(const PooledSession& session);
   /// It is idle no more.
   std::shared_ptr<PooledSession> TakeOut(IdleList::iterator at);
-  /// A unit of the connection breaker: at once, or when one is given back, or kOverflow. A kept
-  /// connection may come instead.
+  /// Leave to make a connection, or in its place a kept one.
   struct Turn {
     PooledSession::Units units;
     std::shared_ptr<PooledSession> session;
@@ -130,6 +129,8 @@ class ConnPool : public std::enable_shared_from_this<ConnPool> {
   HostUse* use() const { return host_->use.get(); }
   /// Leave to make a connection; nullopt when there are enough. `needed`: a request waits for it.
   std::optional<Turn> MayConnect(Priority priority, bool needed);
+  /// The same, at once or when a connection or a unit of a breaker is given back, however long that
+  /// takes. Errors: kCancelled.
   Task<absl::StatusOr<Turn>> WaitForTurn(Exchange& exchange, Priority priority, const Wish& wish);
   /// `http`: it is counted as a connection of HTTP, which those for tunnels are not.
   Task<absl::StatusOr<StreamPtr>> Connect(Canceller& canceller, std::string_view beginning,

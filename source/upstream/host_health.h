@@ -1,6 +1,6 @@
 // HostHealth: what is known of one host's health. The flags are written on the main thread and read
-// anywhere; the counts of consecutive failures are written by the workers, and only when a failure
-// begins or ends a row, so that a healthy host costs a read.
+// anywhere; the counts of consecutive failures are written by the workers, and only when a row
+// begins, grows or ends, so that a healthy host costs a read.
 #pragma once
 
 #include <atomic>

@@ -7,7 +7,7 @@ from test.support.proxy import BINARY, IS_ENVOY, SANITIZER
 
 class Budget(unittest.TestCase):
     @unittest.skipIf(IS_ENVOY or SANITIZER, "counts the optimised binary of Sluice only")
-    @unittest.skipUnless(measure.Callgrind.present(), "valgrind is not installed (tools/setup installs it)")
+    @unittest.skipUnless(measure.Callgrind.present(), "valgrind or objcopy is not installed")
     def test_default_request(self):
         measured, counts = instructions.count(BINARY)
         problem = instructions.verdict(measured)

@@ -57,7 +57,9 @@ class ClientSession {
   /// Sends `request` (its body is taken) and returns when the head of the final response has come.
   /// The response's body holds the lease until it was read to its end or dropped. Interim responses
   /// go to exchange.SendInterim. A 101 to an upgrade and a 2xx to a CONNECT come back with `tunnel`
-  /// set. Errors: kConnectionTerminated, kUpstreamProtocol, kCancelled.
+  /// set. Errors: kConnectionTerminated, kUpstreamProtocol, kCancelled; of the request's body those
+  /// of its Read() (kDownstreamClosed, kDownstreamProtocol, kRequestTooLarge ...); of an interim
+  /// response those of SendInterim. `request` and `exchange` outlive the task.
   static Task<absl::StatusOr<Response>> RoundTrip(SessionLease lease, Request& request,
                                                   Exchange& exchange);
 

@@ -206,7 +206,8 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   {
     Task<Response> answer =
         bad ? Task<Response>(handler_.OnBadRequest(result, exchange))
-            : handler_.OnRequest(Accept(exchange, std::move(head), result.consumed), exchange);
+            : handler_.OnRequest(BeginRequest(exchange, std::move(head), result.consumed),
+                                 exchange);
     Response response = co_await std::move(answer);
     if (!bad) handler_.OnResponse(response, exchange);
     ResponseFraming framing;
@@ -250,7 +251,7 @@ void ServerSession::Refuse(H1Exchange& exchange, RequestHeadPtr head) {
 }
 
 // A whole head: the request that it begins.
-Request ServerSession::Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed) {
+Request ServerSession::BeginRequest(H1Exchange& exchange, RequestHeadPtr head, size_t consumed) {
   head->arena.Keep(buffer_.buffer());
   head->wire_bytes = static_cast<uint32_t>(consumed);
   buffer_.Consume(consumed);

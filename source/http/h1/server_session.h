@@ -73,10 +73,6 @@ struct ServerSessionSettings {
 
 class H1Exchange;
 
-/// The filter state of an exchange whose request goes on when its response has ended: a tunnel in
-/// bodies.
-inline constexpr std::string_view kOutlivesResponse = "sluice.request_outlives_response";
-
 class ServerSession : public Drainable {
  public:
   /// All arguments outlive the session. `connection.canceller` is that of the coroutine that awaits
@@ -116,7 +112,7 @@ class ServerSession : public Drainable {
   static void Shed(HeadResult* result);
   void Received(H1Exchange& exchange, size_t bytes);
   void Refuse(H1Exchange& exchange, RequestHeadPtr head);
-  Request Accept(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
+  Request BeginRequest(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
   bool BeginAnswer(H1Exchange& exchange, Response& response, ResponseFraming* framing);
   Task<> Tunnel(H1Exchange& exchange, Stream& upstream);
   After EndAnswer(H1Exchange& exchange, const ResponseFraming& framing) const;

@@ -64,7 +64,7 @@ struct ClusterView {
 };
 
 /// Filled by the server. References and what the functions refer to outlive the admin; every
-/// function is set and is called on the main thread.
+/// function is set, but perhaps dns_caches, and is called on the main thread.
 struct AdminContext {
   stats::Store& stats;
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap;
@@ -97,7 +97,7 @@ struct AdminContext {
   /// Changes values of the admin layer, see RuntimeLoader::Modify.
   std::function<absl::Status(const std::map<std::string, std::string, std::less<>>&)>
       modify_runtime = {};
-  /// By name; not set where there are none.
+  /// Sorted by name; may be unset: there are none.
   std::function<std::vector<DnsCache*>()> dns_caches = {};
 };
 

@@ -25,8 +25,7 @@ AdminReply DrainListenersPage(const AdminRequest& request, const AdminContext& c
 }
 
 AdminReply ContentionPage(const AdminRequest&, const AdminContext&) {
-  return {200,
-          "Mutex contention tracing is not enabled: no mutex is taken on the way of a request.\n"};
+  return {200, "Mutex contention tracing is not enabled: this build has none.\n"};
 }
 
 // 501, as Envoy answers in a build without them.

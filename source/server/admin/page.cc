@@ -18,7 +18,7 @@ constexpr Page kPages[] = {
      "resource: one list, such as static_clusters; mask: fields to show, such as cluster.name; "
      "name_regex: resources of these names; "
      "include_eds: also the endpoints"},
-    {"/contention", "what mutexes cost: nothing to tell", ContentionPage},
+    {"/contention", "what mutexes cost: there is no tracing of it in this build", ContentionPage},
     {"/cpuprofiler", "there is none in this build", NoProfilerPage, true},
     {"/dns_cache", "hosts of the DNS caches, their addresses and failures", DnsCachePage, false,
      "format: json"},

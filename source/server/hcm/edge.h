@@ -22,8 +22,8 @@ struct EdgeSettings {
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool unix_sockets_are_internal = false;
-  AddressMatcher internal_ranges;           // empty: nobody is internal
-  std::vector<ClientDetection> detections;  // in place of xff_num_trusted_hops
+  AddressMatcher internal_ranges;           // empty: no IP address is internal
+  std::vector<ClientDetection> detections;  // in place of the two first; empty: none
   std::string via;
 };
 
@@ -32,8 +32,8 @@ struct EdgeSettings {
 Address ForwardedAddress(std::string_view forwarded_for, size_t n);
 
 /// Decides who the client is, cleans the headers that only this proxy may set, and adds ours:
-/// x-forwarded-for, x-forwarded-proto, x-envoy-external-address or x-envoy-internal, x-request-id,
-/// via. Returns the client's address.
+/// x-forwarded-for, x-forwarded-proto, x-forwarded-port, x-envoy-external-address or
+/// x-envoy-internal, x-request-id, via. Returns the client's address.
 Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,
                   bool is_tls, Rng& rng, RequestHead& head);
 

@@ -13,7 +13,7 @@ namespace {
 namespace hcm = envoy::extensions::filters::network::http_connection_manager::v3;
 using Proto = hcm::HttpConnectionManager;
 
-// A listener's chain must end with a terminal filter, and have no other.
+// The chain of HTTP filters must end with a terminal filter, and have no other.
 void CheckOrder(const std::vector<bool>& terminal, FactoryContext& context) {
   for (size_t i = 0; i + 1 < terminal.size(); ++i) {
     if (terminal[i])
@@ -26,7 +26,7 @@ void CheckOrder(const std::vector<bool>& terminal, FactoryContext& context) {
 }
 
 struct BuiltChain {
-  std::unique_ptr<FilterChain> chain = std::make_unique<FilterChain>();
+  std::unique_ptr<HttpFilterChain> chain = std::make_unique<HttpFilterChain>();
   std::vector<const Category<FilterPtr>::Entry*>
       entries;                       // by position: the extension of each filter
   std::vector<std::string> refused;  // names of filters that could not be built

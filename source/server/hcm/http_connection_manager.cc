@@ -31,7 +31,7 @@ const ConnectionOrigin& OriginOf(const Exchange& exchange) {
 }  // namespace
 
 HttpConnectionManager::HttpConnectionManager(HcmSettings settings, HcmStats stats,
-                                             std::unique_ptr<const FilterChain> chain,
+                                             std::unique_ptr<const HttpFilterChain> chain,
                                              std::shared_ptr<const RouteTable> routes,
                                              std::vector<AccessLoggerPtr> access_logs)
     : settings_(std::move(settings)),

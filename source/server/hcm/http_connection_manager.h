@@ -45,7 +45,7 @@ struct HcmSettings {
 class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler {
  public:
   HttpConnectionManager(HcmSettings settings, HcmStats stats,
-                        std::unique_ptr<const FilterChain> chain,
+                        std::unique_ptr<const HttpFilterChain> chain,
                         std::shared_ptr<const RouteTable> routes,
                         std::vector<AccessLoggerPtr> access_logs);
 
@@ -78,7 +78,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
   const HcmSettings settings_;
   const HcmStats stats_;
   mutable CompletedRequests on_listener_;  // listener.<address>.http.<prefix>, from OnBound() on
-  const std::unique_ptr<const FilterChain> chain_;
+  const std::unique_ptr<const HttpFilterChain> chain_;
   const std::shared_ptr<const RouteTable> routes_;
   const std::vector<AccessLoggerPtr> access_logs_;
 };

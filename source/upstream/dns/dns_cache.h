@@ -1,6 +1,7 @@
 // DnsCache: the shared cache of resolved names behind dynamic forward proxying. All resolving
 // happens on the main worker; each worker finds what was published to it in a map of its own, so
-// that a hit takes no lock and writes nothing shared.
+// that a hit takes no lock, and writes nothing shared but when the host was last used, once a
+// second at most.
 #pragma once
 
 #include <functional>

@@ -47,7 +47,7 @@ struct Outcome {
   std::string request, response;
 };
 
-Task<> Run(const FilterChain& chain, Exchange& exchange, Outcome* outcome) {
+Task<> Run(const HttpFilterChain& chain, Exchange& exchange, Outcome* outcome) {
   const Next next(chain, exchange, 0);
   const Response response = co_await next(Request{exchange.request_head(), nullptr});
   for (const Header& header : response.head->headers)
@@ -60,7 +60,7 @@ Task<> Run(const FilterChain& chain, Exchange& exchange, Outcome* outcome) {
 Outcome Exercise(const char* own, bool most_specific_wins,
                  const std::vector<HeaderMutations>& levels) {
   Outcome outcome;
-  FilterChain chain;
+  HttpFilterChain chain;
   chain.entries.push_back(
       {"m", std::make_unique<HeaderMutationFilter>(Compile(own), most_specific_wins)});
   chain.entries.push_back({"o", std::make_unique<Origin>(&outcome.request)});

@@ -1,5 +1,5 @@
 // The lines about extensions in the log of a starting process. Main thread.
-#include "source/server/extension_list.h"
+#include "source/server/extension_log.h"
 
 #include "source/base/log.h"
 #include "source/base/strings.h"
