@@ -282,11 +282,8 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
   const bool was_request = exchange.request_head() != nullptr && !exchange.head_refused;
-  if (was_request) {
-    stats_.downstream_rq_active.Sub();
-  } else {
-    exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
-  }
+  if (was_request) stats_.downstream_rq_active.Sub();
+  if (!was_request) exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
   if (exchange.health_check) {
     stats_.health_checks.Add();
   } else if (const ResponseHead* response = exchange.response_head()) {
