@@ -13,9 +13,12 @@ constexpr size_t kMaxLocalReply = 16 * 1024 * 1024;
 
 // What the log of the listener says of a connection's requests.
 void Report(const Exchange& exchange, ConnectionRecord& record) {
-  if (const RequestHead* head = exchange.request_head()) record.connection_version = head->version;
-  if (exchange.flags().Has(ResponseFlag::kDownstreamProtocolError))
-    record.Note(ResponseFlag::kDownstreamProtocolError);
+  const RequestHead* head = exchange.request_head();
+  const bool broken = exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
+  // A head that breaks the protocol is of none.
+  if (head != nullptr && !(broken && exchange.head_refused))
+    record.connection_version = head->version;
+  if (broken) record.Note(ResponseFlag::kDownstreamProtocolError);
 }
 
 bool MayRedirect(const Exchange& exchange) {
