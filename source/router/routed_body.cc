@@ -152,6 +152,11 @@ void CountAnswer(const Cluster& cluster, int status, const RequestCounters& coun
   counters.CountAnswer(status);
 }
 
+void CountInterims(const Cluster& cluster, const RequestCounters& counters, Exchange& exchange) {
+  for (const int interim : exchange.TakeInterims())
+    CountAnswer(cluster, interim, counters, exchange);
+}
+
 void CountTimeout(const ClusterStats& stats, Reason reason) {
   if (reason == Reason::kUpstreamTimeout) stats.upstream_rq_timeout.Add();
   if (reason == Reason::kPerTryTimeout) stats.upstream_rq_per_try_timeout.Add();

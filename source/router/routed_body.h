@@ -172,6 +172,9 @@ void RecordTime(const Exchange& exchange, const Cluster& cluster, const RequestC
 void CountAnswer(const Cluster& cluster, int status, const RequestCounters& counters,
                  const Exchange& exchange);
 
+/// The same for the interim responses of the exchange, which are not counted again.
+void CountInterims(const Cluster& cluster, const RequestCounters& counters, Exchange& exchange);
+
 /// Counts what ran out.
 void CountTimeout(const ClusterStats& stats, Reason reason);
 

@@ -25,13 +25,6 @@ absl::Status Interrupted(Exchange& exchange, Reason reason) {
   return MakeError(exchange.canceller().cancelled() ? Reason::kCancelled : reason);
 }
 
-// Whether the client has said all: the time that the upstream took is not known before. A tunnel's
-// request has no end.
-bool IsComplete(const Route& route, const Exchange& exchange) {
-  return exchange.time.request_received != TimePoint{} &&
-         !WantsTunnel(route, *exchange.request_head());
-}
-
 void SetServiceTime(Headers& headers, const Exchange& exchange, TimePoint start) {
   const Duration taken =
       exchange.time.upstream_first_received - std::max(start, exchange.time.request_received);
@@ -439,15 +432,10 @@ bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestReco
   return false;
 }
 
-void Router::CountInterims(const Forwarding& forwarding) {
-  for (const int interim : forwarding.exchange.TakeInterims())
-    CountAnswer(forwarding.cluster, interim, forwarding.counters, forwarding.exchange);
-}
-
 Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
                         const Forwarding& forwarding) const {
   Exchange& exchange = forwarding.exchange;
-  if (exchange.has_interims()) CountInterims(forwarding);
+  if (exchange.has_interims()) CountInterims(forwarding.cluster, forwarding.counters, exchange);
   if (!outcome.ok()) return Fail(outcome.status(), forwarding);
   const Route& route = forwarding.route;
   Response response = *std::move(outcome);
@@ -455,7 +443,10 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   if (headers.Get(HeaderId::kXEnvoyUpstreamCanary) == "true") exchange.upstream.canary = true;
   CountAnswer(forwarding.cluster, response.head->status, forwarding.counters, exchange);
   if (exchange.details() != "internal_redirect") exchange.set_details("via_upstream");
-  if (!settings_.suppress_envoy_headers && IsComplete(route, exchange))
+  // Before the client has said all the time that the upstream took is not known; a tunnel has no
+  // end.
+  if (!settings_.suppress_envoy_headers && exchange.time.request_received != TimePoint{} &&
+      !WantsTunnel(route, *exchange.request_head()))
     SetServiceTime(headers, exchange, forwarding.start);
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
   for (const std::string& cookie : forwarding.set_cookies)

@@ -114,7 +114,6 @@ class Router final : public Filter {
   /// Whether the answer is a redirect that the connection manager is to follow.
   bool Redirects(ResponseHead& response, const std::shared_ptr<RequestRecording>& recording,
                  const Forwarding& forwarding, RequestHead& head) const;
-  static void CountInterims(const Forwarding& forwarding);
   Response Finish(absl::StatusOr<Response> outcome, std::unique_ptr<RoutedBody> body,
                   const Forwarding& forwarding) const;
   Response Fail(const absl::Status& error, const Forwarding& forwarding) const;

@@ -54,6 +54,18 @@ class ConnectionLog(ProxyTest):
         self.assertGreater(line["sent"], 0)
         self.assertEqual(("DPE", 11, None), (line["flags"], line["received"], line["protocol"]))
 
+    def test_refused_heads(self):
+        """A head without a host is HTTP/1.1 all the same; what breaks the protocol is of none."""
+        self.serve(config.http([config.direct(200)]))
+        for number, (head, expected) in enumerate((("GET / HTTP/1.1\r\n\r\n", ("-", "HTTP/1.1")),
+                                                   ("GET / HTTP/1.1\r\nno colon\r\n\r\n", ("DPE", None))), 1):
+            wire = self.client()
+            wire.send(head)
+            wire.finish()
+            wire.rest()
+            line = self.line(number)
+            self.assertEqual(expected, (line["flags"], line["protocol"]))
+
     def test_reset(self):
         self.serve(config.http([config.direct(200)]))
         self.client().reset()

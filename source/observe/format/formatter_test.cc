@@ -455,18 +455,15 @@ TEST_CASE("metadata of the cluster and of the host") {
   CHECK(Text(exchange, kFormat) == "- - - - -");
   exchange.set_route(&route);
   CHECK(Text(exchange, kFormat) == "- - - - -");
-  route.cluster = &named;
-  CHECK(Text(exchange, kFormat) == "by the route by the route - - -");
-  route.cluster_name = "named";
-  CHECK(Text(exchange, "%UPSTREAM_CLUSTER%|%UPSTREAM_CLUSTER_RAW%") == "named|named");
-  route.cluster = nullptr;  // There is no such cluster.
+  route.cluster_name = "named";  // There is no such cluster.
   CHECK(Text(exchange, "%UPSTREAM_CLUSTER%|%UPSTREAM_CLUSTER_RAW%") == "-|-");
   route.cluster = &named;
+  CHECK(Text(exchange, kFormat) == "by the route by the route - - -");
+  CHECK(Text(exchange, "%UPSTREAM_CLUSTER%|%UPSTREAM_CLUSTER_RAW%") == "named|named");
   exchange.upstream.cluster = &used;
   exchange.upstream.host = std::make_shared<UpstreamHost>(UpstreamHost{"", of(R"({"a":["x",1]})")});
   CHECK(Text(exchange, kFormat) == R"(used used ["x",1] ["x",1] -)");
   CHECK(Json(exchange, R"({"h":"%UPSTREAM_METADATA(ns)%"})") == R"({"h":{"a":["x",1]}})");
-
   constexpr char kLookUp[] =
       "%COMMON_DURATION(envoy.dynamic_forward_proxy.dns_start_ms:envoy.dynamic_forward_proxy."
       "dns_end_ms)%";

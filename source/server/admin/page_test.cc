@@ -237,7 +237,7 @@ TEST_CASE("/logging shows and sets levels") {
     std::string_view has;
   };
   for (const Row& row :
-       {Row{"/logging", 200, "active loggers:\n  admin: info\n"},
+       {Row{"/logging", 200, "active loggers:\n  a2a: info\n  admin: info\n"},
         Row{"/logging?level=debug", 200, "\n  http: debug\n"},
         Row{"/logging?dns=error", 200, "\n  dns: error\n"},
         Row{"/logging?paths=dns:warn,main:trace", 200, "\n  dns: warning\n"},

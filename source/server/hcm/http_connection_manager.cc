@@ -13,9 +13,12 @@ constexpr size_t kMaxLocalReply = 16 * 1024 * 1024;
 
 // What the log of the listener says of a connection's requests.
 void Report(const Exchange& exchange, ConnectionRecord& record) {
-  if (const RequestHead* head = exchange.request_head()) record.connection_version = head->version;
-  if (exchange.flags().Has(ResponseFlag::kDownstreamProtocolError))
-    record.Note(ResponseFlag::kDownstreamProtocolError);
+  const RequestHead* head = exchange.request_head();
+  const bool broken = exchange.flags().Has(ResponseFlag::kDownstreamProtocolError);
+  // A head that breaks the protocol is of none.
+  if (head != nullptr && !(broken && exchange.head_refused))
+    record.connection_version = head->version;
+  if (broken) record.Note(ResponseFlag::kDownstreamProtocolError);
 }
 
 bool MayRedirect(const Exchange& exchange) {
@@ -282,11 +285,8 @@ void HttpConnectionManager::OnTunnel(Exchange& exchange) const {
 void HttpConnectionManager::OnComplete(Exchange& exchange) const {
   if (exchange.tunnel_established) stats_.downstream_cx_upgrades_active.Sub();
   const bool was_request = exchange.request_head() != nullptr && !exchange.head_refused;
-  if (was_request) {
-    stats_.downstream_rq_active.Sub();
-  } else {
-    exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
-  }
+  if (was_request) stats_.downstream_rq_active.Sub();
+  if (!was_request) exchange.connection_version = HttpVersion::kHttp11;  // for the log, as Envoy
   if (exchange.health_check) {
     stats_.health_checks.Add();
   } else if (const ResponseHead* response = exchange.response_head()) {
