@@ -30,9 +30,20 @@ std::string WithoutColons(std::string_view name) {
 // In a marked name every byte that a tag took is NUL, so that places are those of the full name.
 constexpr char kTaken = '\0';
 
-std::string WithoutTaken(std::string_view marked) {
-  std::string name(marked);
-  name.erase(std::remove(name.begin(), name.end(), kTaken), name.end());
+std::string WithoutTaken(std::string_view full, std::string_view marked) {
+  std::string name;
+  for (size_t at = 0; at < marked.size();) {
+    if (marked[at] != kTaken) {
+      name.push_back(marked[at++]);
+      continue;
+    }
+    const size_t end = std::min(marked.find_first_not_of(kTaken, at), marked.size());
+    // A built-in tag takes the dot before its value, a regular expression mostly the one behind it:
+    // where both took the same value what stands around it is still two words.
+    const bool parts = end - at > 1 && full[at] == '.' && full[end - 1] == '.';
+    if (parts && end < marked.size() && marked[end] != '.') name.push_back('.');
+    at = end;
+  }
   return name.substr(std::min(name.find_first_not_of('.'), name.size()));
 }
 
@@ -137,7 +148,7 @@ Metric* Store::Find(Type type, std::string_view prefix, std::string_view marked_
   TakeResponseCode(extracts, &marked, &entry->tags);
   TakeWorker(extracts, &marked, &entry->tags);
   AddCustomTags(entry->name, &marked, &entry->tags);
-  entry->tagged_name = WithoutTaken(marked);
+  entry->tagged_name = WithoutTaken(entry->name, marked);
   switch (type) {
     case Type::kCounter:
       entry->counter = NewCounter();

@@ -43,6 +43,12 @@ TEST_CASE("tags") {
       // One group is both; it stands within what is a built-in tag, too.
       {"stats_tags: [{tag_name: region, regex: '^cluster\\.\\w+\\.(\\w+)\\.'}]", "eux",
        "envoy_cluster_eux{envoy_cluster_name=\"shop.eu\",region=\"eu\"} 1"},
+      // What a built-in tag takes, too, with the other one of its dots.
+      {"stats_tags: [{tag_name: service, regex: '^cluster\\.((.+?)\\.)'}]", "x",
+       "envoy_cluster_x{envoy_cluster_name=\"shop.eu\",service=\"shop\"} 1"},
+      {"stats_tags: [{tag_name: service, regex: '^cluster\\.((.+?\\.eu)\\.)'}]", "x_rq_503",
+       "envoy_cluster_x_rq{envoy_cluster_name=\"shop.eu\",envoy_response_code=\"503\",service=\"shop."
+       "eu\"} 1"},
       // Between two built-in tags.
       {"stats_tags: [{tag_name: kind, regex: '\\.((\\w+)_kind\\.)'}]", "a_kind.b_rq_503",
        "envoy_cluster_b_rq{envoy_cluster_name=\"shop.eu\",envoy_response_code=\"503\",kind=\"a\"} "
