@@ -401,6 +401,22 @@ class ProxyProtocol(ProxyTest):
         self.assertEqual((1, 1, 1), (stats["proxy_proto.not_found_disallowed"],
                                      stats["proxy_proto.versions.v1.error"],
                                      stats["proxy_proto.versions.v2.disallowed"]))
+        self.assertEqual((1, 2), (stats["proxy_proto.versions.v2.found"], stats["downstream_cx_proxy_proto_error"]))
+
+    def test_disallowed_and_optional(self):
+        header = b"PROXY TCP4 10.1.2.3 10.0.0.1 7 80\r\n"
+        cases = [(header + b"hi", header + b"hi"), (V2 + b"\x20\0\0\0hi", b"hi")]
+        lengths = [len(expected) for _, expected in cases]
+        origin = self.raw_origin(lambda wire: wire.send(wire.read(lengths.pop(0))))
+        filters = [proxy_protocol(disallowed_versions=["V1"], allow_requests_without_proxy_protocol=True)]
+        self.start(config.bootstrap(config.listener(config.tcp("origin"), listener_filters=filters),
+                                    [config.cluster("origin", origin.port)]))
+        for sent, expected in cases:
+            with self.client() as connection:
+                connection.send(sent)
+                self.assertEqual(expected, connection.rest())
+        stats = self.proxy.stats("proxy_proto")
+        self.assertEqual((1, 1), (stats["proxy_proto.not_found_allowed"], stats["proxy_proto.versions.v2.found"]))
 
     def test_optional(self):
         self.listen(allow_requests_without_proxy_protocol=True, stat_prefix="p")
