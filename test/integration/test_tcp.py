@@ -246,6 +246,31 @@ class TcpProxy(ProxyTest):
         self.proxy.wait_stat("connection_limit.x.active_connections", 0)
         self.assertEqual(b"hi", self.client().read(2))
 
+    def test_who_is_refused_is_logged(self):
+        """A filter in front of it ends the connection: the proxy counts and logs that, too."""
+        log = [config.file_log(self.log_path, log_format={"json_format": {
+            "reason": "%DOWNSTREAM_LOCAL_CLOSE_REASON%", "termination": "%CONNECTION_TERMINATION_DETAILS%",
+            "flags": "%RESPONSE_FLAGS%", "type": "%ACCESS_LOG_TYPE%"}})]
+        nobody = config.typed("envoy.filters.network.rbac", "envoy.extensions.filters.network.rbac.v3.RBAC",
+                              stat_prefix="r", rules={"action": "ALLOW", "policies": {}})
+        empty = config.typed("envoy.filters.network.local_ratelimit",
+                             "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit", stat_prefix="l",
+                             token_bucket={"max_tokens": 1, "fill_interval": "1000s"})
+        origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
+        content = config.listener(config.tcp("origin", access_log=log))
+        content["filter_chains"][0]["filters"][:0] = [connection_limit(max_connections=1), empty, nobody]
+        self.start(config.bootstrap(content, [config.cluster("origin", origin.port)]), concurrency=1)
+        for count, (reason, termination, flags) in enumerate((
+                ("rbac_deny_close", "rbac_access_denied_matched_policy[none]", "-"),
+                ("local_ratelimit_close_over_limit", None, "URX")), 1):
+            wire = self.client()
+            wire.send("x")
+            wire.at_eof()
+            line = json.loads(self.proxy.lines(self.log_path, count)[-1])
+            self.assertEqual((reason, termination, flags, "TcpConnectionEnd"),
+                             (line["reason"], line["termination"], line["flags"], line["type"]))
+        self.assertEqual(2, self.proxy.stat("tcp.tcp.downstream_cx_total"))
+
     def test_breaker_of_connections(self):
         """The limit is one of connections, not of those that each host may have: who is beyond it does not wait."""
         origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
