@@ -19,7 +19,7 @@ struct ProxyProtocolStats {
     Counter found, disallowed, error;
   };
   Counter not_found_allowed, not_found_disallowed;
-  Counter errors;  // neither a header nor allowed to come without
+  Counter errors;       // neither a header nor allowed to come without
   Version versions[2];  // of 1 and 2
 };
 

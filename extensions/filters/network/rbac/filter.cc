@@ -55,17 +55,17 @@ Task<> NetworkRbac::Handle(Connection& connection, NetworkNext next) const {
   if (verdict.allowed) return next(connection);
   std::string policy = "none";
   if (verdict.policy >= 0) policy = enforced_->names()[static_cast<size_t>(verdict.policy)];
-  return Deny(connection, next,
-              Cat("rbac_access_denied_matched_policy[", absl::StrReplaceAll(policy, {{" ", "_"}}),
-                  "]"),
-              delay_deny_);
+  return Deny(
+      connection, next,
+      Cat("rbac_access_denied_matched_policy[", absl::StrReplaceAll(policy, {{" ", "_"}}), "]"),
+      delay_deny_);
 }
 
 Task<> NetworkRbac::Deny(Connection& connection, NetworkNext next, std::string details,
                          Duration delay) {
   if (delay > Duration::zero()) (void)co_await Sleep(delay);
-  next.Refuse(connection, {.local_close_reason = "rbac_deny_close",
-                           .termination_details = std::move(details)});
+  next.Refuse(connection,
+              {.local_close_reason = "rbac_deny_close", .termination_details = std::move(details)});
 }
 
 void RegisterNetworkRbac(Registry& registry) {
