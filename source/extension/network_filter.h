@@ -3,6 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "source/async/task.h"
@@ -16,6 +19,19 @@ namespace sluice {
 
 class NetworkNext;
 
+/// Why a filter ends a connection instead of handing it on.
+struct ConnectionRefusal {
+  std::string_view local_close_reason;  // %DOWNSTREAM_LOCAL_CLOSE_REASON%; a constant
+  std::optional<ResponseFlag> flag{};   // none: the log shows no flag
+  std::string termination_details{};    // %CONNECTION_TERMINATION_DETAILS%, or empty
+
+  void NoteOn(Exchange& exchange) const {
+    if (flag.has_value()) exchange.Note(*flag);
+    if (!termination_details.empty()) exchange.set_termination_details(termination_details);
+    exchange.local_close_reason = local_close_reason;
+  }
+};
+
 class NetworkFilter {
  public:
   virtual ~NetworkFilter() = default;
@@ -26,6 +42,9 @@ class NetworkFilter {
   /// Who can end early when draining begins sets connection.drainable, and null again before it
   /// returns; connection.draining may be true from the start.
   virtual Task<> Handle(Connection& connection, NetworkNext next) const = 0;
+  /// Worker thread. A filter in front ends the connection, which will not come here: for those who
+  /// count and log connections.
+  virtual void OnRefused(Connection& connection, const ConnectionRefusal& why) const {}
   /// Main thread, before the first connection: the listener has its address, and with it the place
   /// of its statistics (listener.<address>), where a filter may have some of its own.
   virtual void OnBound(const stats::Scope& listener) const {}
@@ -39,6 +58,13 @@ class NetworkNext {
   Task<> operator()(Connection& connection) const {
     if (position_ == filters_->size()) return {};
     return (*filters_)[position_]->Handle(connection, NetworkNext(*filters_, position_ + 1));
+  }
+  /// Instead of going on: tells the listener's log and the filters behind why, and closes.
+  void Refuse(Connection& connection, const ConnectionRefusal& why) const {
+    if (connection.facts.record != nullptr) why.NoteOn(*connection.facts.record);
+    for (size_t i = position_; i < filters_->size(); ++i)
+      (*filters_)[i]->OnRefused(connection, why);
+    connection.stream->Close();
   }
 
  private:

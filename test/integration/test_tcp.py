@@ -268,6 +268,31 @@ class TcpProxy(ProxyTest):
         self.proxy.wait_stat("connection_limit.x.active_connections", 0)
         self.assertEqual(b"hi", self.client().read(2))
 
+    def test_who_is_refused_is_logged(self):
+        """A filter in front of it ends the connection: the proxy counts and logs that, too."""
+        log = [config.file_log(self.log_path, log_format={"json_format": {
+            "reason": "%DOWNSTREAM_LOCAL_CLOSE_REASON%", "termination": "%CONNECTION_TERMINATION_DETAILS%",
+            "flags": "%RESPONSE_FLAGS%", "type": "%ACCESS_LOG_TYPE%"}})]
+        nobody = config.typed("envoy.filters.network.rbac", "envoy.extensions.filters.network.rbac.v3.RBAC",
+                              stat_prefix="r", rules={"action": "ALLOW", "policies": {}})
+        empty = config.typed("envoy.filters.network.local_ratelimit",
+                             "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit", stat_prefix="l",
+                             token_bucket={"max_tokens": 1, "fill_interval": "1000s"})
+        origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
+        content = config.listener(config.tcp("origin", access_log=log))
+        content["filter_chains"][0]["filters"][:0] = [connection_limit(max_connections=1), empty, nobody]
+        self.start(config.bootstrap(content, [config.cluster("origin", origin.port)]), concurrency=1)
+        for count, (reason, termination, flags) in enumerate((
+                ("rbac_deny_close", "rbac_access_denied_matched_policy[none]", "-"),
+                ("local_ratelimit_close_over_limit", None, "URX")), 1):
+            wire = self.client()
+            wire.send("x")
+            wire.at_eof()
+            line = json.loads(self.proxy.lines(self.log_path, count)[-1])
+            self.assertEqual((reason, termination, flags, "TcpConnectionEnd"),
+                             (line["reason"], line["termination"], line["flags"], line["type"]))
+        self.assertEqual(2, self.proxy.stat("tcp.tcp.downstream_cx_total"))
+
     def test_breaker_of_connections(self):
         """The limit is one of connections, not of those that each host may have: who is beyond it does not wait."""
         origin = self.raw_origin(lambda wire: (wire.send("hi"), wire.rest()))
@@ -423,6 +448,22 @@ class ProxyProtocol(ProxyTest):
         self.assertEqual((1, 1, 1), (stats["proxy_proto.not_found_disallowed"],
                                      stats["proxy_proto.versions.v1.error"],
                                      stats["proxy_proto.versions.v2.disallowed"]))
+        self.assertEqual((1, 2), (stats["proxy_proto.versions.v2.found"], stats["downstream_cx_proxy_proto_error"]))
+
+    def test_disallowed_and_optional(self):
+        header = b"PROXY TCP4 10.1.2.3 10.0.0.1 7 80\r\n"
+        cases = [(header + b"hi", header + b"hi"), (V2 + b"\x20\0\0\0hi", b"hi")]
+        lengths = [len(expected) for _, expected in cases]
+        origin = self.raw_origin(lambda wire: wire.send(wire.read(lengths.pop(0))))
+        filters = [proxy_protocol(disallowed_versions=["V1"], allow_requests_without_proxy_protocol=True)]
+        self.start(config.bootstrap(config.listener(config.tcp("origin"), listener_filters=filters),
+                                    [config.cluster("origin", origin.port)]))
+        for sent, expected in cases:
+            with self.client() as connection:
+                connection.send(sent)
+                self.assertEqual(expected, connection.rest())
+        stats = self.proxy.stats("proxy_proto")
+        self.assertEqual((1, 1), (stats["proxy_proto.not_found_allowed"], stats["proxy_proto.versions.v2.found"]))
 
     def test_optional(self):
         self.listen(allow_requests_without_proxy_protocol=True, stat_prefix="p")

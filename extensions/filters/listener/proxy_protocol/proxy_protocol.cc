@@ -39,9 +39,10 @@ ProxyProtocolStats::Version::Version(const stats::Scope& scope)
       disallowed(scope.counter("disallowed")),
       error(scope.counter("error")) {}
 
-ProxyProtocolStats::ProxyProtocolStats(const stats::Scope& scope)
+ProxyProtocolStats::ProxyProtocolStats(const stats::Scope& scope, const stats::Scope& root)
     : not_found_allowed(scope.counter("not_found_allowed")),
       not_found_disallowed(scope.counter("not_found_disallowed")),
+      errors(root.counter("downstream_cx_proxy_proto_error")),
       versions{Version(scope.Sub("versions.v1")), Version(scope.Sub("versions.v2"))} {}
 
 Task<absl::Status> ProxyProtocolFilter::Inspect(Connection& connection) const {
@@ -51,6 +52,11 @@ Task<absl::Status> ProxyProtocolFilter::Inspect(Connection& connection) const {
     PutBack(connection, std::move(bytes));
     co_return read;
   }
+  // Where none is needed, a header of a version that is not for us belongs to what follows.
+  if (settings_.optional && header.version > 0 && settings_.disallowed[header.version - 1]) {
+    header = ProxyHeader();
+    header.state = State::kAbsent;
+  }
   if (absl::Status judged = Judge(header, connection); !judged.ok()) co_return judged;
   PutBack(connection, bytes.substr(header.size));
   co_return absl::OkStatus();
@@ -59,19 +65,21 @@ Task<absl::Status> ProxyProtocolFilter::Inspect(Connection& connection) const {
 absl::Status ProxyProtocolFilter::Judge(const ProxyHeader& header, Connection& connection) const {
   if (header.state == State::kAbsent) {
     (settings_.optional ? stats_.not_found_allowed : stats_.not_found_disallowed).Add();
-    return settings_.optional ? absl::OkStatus()
-                              : MakeError(Reason::kDownstreamProtocol, "no PROXY header");
+    if (settings_.optional) return absl::OkStatus();
+    stats_.errors.Add();
+    return MakeError(Reason::kDownstreamProtocol, "no PROXY header");
   }
   const ProxyProtocolStats::Version& version = stats_.versions[header.version - 1];
   if (header.state == State::kBad) {
     version.error.Add();
+    stats_.errors.Add();
     return MakeError(Reason::kDownstreamProtocol, "a broken PROXY header");
   }
+  version.found.Add();
   if (settings_.disallowed[header.version - 1]) {
     version.disallowed.Add();
     return MakeError(Reason::kDownstreamProtocol, "a PROXY header of this version is not allowed");
   }
-  version.found.Add();
   if (header.local) return absl::OkStatus();
   ConnectionOrigin& facts = connection.facts;
   ConnectionFacts::Findings& findings = facts.AddFindings();
@@ -92,9 +100,10 @@ absl::StatusOr<ListenerFilterPtr> Create(const Proto& config, FactoryContext& co
     if (version < 0 || version > 1) return Invalid("disallowed_versions: there is no such version");
     settings.disallowed[version] = true;
   }
-  stats::Scope scope = context.server.stats.Root().Sub("proxy_proto");
+  const stats::Scope root = context.server.stats.Root();
+  stats::Scope scope = root.Sub("proxy_proto");
   if (!config.stat_prefix().empty()) scope = scope.Sub(config.stat_prefix());
-  return std::make_unique<ProxyProtocolFilter>(settings, scope);
+  return std::make_unique<ProxyProtocolFilter>(settings, ProxyProtocolStats(scope, root));
 }
 
 }  // namespace

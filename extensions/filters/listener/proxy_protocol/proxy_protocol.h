@@ -10,15 +10,16 @@
 
 namespace sluice {
 
-/// proxy_proto.[<stat_prefix>.]*, under Envoy's names.
+/// proxy_proto.[<stat_prefix>.]* (`scope`), and downstream_cx_proxy_proto_error (`root`).
 struct ProxyProtocolStats {
-  explicit ProxyProtocolStats(const stats::Scope& scope);
+  ProxyProtocolStats(const stats::Scope& scope, const stats::Scope& root);
 
   struct Version {
     explicit Version(const stats::Scope& scope);
     Counter found, disallowed, error;
   };
   Counter not_found_allowed, not_found_disallowed;
+  Counter errors;       // neither a header nor allowed to come without
   Version versions[2];  // of 1 and 2
 };
 
@@ -28,8 +29,8 @@ class ProxyProtocolFilter final : public ListenerFilter {
     bool optional = false;
     bool disallowed[2] = {};  // versions 1 and 2
   };
-  ProxyProtocolFilter(Settings settings, const stats::Scope& scope)
-      : settings_(settings), stats_(scope) {}
+  ProxyProtocolFilter(Settings settings, const ProxyProtocolStats& stats)
+      : settings_(settings), stats_(stats) {}
 
   Task<absl::Status> Inspect(Connection& connection) const override;
 

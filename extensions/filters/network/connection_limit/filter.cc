@@ -25,10 +25,8 @@ Task<> ConnectionLimit::Handle(Connection& connection, NetworkNext next) const {
   // What waits here for its end does not count: the limit is for those that are served.
   used_.fetch_sub(1, std::memory_order_relaxed);
   limited_connections_.Add();
-  if (connection.facts.record != nullptr)
-    connection.facts.record->local_close_reason = "over_connection_limit";
   if (delay_ > Duration::zero()) co_await Sleep(delay_);
-  connection.stream->Close();
+  next.Refuse(connection, {.local_close_reason = "over_connection_limit"});
 }
 
 namespace {

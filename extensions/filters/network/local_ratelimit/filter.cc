@@ -11,15 +11,6 @@ namespace {
 
 using Proto = envoy::extensions::filters::network::local_ratelimit::v3::LocalRateLimit;
 
-Task<> Refuse(Connection& connection) {
-  if (ConnectionRecord* record = connection.facts.record.get()) {
-    record->Note(ResponseFlag::kUpstreamRetryLimitExceeded);  // Envoy's flag for it
-    record->local_close_reason = "local_ratelimit_close_over_limit";
-  }
-  connection.stream->Close();
-  co_return;
-}
-
 std::shared_ptr<TokenBucket> MakeBucket(const envoy::type::v3::TokenBucket& config) {
   const double tokens = config.has_tokens_per_fill() ? config.tokens_per_fill().value() : 1;
   return std::make_shared<TokenBucket>(
@@ -55,7 +46,9 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& con
 Task<> NetworkLocalRateLimit::Handle(Connection& connection, NetworkNext next) const {
   if (!enabled_.Get() || bucket_->Take(1, Now())) return next(connection);
   rate_limited_.Add();
-  return Refuse(connection);
+  next.Refuse(connection, {.local_close_reason = "local_ratelimit_close_over_limit",
+                           .flag = ResponseFlag::kUpstreamRetryLimitExceeded});  // as Envoy
+  return {};
 }
 
 void RegisterNetworkLocalRateLimit(Registry& registry) {

@@ -17,7 +17,7 @@ class NetworkLocalRateLimit final : public NetworkFilter {
                         Counter rate_limited)
       : bucket_(std::move(bucket)), enabled_(std::move(enabled)), rate_limited_(rate_limited) {}
 
-  /// Not a coroutine where the connection goes on.
+  /// Not a coroutine.
   Task<> Handle(Connection& connection, NetworkNext next) const override;
 
  private:

@@ -53,19 +53,19 @@ Task<> NetworkRbac::Handle(Connection& connection, NetworkNext next) const {
   const RbacEngine::Verdict verdict = enforced_->Decide(subject);
   (verdict.allowed ? stats_.allowed : stats_.denied).Add();
   if (verdict.allowed) return next(connection);
-  if (ConnectionRecord* record = connection.facts.record.get()) {
-    std::string policy = "none";
-    if (verdict.policy >= 0) policy = enforced_->names()[static_cast<size_t>(verdict.policy)];
-    record->set_termination_details(
-        Cat("rbac_access_denied_matched_policy[", absl::StrReplaceAll(policy, {{" ", "_"}}), "]"));
-    record->local_close_reason = "rbac_deny_close";
-  }
-  return Deny(connection, delay_deny_);
+  std::string policy = "none";
+  if (verdict.policy >= 0) policy = enforced_->names()[static_cast<size_t>(verdict.policy)];
+  return Deny(
+      connection, next,
+      Cat("rbac_access_denied_matched_policy[", absl::StrReplaceAll(policy, {{" ", "_"}}), "]"),
+      delay_deny_);
 }
 
-Task<> NetworkRbac::Deny(Connection& connection, Duration delay) {
+Task<> NetworkRbac::Deny(Connection& connection, NetworkNext next, std::string details,
+                         Duration delay) {
   if (delay > Duration::zero()) (void)co_await Sleep(delay);
-  connection.stream->Close();
+  next.Refuse(connection,
+              {.local_close_reason = "rbac_deny_close", .termination_details = std::move(details)});
 }
 
 void RegisterNetworkRbac(Registry& registry) {

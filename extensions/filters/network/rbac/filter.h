@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "api/envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
 #include "source/extension/network_filter.h"
@@ -29,7 +30,7 @@ class NetworkRbac final : public NetworkFilter {
   Task<> Handle(Connection& connection, NetworkNext next) const override;
 
  private:
-  static Task<> Deny(Connection& connection, Duration delay);
+  static Task<> Deny(Connection& connection, NetworkNext next, std::string details, Duration delay);
 
   const NetworkRbacStats stats_;
   std::unique_ptr<const RbacEngine> enforced_, shadow_;  // null: none

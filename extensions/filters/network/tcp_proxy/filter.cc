@@ -31,6 +31,10 @@ class TcpExchange final : public Exchange {
   void LimitDuration(Duration limit) override { limits_.LimitDuration(limit); }
   void Touch() override { limits_.Touch(); }
   void Settle() { limits_.Disarm(); }
+  void Identify() {
+    Arena arena;
+    set_stream_id(MakeRequestId(worker().rng(), arena));
+  }
 
   /// From now on bytes go both ways; `framed`: on the upstream's wire in messages, which are
   /// counted there.
@@ -179,10 +183,7 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   exchange.upstream.close = DetectedClose::kNormal;
   exchange.flow.client_paused = stats_.downstream_flow_control_paused_reading_total;
   exchange.flow.client_resumed = stats_.downstream_flow_control_resumed_reading_total;
-  if (!access_logs_.empty() || connection.facts.record != nullptr) {
-    Arena arena;
-    exchange.set_stream_id(MakeRequestId(connection.worker.rng(), arena));
-  }
+  if (!access_logs_.empty() || connection.facts.record != nullptr) exchange.Identify();
   exchange.LimitDuration(MaxDuration(connection.worker.rng()));
   exchange.LimitIdle(settings_.idle_timeout);  // Connecting is silence, too.
   const PeriodicLog periodic(*this, exchange);
@@ -225,6 +226,17 @@ Task<> TcpProxy::Handle(Connection& connection, NetworkNext) const {
   }
   exchange.CountWires();
   if (connection.facts.record != nullptr) connection.facts.record->TakeOutcome(exchange);
+  Log(exchange, "TcpConnectionEnd");
+}
+
+void TcpProxy::OnRefused(Connection& connection, const ConnectionRefusal& why) const {
+  stats_.downstream_cx_total.Add();
+  if (access_logs_.empty()) return;
+  TcpExchange exchange(connection);
+  exchange.time.start = connection.facts.opened;
+  exchange.time.connection_closed = Now();
+  exchange.Identify();
+  why.NoteOn(exchange);
   Log(exchange, "TcpConnectionEnd");
 }
 

@@ -64,6 +64,8 @@ class TcpProxy final : public NetworkFilter {
   /// Connects, copies until both directions have ended, and logs the connection as one exchange. A
   /// client that breaks off while we connect ends the attempt.
   Task<> Handle(Connection& connection, NetworkNext next) const override;
+  /// Counts the connection, and logs it.
+  void OnRefused(Connection& connection, const ConnectionRefusal& why) const override;
 
  private:
   class PeriodicLog;
