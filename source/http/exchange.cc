@@ -21,6 +21,11 @@ void Exchange::DropExtras() {
   extras_.reset();
 }
 
+std::string_view RouteBase::ClusterFor(const RequestHead& head) const {
+  if (cluster_header.empty()) return cluster_name;
+  return head.Get(cluster_header).value_or("");
+}
+
 void Exchange::Note(const absl::Status& error) {
   const ReasonMeaning& meaning = MeaningOf(ReasonOf(error));
   if (meaning.flag.has_value()) Note(*meaning.flag);

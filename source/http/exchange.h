@@ -52,7 +52,11 @@ struct RouteBase {
   /// VirtualHost.metadata; null: none.
   std::shared_ptr<const envoy::config::core::v3::Metadata> host_metadata;
   std::string name;
+  /// The cluster for this request: `cluster_name`, or what the header `cluster_header` says. Empty
+  /// when there is none, or that header is missing. Valid as long as the route and the head.
+  std::string_view ClusterFor(const RequestHead& head) const;
   std::string cluster_name;  // empty: a direct response, a redirect, or a header names the cluster
+  std::string cluster_header;  // not empty: this request header names the cluster
   /// The configuration of that cluster, which outlives the route; null: not known.
   const envoy::config::cluster::v3::Cluster* cluster = nullptr;
   uint64_t enabled_filters = ~0ull;  // bit i: the chain's filter i runs
@@ -266,7 +270,7 @@ class Exchange {
   std::string_view termination_details() const { return termination_details_; }
 
   /// Sends an interim (1xx) response to the client at once; ignored where the client's version has
-  /// none, and once the final response has begun. Errors: those of Stream::Write.
+  /// none, and once the final response has begun. Errors: kDownstreamClosed, kCancelled.
   virtual Task<absl::Status> SendInterim(ResponseHeadPtr head) = 0;
 
   /// The longest silence in both directions, from now on: then the exchange is cancelled with

@@ -175,7 +175,7 @@ HeadError AbsoluteTarget(std::string_view target, const HeadLimits& limits, Requ
   if (!IsAuthority(head->authority, false)) return kBadTarget;
   head->path = rest.substr(end);
   if (head->path.empty()) {
-    head->path = head->method == "OPTIONS" ? "*" : "/";
+    head->path = "/";
   } else if (head->path[0] == '?') {
     char* path = head->arena.Allocate(head->path.size() + 1);
     path[0] = '/';

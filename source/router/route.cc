@@ -24,11 +24,6 @@ void Route::EditLocalReply(Response& response, Exchange& exchange) const {
   if (action == Action::kForward) EditReply(response, exchange);
 }
 
-std::string_view Route::ClusterFor(const RequestHead& head) const {
-  if (cluster_header.empty()) return cluster_name;
-  return head.Get(cluster_header).value_or("");
-}
-
 size_t Route::MatchedLength(const RequestHead& head) const {
   switch (matched) {
     case Matched::kPrefix:

@@ -49,7 +49,6 @@ struct Route final : RouteBase {
   std::string virtual_host;
 
   // kForward.
-  std::string cluster_header;  // not empty: this request header names the cluster
   int cluster_not_found_status = 503;
   bool high_priority = false;  // priority: HIGH, of the circuit breakers
   Duration timeout = std::chrono::seconds(
@@ -98,9 +97,6 @@ struct Route final : RouteBase {
   /// there, if only as it was, exactly when there is a body.
   void EditReply(Response& response, Exchange& exchange) const;
   void EditLocalReply(Response& response, Exchange& exchange) const override;
-  /// The cluster for this request: `cluster_name`, or what the request's header says. Empty when
-  /// that header is missing.
-  std::string_view ClusterFor(const RequestHead& head) const;
   /// How many bytes at the start of the path the route's matcher took, for RewritePath.
   size_t MatchedLength(const RequestHead& head) const;
 };

@@ -107,6 +107,17 @@ class ForwardProxy(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "nowhere.t").status)
         self.assertEqual(authority, origin.requests[0].header("host"))
 
+    def test_regression_the_cluster_comes_from_a_header(self):
+        origin = self.origin()
+        authority = "ok.t:%d" % origin.port
+        route = config.forward(action={"cluster_header": "x-cluster"},
+                               typed_per_filter_config=config.dfp_per_route(host_rewrite_literal=authority))
+        del route["route"]["cluster"]
+        self.egress(routes=[route])
+        self.assertEqual(200, self.ask("GET", "/", "nowhere.t", [("x-cluster", "dfp")]).status)
+        self.assertEqual(authority, origin.requests[0].header("host"))
+        self.assertEqual(503, self.ask("GET", "/", authority, [("x-cluster", "none")]).status)
+
     def test_ip_literal_asks_no_dns(self):
         origin = self.origin()
         self.egress()

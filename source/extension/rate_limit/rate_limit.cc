@@ -194,8 +194,9 @@ RateLimits::Found RateLimits::Evaluate(const Action& action, RequestHead& head,
       value = action.value;
       break;
     case Kind::kDestinationCluster:
-      if (exchange.route() != nullptr && !exchange.route()->cluster_name.empty())
-        value = exchange.route()->cluster_name;
+      if (exchange.route() != nullptr) {
+        if (const auto name = exchange.route()->ClusterFor(head); !name.empty()) value = name;
+      }
       break;
     case Kind::kHeader:
       value = head.Get(action.name);

@@ -38,10 +38,14 @@ Task<absl::Status> H1Exchange::SendInterim(ResponseHeadPtr head) {
   session_.settings_.sent.Add(scratch.size());
   Touch();
   const auto gone = TryWriteScratch(session_.stream(), scratch, {}, {});
-  if (!gone.ok() || *gone == scratch.size()) co_return gone.status();
-  absl::Status rest = co_await WriteRest(session_.stream(), scratch, {}, {}, *gone);
-  if (!rest.ok()) framing.keep_alive = false;  // Half of it may be on the wire.
-  co_return rest;
+  absl::Status status = gone.status();
+  if (gone.ok() && *gone < scratch.size())
+    status = co_await WriteRest(session_.stream(), scratch, {}, {}, *gone);
+  if (status.ok()) co_return status;
+  framing.keep_alive = false;  // Half of it may be on the wire.
+  // Whoever asked for it is about to speak of the origin's connection: this is the client's.
+  if (ReasonOf(status) == Reason::kCancelled) co_return status;
+  co_return MakeError(Reason::kDownstreamClosed);
 }
 
 void H1Exchange::SkipWholeBody() {

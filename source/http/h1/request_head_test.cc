@@ -281,7 +281,7 @@ TEST_CASE("targets") {
            {"http://b?y", "http", "b", "/?y"},
            {"http://[::1]:80/x", "http", "[::1]:80", "/x"},
            {"*", "http", "a", "*", "OPTIONS"},
-           {"http://b", "http", "b", "*", "OPTIONS"},
+           {"http://b", "http", "b", "/", "OPTIONS"},
            {"/x", "http", "a", "/x", "OPTIONS"},
            {"/x", "http", "a", "/x", "PURGE"},
        }) {

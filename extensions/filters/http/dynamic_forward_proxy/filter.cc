@@ -46,7 +46,8 @@ Task<Response> DynamicForwardProxyFilter::Handle(Request request, Exchange& exch
                                                  Next next) const {
   const HostRewrite* rewrite = next.RouteConfig<HostRewrite>();
   if (exchange.route() == nullptr) return next(std::move(request));
-  const Cluster* cluster = clusters_.Find(exchange.route()->cluster_name, exchange.worker());
+  const Cluster* cluster =
+      clusters_.Find(exchange.route()->ClusterFor(*request.head), exchange.worker());
   if (cluster == nullptr || !cluster->is_dynamic()) return next(std::move(request));
   if (IsLoop(*request.head, exchange)) return RefuseLoop(exchange);
   if (rewrite != nullptr) Rewrite(*rewrite, *request.head);

@@ -145,7 +145,7 @@ Fault::Fault(const Proto& config, FactoryContext& context)
 
 bool Fault::Applies(const RequestHead& head, const Exchange& exchange) const {
   if (!cluster_.empty() &&
-      (exchange.route() == nullptr || exchange.route()->cluster_name != cluster_))
+      (exchange.route() == nullptr || exchange.route()->ClusterFor(head) != cluster_))
     return false;
   if (!nodes_.empty() &&
       !nodes_.contains(head.headers.Get("x-envoy-downstream-service-node").value_or("")))
