@@ -347,6 +347,19 @@ class Statistics(ProxyTest):
             self.assertEqual(b"!", client.rest())
         self.counts(c_upstream_rq_total=2, c_upstream_cx_total=2, c_upstream_cx_http1_total=0)
 
+    def test_tunnel_that_is_reset(self):
+        origin = self.raw_origin(lambda wire: (wire.read(1), wire.reset()))
+        http = config.http([config.connect("c")], upgrade_configs=[{"upgrade_type": "CONNECT"}])
+        self.start(config.bootstrap([config.listener(http), config.listener(config.tcp("c"), name="tcp")],
+                                    [config.cluster("c", origin.port)]))
+        for count, (port, head) in enumerate(((self.proxy.port(), b"CONNECT h:1 HTTP/1.1\r\nhost: h:1\r\n\r\n"),
+                                              (self.proxy.port("tcp"), b"")), 1):
+            with Client(port) as client:
+                client.send(head + b"x")
+                client.rest()
+            self.counts(c_upstream_cx_destroy_remote_with_active_rq=count, c_upstream_cx_destroy_remote=count,
+                        c_upstream_cx_destroy_local_with_active_rq=0)
+
     def test_names(self):
         """What cannot happen here is there all the same, for dashboards."""
         self.serve(self.origin(ok()).port)
