@@ -160,6 +160,15 @@ class Statistics(ProxyTest):
         client.send(b"GET / HTTP/1.1\r\nhost: h\r\n\r\nBAD\r\n\r\n")
         self.counts(h_downstream_cx_delayed_close_timeout=1, h_downstream_cx_destroy_local=1)
 
+    def test_connections_that_no_chain_takes(self):
+        content = config.listener(config.http([config.direct(200)]), stat_prefix="main")
+        content["filter_chains"][0]["filter_chain_match"] = {"source_ports": [1]}
+        self.start(config.bootstrap(content))
+        self.assertTrue(self.client().at_eof())
+        self.proxy.wait_stat("listener.main.no_filter_chain_match", 1)
+        stats = self.proxy.stats("listener.main.downstream_cx")
+        self.assertEqual([0, 0, 0], [stats["listener.main.downstream_cx_" + name] for name in ("total", "active", "destroy")])
+
     def test_limit_of_a_listener(self):
         self.serve(self.origin(ok()).port, layered_runtime={"layers": [{"name": "s", "static_layer": {
             "envoy.resource_limits.listener.main.connection_limit": 1}}]})
@@ -170,7 +179,8 @@ class Statistics(ProxyTest):
         except ConnectionResetError:  # the reset came before connect() had returned
             pass
         self.assertEqual(200, first.ask("GET", "/", "h").status)
-        self.assertEqual(1, self.proxy.stat("listener.main.downstream_cx_overflow"))
+        self.assertEqual((1, 1), (self.proxy.stat("listener.main.downstream_cx_overflow"),
+                                  self.proxy.stat("listener.main.downstream_cx_total")))
         first.close()
         self.proxy.wait_stat("listener.main.downstream_cx_active", 0)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
