@@ -33,6 +33,8 @@ void ReadCommonOptions(const envoy::config::core::v3::HttpProtocolOptions& commo
     settings.max_stream_duration = ToDuration(common.max_stream_duration());
   if (common.has_max_headers_count())
     settings.max_response_headers = common.max_headers_count().value();
+  if (common.has_max_response_headers_kb())
+    settings.max_response_headers_bytes = common.max_response_headers_kb().value() * 1024;
   if (common.has_max_requests_per_connection())
     settings.max_requests_per_connection = common.max_requests_per_connection().value();
 }
