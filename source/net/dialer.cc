@@ -56,9 +56,8 @@ Task<std::optional<int>> Outcome(int fd) {
 // bind() refuses it, as in Envoy: nothing leaves from an address that nobody has configured.
 absl::Status BindSource(int fd, const Address& to, const DialOptions::Sources& sources) {
   if (!to.is_ip() || sources.addresses.empty()) return absl::OkStatus();
-  auto found =
-      std::find_if(sources.addresses.begin(), sources.addresses.end(),
-                   [&](const Address& source) { return source.family() == to.family(); });
+  auto found = std::find_if(sources.addresses.begin(), sources.addresses.end(),
+                            [&](const Address& source) { return source.family() == to.family(); });
   if (found == sources.addresses.end()) found = sources.addresses.begin();
   const int on = 1;
   if (sources.free_bind) ::setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
