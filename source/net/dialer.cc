@@ -52,12 +52,13 @@ Task<std::optional<int>> Outcome(int fd) {
   co_return error;
 }
 
-// Gives the socket the source address that goes with `to`, if there is one.
+// Gives the socket the source address that goes with `to`. Where only the other family has one
+// bind() refuses it, as in Envoy: nothing leaves from an address that nobody has configured.
 absl::Status BindSource(int fd, const Address& to, const DialOptions::Sources& sources) {
-  const auto found =
-      std::find_if(sources.addresses.begin(), sources.addresses.end(),
-                   [&](const Address& source) { return source.family() == to.family(); });
-  if (found == sources.addresses.end()) return absl::OkStatus();
+  if (!to.is_ip() || sources.addresses.empty()) return absl::OkStatus();
+  auto found = std::find_if(sources.addresses.begin(), sources.addresses.end(),
+                            [&](const Address& source) { return source.family() == to.family(); });
+  if (found == sources.addresses.end()) found = sources.addresses.begin();
   const int on = 1;
   if (sources.free_bind) ::setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
   // The port is chosen when the destination is known: so many more connections fit.

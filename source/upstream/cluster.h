@@ -42,7 +42,7 @@ struct ClusterSettings {
   Duration max_connection_duration{};
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   size_t max_response_headers = 100;
-  size_t max_response_headers_bytes = 60 * 1024;
+  size_t max_response_headers_bytes = 80 * 1024;
   size_t buffer_limit = 1024 * 1024;
   bool enable_trailers = false;
   std::string zone;  // the proxy's own; empty: not known

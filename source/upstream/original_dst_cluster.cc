@@ -36,6 +36,7 @@ OriginalDstCluster::~OriginalDstCluster() = default;
 absl::StatusOr<Address> OriginalDstCluster::AddressFor(const Exchange& exchange) const {
   Address address = exchange.connection().local;
   const RequestHead* head = exchange.request_head();
+  bool is_named = false;
   if (!destination_.header.empty() && head != nullptr) {
     if (const auto value = head->headers.Get(std::string_view(destination_.header))) {
       auto parsed = ParseDestination(*value);
@@ -44,11 +45,15 @@ absl::StatusOr<Address> OriginalDstCluster::AddressFor(const Exchange& exchange)
         return MakeError(Reason::kNoHealthyUpstream);
       }
       address = *parsed;
+      is_named = true;
     }
   }
   if (!address.is_ip()) return MakeError(Reason::kNoHealthyUpstream);
-  if (destination_.port_override != 0) address = address.WithPort(destination_.port_override);
-  return address;
+  if (destination_.port_override == 0) return address;
+  // A connection that was not redirected was meant for us; without an override the guard says so.
+  if (!is_named && egress_ != nullptr && egress_->own().Contains(address))
+    return MakeError(Reason::kNoHealthyUpstream);
+  return address.WithPort(destination_.port_override);
 }
 
 Task<absl::StatusOr<EndpointPtr>> OriginalDstCluster::Pick(const SendOptions&,

@@ -239,6 +239,15 @@ class Clusters(ManyHosts):
                          "failed_to_bind_to_192.0.2.77:0:_Cannot_assign_requested_address}", self.log()["details"])
         self.assertGreater(self.proxy.stat("cluster.many.bind_errors"), 0)
 
+    def test_source_address_of_the_other_family(self):
+        """Nothing leaves from an address that was not configured."""
+        self.origins(1)
+        self.gateway(upstream_bind_config={"source_address": {"address": "::1", "port_value": 0}})
+        self.assertEqual(503, self.get().status)
+        self.assertEqual("upstream_reset_before_response_started{local_connection_failure|"
+                         "failed_to_bind_to_[::1]:0:_Address_family_not_supported_by_protocol}", self.log()["details"])
+        self.assertGreater(self.proxy.stat("cluster.many.bind_errors"), 0)
+
     def test_additional_addresses(self):
         self.origins(1)
         port, holder = closed_port()

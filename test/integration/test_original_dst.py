@@ -70,6 +70,15 @@ class OriginalDst(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "h", where).status)
         self.assertEqual(503, self.ask("GET", "/", "h", [("x-envoy-original-dst-host", "nonsense")]).status)
 
+    def test_port_override(self):
+        origin = self.origin()
+        self.start(config.bootstrap(
+            config.listener(config.http([config.forward("dst")], log=self.log_path)),
+            [original_dst_cluster(original_dst_lb_config={"use_http_header": True, "upstream_port_override": origin.port})]))
+        self.assertEqual(200, self.ask("GET", "/", "h", [("x-envoy-original-dst-host", "127.0.0.1:1")]).status)
+        self.assertEqual(503, self.ask("GET", "/", "h").status)
+        self.assertEqual(1, len(origin.requests))
+
     def test_a_connection_that_was_not_redirected_does_not_come_back_to_us(self):
         self.start(config.bootstrap(
             config.listener(config.http([config.forward("dst")], log=self.log_path), listener_filters=[ORIGINAL_DST]),

@@ -168,6 +168,20 @@ class Validate(ProxyTest):
         self.refused(GOOD.replace("    type: STATIC", "    type: STATIC\n    lb_policy: CLUSTER_PROVIDED"), "CLUSTER_PROVIDED",
                      "static_resources.clusters[0].lb_policy", "goes with a cluster_type only")
 
+    def test_settings_of_clusters_that_contradict_each_other(self):
+        times = "timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1"
+        for fields, path, what in (
+                ("outlier_detection: { base_ejection_time: 10s, max_ejection_time: 1s }",
+                 "outlier_detection.max_ejection_time", "shorter than base_ejection_time"),
+                ("health_checks: [ { %s, http_health_check: { path: /, send: { text: '00' } } } ]" % times,
+                 "health_checks[0].http_health_check.send", "goes with the methods"),
+                ("upstream_bind_config: { source_address: { address: 127.0.0.1, port_value: 0 }, extra_source_addresses: "
+                 "[ { address: { address: 127.0.0.2, port_value: 0 } } ] }",
+                 "upstream_bind_config.extra_source_addresses[0]", "one of this IP version")):
+            with self.subTest(path=path):
+                self.refused(GOOD.replace("    type: STATIC", "    type: STATIC\n    " + fields), fields.split(":")[0],
+                             "static_resources.clusters[0]." + path, what)
+
     @unittest.skipIf(IS_ENVOY, "Envoy takes the last")
     def test_duplicate_key(self):
         self.refused_among(GOOD.replace("    type: STATIC", "    type: STATIC\n    type: STATIC"), "STATIC",

@@ -168,6 +168,15 @@ class Statistics(ProxyTest):
         client.send(b"BAD\r\n\r\n")
         self.counts(h_downstream_cx_active=0, h_downstream_cx_delayed_close_timeout=0, h_downstream_cx_destroy_local=1)
 
+    def test_connections_that_no_chain_takes(self):
+        content = config.listener(config.http([config.direct(200)]), stat_prefix="main")
+        content["filter_chains"][0]["filter_chain_match"] = {"source_ports": [1]}
+        self.start(config.bootstrap(content))
+        self.assertTrue(self.client().at_eof())
+        self.proxy.wait_stat("listener.main.no_filter_chain_match", 1)
+        stats = self.proxy.stats("listener.main.downstream_cx")
+        self.assertEqual([0, 0, 0], [stats["listener.main.downstream_cx_" + name] for name in ("total", "active", "destroy")])
+
     def test_limit_of_a_listener(self):
         self.serve(self.origin(ok()).port, layered_runtime={"layers": [{"name": "s", "static_layer": {
             "envoy.resource_limits.listener.main.connection_limit": 1}}]})
@@ -179,6 +188,9 @@ class Statistics(ProxyTest):
             pass
         self.assertEqual(200, first.ask("GET", "/", "h").status)
         self.proxy.wait_stat("listener.main.downstream_cx_overflow", 1)
+
+        self.assertEqual((1, 1), (self.proxy.stat("listener.main.downstream_cx_overflow"),
+                                  self.proxy.stat("listener.main.downstream_cx_total")))
         first.close()
         self.proxy.wait_stat("listener.main.downstream_cx_active", 0)
         self.assertEqual(200, self.ask("GET", "/", "h").status)
@@ -374,6 +386,19 @@ class Statistics(ProxyTest):
         with Client(self.proxy.port("tcp")) as client:
             self.assertEqual(b"!", client.rest())
         self.counts(c_upstream_rq_total=2, c_upstream_cx_total=2, c_upstream_cx_http1_total=0)
+
+    def test_tunnel_that_is_reset(self):
+        origin = self.raw_origin(lambda wire: (wire.read(1), wire.reset()))
+        http = config.http([config.connect("c")], upgrade_configs=[{"upgrade_type": "CONNECT"}])
+        self.start(config.bootstrap([config.listener(http), config.listener(config.tcp("c"), name="tcp")],
+                                    [config.cluster("c", origin.port)]))
+        for count, (port, head) in enumerate(((self.proxy.port(), b"CONNECT h:1 HTTP/1.1\r\nhost: h:1\r\n\r\n"),
+                                              (self.proxy.port("tcp"), b"")), 1):
+            with Client(port) as client:
+                client.send(head + b"x")
+                client.rest()
+            self.counts(c_upstream_cx_destroy_remote_with_active_rq=count, c_upstream_cx_destroy_remote=count,
+                        c_upstream_cx_destroy_local_with_active_rq=0)
 
     def test_names(self):
         """What cannot happen here is there all the same, for dashboards."""

@@ -36,6 +36,24 @@ class Upstream(ProxyTest):
             for _ in range(20):
                 self.assertEqual(200, client.ask("GET", "/", "h").status)
 
+    def test_longest_head(self):
+        """max_response_headers_kb of the cluster, below and above what is the limit without it."""
+        def answer(wire):
+            size = int(wire.head().header("x-size"))
+            wire.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\nx-long: " + b"x" * size + b"\r\n\r\n")
+        origin = self.raw_origin(answer)
+        clusters = []
+        for limit in (2, 100, None):
+            options = config.idle_timeout(10)["typed_extension_protocol_options"]
+            for one in options.values():
+                one["common_http_protocol_options"] = {} if limit is None else {"max_response_headers_kb": limit}
+            clusters.append(config.cluster("c%s" % limit, origin.port, typed_extension_protocol_options=options))
+        routes = [config.forward(one["name"], prefix="/" + one["name"]) for one in clusters]
+        self.start(config.bootstrap(config.listener(config.http(routes)), clusters))
+        for limit, size, status in ((2, 1000, 200), (2, 3000, 502), (100, 90000, 200), (None, 80000, 200), (None, 90000, 502)):
+            with self.subTest(limit=limit, size=size):
+                self.assertEqual(status, self.ask("GET", "/c%s" % limit, "h", [("x-size", str(size))]).status)
+
     def test_refuses(self):
         port, holder = closed_port()
         with holder:

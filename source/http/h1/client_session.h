@@ -42,7 +42,7 @@ class ClientSession {
  public:
   struct Limits {
     size_t max_headers = 100;
-    size_t max_head_bytes = 60 * 1024;
+    size_t max_head_bytes = 80 * 1024;
     size_t max_read = 1024 * 1024;
     bool enable_trailers = false;  // those of responses are kept, those of requests written
   };

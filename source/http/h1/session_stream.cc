@@ -1,6 +1,8 @@
 // Reading through what was buffered. Worker thread only.
 #include "source/http/h1/session_stream.h"
 
+#include "source/base/reason.h"
+
 namespace sluice {
 
 std::optional<size_t> SessionStream::TakeBuffered(absl::Span<char> buffer) {
@@ -13,9 +15,15 @@ std::optional<size_t> SessionStream::TakeBuffered(absl::Span<char> buffer) {
   return count;
 }
 
+void SessionStream::NoteReset(const absl::Status& read) {
+  if (read.ok()) return;
+  if (ReasonOf(read) == Reason::kConnectionTerminated) lease_->peer_closed_ = true;
+}
+
 Task<absl::StatusOr<size_t>> SessionStream::ReadSome(absl::Span<char> buffer) {
   if (const auto taken = TakeBuffered(buffer)) co_return *taken;
   auto count = co_await stream().ReadSome(buffer);
+  NoteReset(count.status());
   if (count.ok()) lease_->meters_.received.Add(*count);
   co_return count;
 }
@@ -23,6 +31,7 @@ Task<absl::StatusOr<size_t>> SessionStream::ReadSome(absl::Span<char> buffer) {
 absl::StatusOr<std::optional<size_t>> SessionStream::TryRead(absl::Span<char> buffer) {
   if (const auto taken = TakeBuffered(buffer)) return taken;
   auto count = stream().TryRead(buffer);
+  NoteReset(count.status());
   if (count.ok() && count->has_value()) lease_->meters_.received.Add(**count);
   return count;
 }
@@ -43,6 +52,7 @@ bool SessionStream::IsPlain() const {
 
 absl::StatusOr<std::optional<size_t>> SessionStream::TryFill(Pipe& pipe) {
   auto count = socket_->TryFill(pipe);
+  NoteReset(count.status());
   if (count.ok() && count->has_value()) lease_->meters_.received.Add(**count);
   return count;
 }

@@ -30,6 +30,7 @@ class SessionStream final : public Stream, public PlainSocket {
  private:
   Stream& stream() const { return lease_->stream(); }
   std::optional<size_t> TakeBuffered(absl::Span<char> buffer);
+  void NoteReset(const absl::Status& read);  // the peer has ended the connection, not we
 
   SessionLease lease_;
   PlainSocket* const socket_;  // the stream, if it is one

@@ -33,6 +33,8 @@ void ReadCommonOptions(const envoy::config::core::v3::HttpProtocolOptions& commo
     settings.max_stream_duration = ToDuration(common.max_stream_duration());
   if (common.has_max_headers_count())
     settings.max_response_headers = common.max_headers_count().value();
+  if (common.has_max_response_headers_kb())
+    settings.max_response_headers_bytes = common.max_response_headers_kb().value() * 1024;
   if (common.has_max_requests_per_connection())
     settings.max_requests_per_connection = common.max_requests_per_connection().value();
 }
@@ -63,8 +65,13 @@ void ReadSources(ClusterFactoryContext& context) {
   const auto add = [&](const envoy::config::core::v3::SocketAddress& address,
                        const std::string& field) {
     auto made = Address::Ip(address.address(), static_cast<uint16_t>(address.port_value()));
-    if (made.ok()) sources->addresses.push_back(*made);
-    if (!made.ok()) context.server.diagnostics.Error(path + field, Std(made.status().message()));
+    if (!made.ok())
+      return context.server.diagnostics.Error(path + field, Std(made.status().message()));
+    for (const Address& other : sources->addresses) {
+      if (other.family() == made->family())
+        return context.server.diagnostics.Error(path + field, "one of this IP version is there");
+    }
+    sources->addresses.push_back(*made);
   };
   if (config.has_source_address()) add(config.source_address(), "source_address");
   for (int i = 0; i < config.extra_source_addresses_size(); ++i)
@@ -83,6 +90,14 @@ void ReadAddressOrder(ClusterFactoryContext& context) {
     order.first_family = AF_INET6;
   if (config.has_first_address_family_count())
     order.first_count = config.first_address_family_count().value();
+}
+
+void CheckOutlierDetection(ClusterFactoryContext& context) {
+  const auto& config = context.config.outlier_detection();
+  const Duration base = config.has_base_ejection_time() ? ToDuration(config.base_ejection_time())
+                                                        : std::chrono::seconds(30);
+  if (config.has_max_ejection_time() && ToDuration(config.max_ejection_time()) < base)
+    context.Error("outlier_detection.max_ejection_time", "is shorter than base_ejection_time");
 }
 
 void CheckSubsets(ClusterFactoryContext& context) {
@@ -129,6 +144,7 @@ void ReadSettings(ClusterFactoryContext& context) {
     context.Error("preconnect_policy",
                   "does not go with connection_pool_per_downstream_connection yet");
   }
+  CheckOutlierDetection(context);
   CheckSubsets(context);
   ReadCircuitBreakers(context);
   ReadSources(context);

@@ -46,6 +46,11 @@ std::vector<HealthCheckSettings::Range> RangesOf(const Ranges& ranges, const std
   return result;
 }
 
+bool MayHaveBody(core::RequestMethod method) {
+  return method == core::POST || method == core::PUT || method == core::PATCH ||
+         method == core::OPTIONS;
+}
+
 HealthCheckSettings::Http HttpOf(const core::HealthCheck::HttpHealthCheck& config,
                                  ClusterFactoryContext& context) {
   const std::string path = "health_checks[0].http_health_check";
@@ -55,6 +60,8 @@ HealthCheckSettings::Http HttpOf(const core::HealthCheck::HttpHealthCheck& confi
   if (config.method() != core::METHOD_UNSPECIFIED)
     http.method = core::RequestMethod_Name(config.method());
   if (config.has_send()) http.send = BytesOf(config.send(), path + ".send", context);
+  if (config.has_send() && !MayHaveBody(config.method()))
+    context.Error(path + ".send", "goes with the methods POST, PUT, PATCH and OPTIONS only");
   http.receive = BytesOfAll(config.receive(), path, context);
   if (config.has_response_buffer_size()) http.searched = config.response_buffer_size().value();
   http.edits =

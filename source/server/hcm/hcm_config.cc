@@ -265,6 +265,8 @@ absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& out
   if (settings.strip_any_host_port && settings.strip_matching_host_port) {
     context.Error("strip_any_host_port", "cannot be combined with strip_matching_host_port");
   }
+  if (config.common_http_protocol_options().has_max_response_headers_kb())
+    context.Error("common_http_protocol_options.max_response_headers_kb", "is for clusters");
   if (config.has_local_reply_config()) {
     settings.local_replies =
         LocalReplies::Build(config.local_reply_config(), context.path + ".local_reply_config",

@@ -181,11 +181,7 @@ bool Listener::MayServe(Worker& worker) {
 }
 
 void Listener::Welcome(PerWorker& local, StreamPtr stream) {
-  stats_->cx_total.Add();
-  if (!MayServe(*local.worker)) {
-    stats_->cx_destroy.Add();
-    return stream->Close(true);
-  }
+  if (!MayServe(*local.worker)) return stream->Close(true);
   auto connection = std::make_unique<Connection>(*local.worker, std::move(stream));
   connection->facts.id = NextConnectionId(*local.worker);
   connection->facts.local = connection->stream->local_address();
@@ -227,7 +223,7 @@ Task<bool> Listener::Inspect(Listener& listener, Connection& connection) {
   co_return false;
 }
 
-// The filters of the chain that matches; nothing where none does.
+// The filters of the chain that matches, which makes the connection count; nothing where none does.
 Task<> Listener::RunChain(Connection& connection) const {
   const NetworkChain* chain = chains_.Find(connection.facts);
   ConnectionRecord* record = connection.facts.record.get();
@@ -240,6 +236,11 @@ Task<> Listener::RunChain(Connection& connection) const {
     return {};
   }
   connection.facts.chain = &chain->facts;
+  const OnWorker& on_worker = on(connection.worker);
+  stats_->cx_total.Add();
+  stats_->cx_active.Add();
+  on_worker.cx_total.Add();
+  on_worker.cx_active.Add();
   if (record != nullptr)
     connection.stream =
         std::make_unique<MeteredStream>(std::move(connection.stream), record->meter);
@@ -267,10 +268,6 @@ Scope::Spawned Listener::Serve(Scope&, Canceller&, Listener& listener,
     connection->facts.record->time.start = connection->facts.opened;
     connection->facts.record->time.wall_start = WallNow();
   }
-  listener.stats_->cx_active.Add();
-  const OnWorker& on_worker = listener.on(connection->worker);
-  on_worker.cx_total.Add();
-  on_worker.cx_active.Add();
   if (listener.listener_filters_.empty() || co_await Inspect(listener, *connection))
     co_await listener.RunChain(*connection);
   connection->Unlink();
@@ -280,11 +277,13 @@ Scope::Spawned Listener::Serve(Scope&, Canceller&, Listener& listener,
   }
   connection->stream->Close();
   if (connection->facts.record != nullptr) listener.Log(*connection);
-  listener.stats_->cx_active.Sub();
-  on_worker.cx_active.Sub();
-  listener.stats_->cx_destroy.Add();
-  listener.stats_->cx_length_ms.Record(
-      static_cast<uint64_t>(Milliseconds(Now() - connection->facts.opened)));
+  if (connection->facts.chain != &listener.no_chain_) {  // Others are not counted, as in Envoy.
+    listener.stats_->cx_active.Sub();
+    listener.on(connection->worker).cx_active.Sub();
+    listener.stats_->cx_destroy.Add();
+    listener.stats_->cx_length_ms.Record(
+        static_cast<uint64_t>(Milliseconds(Now() - connection->facts.opened)));
+  }
   listener.open_.fetch_sub(1, std::memory_order_relaxed);
   if (listener.settings_.counts_globally) listener.budget_.Give();
 }

@@ -128,6 +128,7 @@ class Egress {
   explicit Egress(const stats::Scope& root);
 
   OwnListeners& own() { return own_; }
+  const OwnListeners& own() const { return own_; }
   const EgressStats& stats() const { return stats_; }
   /// What this process marks its requests with.
   const LoopMark& loop_mark() const { return loop_mark_; }
