@@ -298,6 +298,15 @@ class AllowPaths(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "h").status)
 
 
+class Health(ProxyTest):
+    def test_who_was_told_to_fail_is_not_live(self):
+        self.start(config.bootstrap(config.listener(config.http([config.direct(200, "in")])), stats_flush_interval="0.1s"))
+        for path, live, state in (("fail", 0, 1), ("ok", 1, 0)):
+            self.assertEqual(200, self.proxy.admin("/healthcheck/" + path, "POST").status)
+            self.proxy.wait_stat("server.live", live)
+            self.proxy.wait_stat("server.state", state)
+
+
 class DrainListeners(ProxyTest):
     """POST /drain_listeners."""
 
@@ -307,7 +316,7 @@ class DrainListeners(ProxyTest):
         manager = config.http([config.forward("up")])
         self.start(config.bootstrap(
             [config.listener(manager), config.listener(manager, name="in", traffic_direction="INBOUND")],
-            [config.cluster("up", upstream.port)]), arguments=["--drain-time-s", "1"])
+            [config.cluster("up", upstream.port)]), arguments=["--drain-time-s", "1", "--drain-strategy", "immediate"])
 
     def drain(self, query=""):
         self.assertEqual("OK\n", self.proxy.admin("/drain_listeners" + query, "POST").text)
@@ -326,10 +335,14 @@ class DrainListeners(ProxyTest):
         self.assertEqual("LIVE\n", self.proxy.admin("/ready").text)
 
     def test_graceful(self):
+        # The second time changes nothing, and stops nothing twice.
+        self.drain("?graceful")
         self.drain("?graceful")
         answer = self.accepts()
         self.assertEqual((200, "close"), (answer.status, answer.header("connection")))
         wait_for(lambda: self.accepts() is None, 5, "the listener to close")
+        self.drain("?graceful")
+        self.proxy.wait_stat("listener_manager.listener_stopped", 2)
 
     def test_inbound_only(self):
         self.drain("?inboundonly")
