@@ -80,6 +80,8 @@ class Admin(ProxyTest):
             self.assertIn("dns_cache.cache." + name, stats)
         answer = self.proxy.admin("/stats?usedonly")
         self.assertNotIn("dns_cache.cache.host_overflow", answer.text)
+        self.assertIn("cluster.dfp.circuit_breakers.default.cx_open: 0\n", answer.text)
+        self.assertNotIn("cluster.dfp.circuit_breakers.high.cx_open", answer.text)
         self.assertEqual(400, self.proxy.admin("/stats?filter=(").status)
         self.assertEqual(400, self.proxy.admin("/stats?format=xml").status)
         page = self.proxy.admin("/stats?format=html&usedonly&type=Gauges&filter=^server.live$|<b>")
