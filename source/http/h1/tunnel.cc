@@ -172,9 +172,8 @@ TunnelEnd EndOf(const Direction& up, const Direction& down, Exchange& exchange) 
   TunnelEnd end{.client_reset = WasReset(up), .origin_reset = WasReset(down)};
   if (exchange.canceller().cancelled()) return end;
   end.client_broke = end.client_reset || (!down.result.ok() && down.write_failed);
-  end.origin_broke =
-      !end.client_broke &&
-      ((!down.result.ok() && !down.write_failed) || (!up.result.ok() && up.write_failed));
+  end.origin_broke = !end.client_broke && ((!down.result.ok() && !down.write_failed) ||
+                                           (!up.result.ok() && up.write_failed));
   return end;
 }
 

@@ -47,7 +47,8 @@ TEST_CASE("tags") {
       {"stats_tags: [{tag_name: service, regex: '^cluster\\.((.+?)\\.)'}]", "x",
        "envoy_cluster_x{envoy_cluster_name=\"shop.eu\",service=\"shop\"} 1"},
       {"stats_tags: [{tag_name: service, regex: '^cluster\\.((.+?\\.eu)\\.)'}]", "x_rq_503",
-       "envoy_cluster_x_rq{envoy_cluster_name=\"shop.eu\",envoy_response_code=\"503\",service=\"shop."
+       "envoy_cluster_x_rq{envoy_cluster_name=\"shop.eu\",envoy_response_code=\"503\",service="
+       "\"shop."
        "eu\"} 1"},
       // Between two built-in tags.
       {"stats_tags: [{tag_name: kind, regex: '\\.((\\w+)_kind\\.)'}]", "a_kind.b_rq_503",
