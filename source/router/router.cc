@@ -15,9 +15,9 @@ namespace sluice {
 namespace {
 
 // True for what is no exchange of messages but a stream of bytes, on which the route's timeout has
-// no bearing.
-bool WantsTunnel(const Route& route, const RequestHead& head) {
-  return head.is_connect() || !head.upgrade.empty() || EndsTunnel(route, head);
+// no bearing. Another protocol (an upgrade) becomes one by its answer, which is waited for.
+bool IsTunnel(const Route& route, const RequestHead& head) {
+  return head.is_connect() || EndsTunnel(route, head);
 }
 
 // After an interruption: what it means, unless the exchange itself has ended meanwhile.
@@ -172,7 +172,7 @@ RequestTimeouts Router::TimeoutsOf(const Route& route, const RequestWishes& wish
   RequestTimeouts timeouts;
   if (route.retry != nullptr) timeouts.per_try = route.retry->per_try_timeout;
   if (wishes.per_try_timeout.has_value()) timeouts.per_try = *wishes.per_try_timeout;
-  if (WantsTunnel(route, head)) return timeouts;
+  if (IsTunnel(route, head)) return timeouts;
   timeouts.global = wishes.timeout.value_or(route.timeout);
   if (route.max_grpc_timeout.has_value() && head.is_grpc())
     timeouts.global = GrpcTimeout(route, head);

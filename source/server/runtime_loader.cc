@@ -164,6 +164,11 @@ absl::Status RuntimeLoader::Modify(const std::map<std::string, std::string, std:
                    [](const Layer& layer) { return layer.has_admin_layer(); })) {
     return absl::FailedPreconditionError("No admin layer specified");
   }
+  // All or nothing.
+  for (const auto& [key, value] : values) {
+    if (value.find("numerator") != value.npos && !config::ParseRuntimeValue(value).fraction)
+      return absl::InvalidArgumentError(Cat(key, ": cannot be read as a fraction: ", value));
+  }
   for (const auto& [key, value] : values) {
     if (value.empty()) {
       admin_.values.erase(key);

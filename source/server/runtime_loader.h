@@ -36,7 +36,8 @@ class RuntimeLoader {
   Task<> Watch();
 
   /// POST /runtime_modify: sets values of the admin layer; an empty one takes its key back.
-  /// FailedPrecondition when there is no admin layer.
+  /// FailedPrecondition when there is no admin layer, InvalidArgument for a fraction that cannot be
+  /// read; nothing is changed then.
   absl::Status Modify(const std::map<std::string, std::string, std::less<>>& values);
 
   config::Runtime& runtime() { return runtime_; }

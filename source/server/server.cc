@@ -396,17 +396,17 @@ void Server::DrainListeners(const admin::DrainRequest& request) {
     }
     if (request.graceful || request.skip_exit) listener->Drain();
     if (request.skip_exit) continue;
-    server_stats_.listener_stopped.Add();
     if (request.graceful) {
-      main_.scope().Spawn(StopLater(*listener, std::chrono::seconds(options_.drain_time_s)));
-    } else {
-      listener->StopAccepting();
+      main_.scope().Spawn(StopLater(*this, *listener));
+    } else if (listener->StopAccepting()) {
+      server_stats_.listener_stopped.Add();
     }
   }
 }
 
-Task<> Server::StopLater(Listener& listener, Duration delay) {
-  if (co_await Sleep(delay)) End(listener);
+Task<> Server::StopLater(Server& server, Listener& listener) {
+  if (!co_await Sleep(std::chrono::seconds(server.options_.drain_time_s))) co_return;
+  if (listener.StopAccepting()) server.server_stats_.listener_stopped.Add();
 }
 
 int64_t Server::OpenConnections() const {
@@ -441,7 +441,7 @@ void Server::RefreshGauges() {
   dns_caches_.RefreshStats();
   overload_.CountShed();
   server_stats_.concurrency.Set(static_cast<int64_t>(concurrency_));
-  server_stats_.live.Set(live_ && !draining_);
+  server_stats_.live.Set(state() == admin::ServerState::kLive);
   server_stats_.uptime.Set(Milliseconds(Now() - started_) / 1000);
   server_stats_.state.Set(static_cast<int64_t>(state()));
   server_stats_.total_connections.Set(OpenConnections());

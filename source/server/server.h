@@ -57,7 +57,7 @@ class Server {
   void RefreshGauges();
   void ReopenLogs();
   void DrainListeners(const admin::DrainRequest& request);
-  static Task<> StopLater(Listener& listener, Duration delay);
+  static Task<> StopLater(Server& server, Listener& listener);
   admin::AdminContext MakeAdminContext();
   /// Bootstrap.admin.allow_paths; errors go to the diagnostics.
   std::vector<StringMatcher> AdminPaths();

@@ -406,10 +406,15 @@ void Cluster::RefreshGauges() const {
   for (int i = 0; i < 2; ++i) {
     const CircuitBreaker& breaker = *breakers_[i];
     const ClusterStats::Breaker& gauges = breaker_gauges_[i];
-    SetTo(gauges.cx_open, breaker.IsOpen(Resource::kConnections));
-    SetTo(gauges.rq_pending_open, breaker.IsOpen(Resource::kPending));
-    SetTo(gauges.rq_open, breaker.IsOpen(Resource::kRequests));
-    SetTo(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
+    // Where connections were made "closed" is an answer, for those who ask for what is used only.
+    const bool used = i == 0 && Read(stats_.upstream_cx_total) > 0;
+    const auto set = [used](Gauge gauge, bool open) {
+      used ? gauge.Set(open ? 1 : 0) : SetTo(gauge, open ? 1 : 0);
+    };
+    set(gauges.cx_open, breaker.IsOpen(Resource::kConnections));
+    set(gauges.rq_pending_open, breaker.IsOpen(Resource::kPending));
+    set(gauges.rq_open, breaker.IsOpen(Resource::kRequests));
+    set(gauges.rq_retry_open, breaker.IsOpen(Resource::kRetries));
     if (!breaker.tracks_remaining()) continue;
     // Pools are not limited.
     gauges.remaining_cx_pools.Set(stats::kNoLimit);

@@ -75,6 +75,26 @@ class AccessLog(ProxyTest):
         self.assertEqual([503, 200], [self.ask("GET", path, "h").status for path in ("/gone", "/")])
         self.assertEqual([{"cluster": None, "raw": None}, {"cluster": "up", "raw": "up"}], self.entries(2))
 
+    def test_old_fields_have_types_too(self):
+        values = {"code": "%RESPONSE_CODE%", "none": "%REQ(x-none)%", "list": ["%BYTES_SENT%"]}
+        self.run_proxy(self.origin(), [config.file_log(self.log_path, **{field: values})
+                                       for field in ("json_format", "typed_json_format")])
+        self.ask("GET", "/", "h")
+        self.assertEqual(['{"code":200,"list":[5],"none":null}'] * 2, self.proxy.lines(self.log_path, 2))
+
+    def test_formatters(self):
+        kinds = [("req_without_query", "ReqWithoutQuery"), ("metadata", "Metadata")]
+        formatters = [config.typed("envoy.formatter." + name, "envoy.extensions.formatter.%s.v3.%s" % (name, kind))
+                      for name, kind in kinds]
+        text = {"inline_string": "%REQ_WITHOUT_QUERY(:PATH)% %METADATA(ROUTE:ns:key)%\n"}
+        route = config.forward("up", metadata={"filter_metadata": {"ns": {"key": "value"}}})
+        log_format = {"text_format_source": text, "formatters": formatters}
+        self.start(config.bootstrap(
+            config.listener(config.http([route], log=[config.file_log(self.log_path, log_format=log_format)])),
+            [config.cluster("up", self.origin().port)]), concurrency=1)
+        self.ask("GET", "/path?secret=1", "h")
+        self.assertEqual(["/path value"], self.proxy.lines(self.log_path, 1))
+
     def test_empty_is_not_missing(self):
         route = config.forward("up", metadata={"filter_metadata": {"ns": {"empty": "", "nothing": None}}})
         values = {"empty": "%METADATA(ROUTE:ns:empty)%", "nothing": "%METADATA(ROUTE:ns:nothing)%", "q": "%QUERY_PARAM(q)%"}

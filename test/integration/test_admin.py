@@ -80,6 +80,8 @@ class Admin(ProxyTest):
             self.assertIn("dns_cache.cache." + name, stats)
         answer = self.proxy.admin("/stats?usedonly")
         self.assertNotIn("dns_cache.cache.host_overflow", answer.text)
+        self.assertIn("cluster.dfp.circuit_breakers.default.cx_open: 0\n", answer.text)
+        self.assertNotIn("cluster.dfp.circuit_breakers.high.cx_open", answer.text)
         self.assertEqual(400, self.proxy.admin("/stats?filter=(").status)
         self.assertEqual(400, self.proxy.admin("/stats?format=xml").status)
         page = self.proxy.admin("/stats?format=html&usedonly&type=Gauges&filter=^server.live$|<b>")
@@ -316,6 +318,15 @@ class AllowPaths(ProxyTest):
         self.assertEqual(200, self.ask("GET", "/", "h").status)
 
 
+class Health(ProxyTest):
+    def test_who_was_told_to_fail_is_not_live(self):
+        self.start(config.bootstrap(config.listener(config.http([config.direct(200, "in")])), stats_flush_interval="0.1s"))
+        for path, live, state in (("fail", 0, 1), ("ok", 1, 0)):
+            self.assertEqual(200, self.proxy.admin("/healthcheck/" + path, "POST").status)
+            self.proxy.wait_stat("server.live", live)
+            self.proxy.wait_stat("server.state", state)
+
+
 class DrainListeners(ProxyTest):
     """POST /drain_listeners."""
 
@@ -325,7 +336,7 @@ class DrainListeners(ProxyTest):
         manager = config.http([config.forward("up")])
         self.start(config.bootstrap(
             [config.listener(manager), config.listener(manager, name="in", traffic_direction="INBOUND")],
-            [config.cluster("up", upstream.port)]), arguments=["--drain-time-s", "1"])
+            [config.cluster("up", upstream.port)]), arguments=["--drain-time-s", "1", "--drain-strategy", "immediate"])
 
     def drain(self, query=""):
         self.assertEqual("OK\n", self.proxy.admin("/drain_listeners" + query, "POST").text)
@@ -344,10 +355,14 @@ class DrainListeners(ProxyTest):
         self.assertEqual("LIVE\n", self.proxy.admin("/ready").text)
 
     def test_graceful(self):
+        # The second time changes nothing, and stops nothing twice.
+        self.drain("?graceful")
         self.drain("?graceful")
         answer = self.accepts()
         self.assertEqual((200, "close"), (answer.status, answer.header("connection")))
         wait_for(lambda: self.accepts() is None, 5, "the listener to close")
+        self.drain("?graceful")
+        self.proxy.wait_stat("listener_manager.listener_stopped", 2)
 
     def test_inbound_only(self):
         self.drain("?inboundonly")

@@ -72,6 +72,9 @@ class Runtime(ProxyTest):
         self.assertEqual(0, self.proxy.stat("runtime.admin_overrides_active"))
         self.assertEqual(405, self.proxy.admin("/runtime_modify?a=b").status)
         self.assertEqual(400, self.modify("").status)
+        # A fraction that cannot be read would be none, and the default would go on.
+        self.assertEqual(503, self.modify("log.from=%7Bnumerator%3A%2050").status)
+        self.assertEqual("500", self.entries()["log.from"]["final_value"])
 
     def test_disk_layer(self):
         self.write("v2", {"log.from": "200"})

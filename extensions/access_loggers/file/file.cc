@@ -19,8 +19,6 @@ Formatter Checked(absl::StatusOr<Formatter> formatter, std::string_view field,
 }
 
 Formatter FormatOf(const FileAccessLog& config, FactoryContext& context) {
-  Formatter::Options strings;
-  strings.json_as_strings = true;
   switch (config.access_log_format_case()) {
     case FileAccessLog::kFormat:
       // An empty one means the default, as it did when this was the only field.
@@ -28,7 +26,7 @@ Formatter FormatOf(const FileAccessLog& config, FactoryContext& context) {
           Formatter::FromText(config.format().empty() ? kDefaultLogFormat : config.format()),
           "format", context);
     case FileAccessLog::kJsonFormat:
-      return Checked(Formatter::FromJson(config.json_format(), strings), "json_format", context);
+      return Checked(Formatter::FromJson(config.json_format()), "json_format", context);
     case FileAccessLog::kTypedJsonFormat:
       return Checked(Formatter::FromJson(config.typed_json_format()), "typed_json_format", context);
     case FileAccessLog::kLogFormat:

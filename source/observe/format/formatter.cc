@@ -118,13 +118,12 @@ absl::Status ParseText(std::string_view format, Mode mode, std::vector<Operator>
   return absl::OkStatus();
 }
 
-absl::Status ParseJsonString(const std::string& text, const Formatter::Options& options,
-                             std::vector<Operator>* list) {
+absl::Status ParseJsonString(const std::string& text, std::vector<Operator>* list) {
   std::vector<Operator> parts;
   if (const absl::Status status = ParseText(text, Mode::kJsonFragment, &parts); !status.ok()) {
     return status;
   }
-  if (!options.json_as_strings && parts.size() == 1 && parts[0].mode == Mode::kJsonFragment) {
+  if (parts.size() == 1 && parts[0].mode == Mode::kJsonFragment) {
     parts[0].mode = Mode::kJsonValue;
     list->push_back(std::move(parts[0]));
     return absl::OkStatus();
@@ -180,7 +179,7 @@ absl::Status ParseJsonValue(const google::protobuf::Value& value, const Formatte
   }
   switch (value.kind_case()) {
     case Value::kStringValue:
-      return ParseJsonString(value.string_value(), options, list);
+      return ParseJsonString(value.string_value(), list);
     case Value::kNumberValue:
       AddLiteral(JsonNumber(value.number_value()), list);
       return absl::OkStatus();

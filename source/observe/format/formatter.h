@@ -46,8 +46,6 @@ class Formatter {
     bool omit_empty_values =
         false;  // text: nothing instead of "-"; JSON: the key is left out instead of null
     Escaping escaping = Escaping::kLogLine;
-    bool json_as_strings =
-        false;  // JSON: every value is a string, missing ones are "-" (Envoy's first json_format)
   };
 
   /// A format string: operators are `%NAME%`, `%NAME(ARGUMENT)%`, `%NAME(ARGUMENT):LENGTH%`; `%%`

@@ -302,9 +302,6 @@ TEST_CASE("JSON") {
     INFO(c.format);
     CHECK(Json(exchange, c.format) == c.text);
   }
-  CHECK(Json(exchange,
-             R"({"b":"%BYTES_SENT%","n":"%REQ(none)%","m":"%DYNAMIC_METADATA(ns:nested)%"})",
-             {.json_as_strings = true}) == R"({"b":"2","m":"{\"deep\":true}","n":"-"})");
   const Formatter::Options omit = {.omit_empty_values = true};
   CHECK(Json(exchange, R"({"a":"%REQ(none)%","b":"%REQ(:METHOD)%","c":"%REQ(none)%"})", omit) ==
         R"({"b":"GET"})");

@@ -288,13 +288,14 @@ Scope::Spawned Listener::Serve(Scope&, Canceller&, Listener& listener,
   if (listener.settings_.counts_globally) listener.budget_.Give();
 }
 
-void Listener::StopAccepting() {
+bool Listener::StopAccepting() {
   for (auto& local : locals_) {
     local->worker->Post([local = local.get()] {
       local->stopped = true;
       for (ListenSocket& socket : local->sockets) socket.Close();
     });
   }
+  return !std::exchange(stopped_, true);
 }
 
 void Listener::Drain() {

@@ -70,8 +70,8 @@ class Listener {
   /// listener, such as one in memory.
   void AdoptForTest(size_t index, StreamPtr stream) { Welcome(*locals_[index], std::move(stream)); }
   /// Main thread: closes the sockets, on every worker; nothing before Start. Leaves the connections
-  /// alone.
-  void StopAccepting();
+  /// alone. False when it was called before.
+  bool StopAccepting();
   /// Main thread: tells every connection, also those to come, to end when it can; nothing before
   /// Start. Leaves the sockets alone.
   void Drain();
@@ -120,6 +120,7 @@ class Listener {
   stats::Store& store_;
   ConnectionBudget& budget_;
   std::atomic<int64_t> open_{0};  // against settings_.max_connections
+  bool stopped_ = false;          // main thread
   std::unique_ptr<const Stats> stats_;
   std::vector<OnWorker> on_workers_;                // by worker; from Start() on
   std::vector<std::vector<int>> sockets_;           // by worker; until Start()
