@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 
 #include "api/envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb.h"
 #include "source/base/hash.h"
@@ -56,8 +57,9 @@ class MaglevBalancer final : public HashBalancer {
       claimants.back().key = key;
     }
     // The table must not depend on the order in which DNS names the addresses. As Envoy's.
-    std::stable_sort(claimants.begin(), claimants.end(),
-                     [](const Claimant& a, const Claimant& b) { return a.key < b.key; });
+    std::sort(claimants.begin(), claimants.end(), [](const Claimant& a, const Claimant& b) {
+      return std::tie(a.key, a.endpoint) < std::tie(b.key, b.endpoint);
+    });
     auto table = std::make_unique<Table>();
     table->places.assign(size_, kFree);
     Fill(claimants, table->places);
