@@ -3,6 +3,8 @@
 #include "extensions/load_balancing/maglev/maglev.h"
 
 #include <algorithm>
+#include <string>
+#include <tuple>
 
 #include "api/envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb.h"
 #include "source/base/hash.h"
@@ -23,6 +25,8 @@ struct Claimant {
   double reach = 0;  // it takes its next place when turns * share gets here
   uint64_t tried = 0;
   size_t count = 0;
+  uint32_t endpoint = 0;
+  std::string key{};
 
   size_t Next(size_t size) { return (offset + skip * tried++) % size; }
 };
@@ -49,7 +53,13 @@ class MaglevBalancer final : public HashBalancer {
     for (size_t i = 0; i < shares.size(); ++i) {
       const std::string key = KeyOf(*list.endpoints[i]);
       claimants.push_back({Hash64(key) % size_, Hash64(key, 1) % (size_ - 1) + 1, shares[i]});
+      claimants.back().endpoint = static_cast<uint32_t>(i);
+      claimants.back().key = key;
     }
+    // The table must not depend on the order in which DNS names the addresses. As Envoy's.
+    std::sort(claimants.begin(), claimants.end(), [](const Claimant& a, const Claimant& b) {
+      return std::tie(a.key, a.endpoint) < std::tie(b.key, b.endpoint);
+    });
     auto table = std::make_unique<Table>();
     table->places.assign(size_, kFree);
     Fill(claimants, table->places);
@@ -74,7 +84,7 @@ class MaglevBalancer final : public HashBalancer {
         claimant.reach += heaviest;
         size_t place = claimant.Next(places.size());
         while (places[place] != kFree) place = claimant.Next(places.size());
-        places[place] = static_cast<uint32_t>(i);
+        places[place] = claimant.endpoint;
         ++claimant.count;
         ++taken;
       }

@@ -51,6 +51,17 @@ TEST_CASE("or as many as their weights say") {
   }
 }
 
+TEST_CASE("the order of the endpoints is of no consequence") {
+  stats::Store store;
+  const auto balancer = Maglev({.table_size = 11}, {}, store.Root());
+  PickList list = ListOf(*balancer, 5);
+  const std::vector<size_t> owners = Owners(*balancer, list, 11);
+  std::reverse(list.endpoints.begin(), list.endpoints.end());
+  list.table = balancer->Prepare(list);
+  const std::vector<size_t> reversed = Owners(*balancer, list, 11);
+  for (size_t i = 0; i < owners.size(); ++i) CHECK(owners[i] == 4 - reversed[i]);
+}
+
 TEST_CASE("an endpoint that comes moves little") {
   stats::Store store;
   const auto balancer = Maglev({.table_size = 10007}, {}, store.Root());
