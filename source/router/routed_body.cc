@@ -94,11 +94,36 @@ class KeptLog final : public FilterStateObject {
   const std::unique_ptr<AttemptLog> log_;
 };
 
+// Ends a tunnel at the end of the life that its cluster gives to a request.
+class TunnelLife final : public FilterStateObject, private Timer {
+ public:
+  TunnelLife(Exchange& exchange, Counter reached, Duration left)
+      : exchange_(exchange), reached_(reached) {
+    exchange.worker().wheel().Arm(*this, std::max<Duration>(left, std::chrono::milliseconds(1)));
+  }
+  std::string ToString() const override { return {}; }
+
+ private:
+  void OnTimer() override {
+    reached_.Add();
+    exchange_.canceller().Cancel(Reason::kUpstreamMaxStreamDuration);
+  }
+
+  Exchange& exchange_;
+  const Counter reached_;
+};
+
 }  // namespace
 
-void RoutedBody::KeepLog() {
+void RoutedBody::KeepForTunnel() {
   if (log_ != nullptr)
     exchange_.set_filter_state("sluice.upstream_log", std::make_shared<KeptLog>(std::move(log_)));
+  const TimePoint end = limits_ == nullptr ? TimePoint{} : limits_->life.end();
+  if (end == TimePoint{}) return;
+  exchange_.set_filter_state(
+      "sluice.tunnel_life",
+      std::make_shared<TunnelLife>(exchange_, cluster_.stats().upstream_rq_max_duration_reached,
+                                   end - Now()));
 }
 
 RoutedBody::~RoutedBody() {

@@ -80,8 +80,15 @@ class LifeTimer final : public LimitTimer {
   using LimitTimer::LimitTimer;
   /// Zero: never.
   void Start(Duration timeout) {
-    if (timeout > Duration::zero()) Arm(timeout);
+    if (timeout <= Duration::zero()) return;
+    end_ = Now() + timeout;
+    Arm(timeout);
   }
+  /// TimePoint{}: never.
+  TimePoint end() const { return end_; }
+
+ private:
+  TimePoint end_{};
 };
 
 /// The limits of one attempt.
@@ -134,8 +141,9 @@ class RoutedBody final : public Body, public Pooled<RoutedBody> {
   }
   /// The attempt is over.
   void EndLog() { log_ = nullptr; }
-  /// The attempt, a tunnel, lasts as long as the exchange.
-  void KeepLog();
+  /// The attempt, a tunnel, lasts as long as the exchange: so does its log, and the limit of its
+  /// life (LifeTimer) goes on.
+  void KeepForTunnel();
   /// Which limit has run out; kUnknown: none.
   Reason ran_out() const;
 

@@ -453,7 +453,7 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
     headers.AddCopy(HeaderId::kSetCookie, cookie);
   route.EditResponse(response, exchange);
   if (response.tunnel != nullptr) {
-    body->KeepLog();
+    body->KeepForTunnel();
     return response;
   }
   if (response.body == nullptr) {
