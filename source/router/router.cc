@@ -47,18 +47,6 @@ SendOptions OptionsFor(const Route& route, bool suppress_envoy_headers) {
           .criteria = route.criteria.get()};
 }
 
-// body_format of a direct response.
-void FormatBody(const DirectResponse& direct, Response& response, Exchange& exchange) {
-  std::string text;
-  exchange.set_response_head(response.head.get());
-  direct.format->Format(LogContext{exchange}, &text);
-  if (direct.format->is_json()) text += '\n';  // As Envoy ends it.
-  exchange.set_response_head(nullptr);
-  response.head->headers.Set(HeaderId::kContentType, direct.content_type);
-  exchange.set_local_reply_body(text);
-  response.body = TextBody(std::move(text));
-}
-
 // True when an attempt, not the whole request, has run out of time.
 bool IsTimeout(const absl::Status& error) {
   const Reason reason = ReasonOf(error);
@@ -184,63 +172,6 @@ RequestTimeouts Router::TimeoutsOf(const Route& route, const RequestWishes& wish
   if (timeouts.global > Duration::zero() && timeouts.per_try >= timeouts.global)
     timeouts.per_try = Duration::zero();  // It cannot run out first.
   return timeouts;
-}
-
-Response Router::NoCluster(const Route& route, Exchange& exchange) const {
-  stats_.no_cluster.Add();
-  exchange.Note(ResponseFlag::kNoClusterFound);
-  exchange.set_details("cluster_not_found");
-  Response response = Reply(route.cluster_not_found_status);
-  route.EditReply(response, exchange);
-  return response;
-}
-
-Response Router::Shed(Exchange& exchange) const {
-  stats_.rq_overload_local_reply.Add();
-  return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
-}
-
-Response Router::TurnAway(TurnedAway why, const Cluster& cluster, const RequestCounters& counters,
-                          Exchange& exchange) const {
-  CountAnswer(cluster, 503, counters, exchange);
-  return AnswerTo(why, settings_.suppress_envoy_headers, exchange);
-}
-
-Response Router::UnreadableHeader(std::string_view name, const Route& route,
-                                  const RequestHead& head, Exchange& exchange) const {
-  exchange.Note(ResponseFlag::kInvalidEnvoyRequestHeaders);
-  exchange.set_details(Cat("request_headers_failed_strict_check{", name, "}"));
-  const std::string text =
-      Cat("invalid header '", name, "' with value '", head.headers.Get(name).value_or(""), "'");
-  exchange.set_local_reply_body(text);
-  Response response = Reply(400, text);
-  route.EditReply(response, exchange);
-  return response;
-}
-
-Response Router::AnswerLocally(const Route& route, RequestHead& head, Exchange& exchange) const {
-  exchange.set_details("direct_response");
-  Response response;
-  if (route.action == Route::Action::kRedirect) {
-    stats_.rq_redirect.Add();
-    stats_.rq_direct_response.Add();  // Envoy knows no other.
-    response = Reply(route.redirect->status);
-    response.head->headers.AddCopy(
-        HeaderId::kLocation, RedirectLocation(*route.redirect, head, route.MatchedLength(head)));
-  } else {
-    stats_.rq_direct_response.Add();
-    response = Reply(route.direct->status);
-    if (!route.direct->body.empty()) {
-      response.head->headers.Add(HeaderId::kContentType, "text/plain");
-      response.body = StaticBody(route.direct->body);  // The exchange keeps the route.
-      exchange.set_local_reply_body(route.direct->body);
-    }
-    if (route.direct->format != nullptr) FormatBody(*route.direct, response, exchange);
-  }
-  route.EditReply(response, exchange);
-  if (route.direct != nullptr && route.direct->format != nullptr)  // What it says is the last word.
-    response.head->headers.Set(HeaderId::kContentType, route.direct->content_type);
-  return response;
 }
 
 Task<absl::StatusOr<Response>> Router::SendOnce(Request& request, const Forwarding& forwarding) {
@@ -446,7 +377,7 @@ Response Router::Finish(absl::StatusOr<Response> outcome, std::unique_ptr<Routed
   // Before the client has said all the time that the upstream took is not known; a tunnel has no
   // end.
   if (!settings_.suppress_envoy_headers && exchange.time.request_received != TimePoint{} &&
-      !WantsTunnel(route, *exchange.request_head()))
+      exchange.request_head()->upgrade.empty() && !IsTunnel(route, *exchange.request_head()))
     SetServiceTime(headers, exchange, forwarding.start);
   if (route.response_attempt_count) SetAttemptCount(headers, exchange);
   for (const std::string& cookie : forwarding.set_cookies)
