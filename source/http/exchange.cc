@@ -13,7 +13,7 @@ Exchange::Exchange(Worker& worker, Scope& scope, Canceller& canceller,
       scope_(scope),
       canceller_(canceller),
       connection_(connection),
-      remote_address_(connection.direct_remote()) {}
+      remote_address_(connection.remote) {}
 
 Exchange::~Exchange() = default;
 

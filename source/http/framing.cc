@@ -246,6 +246,11 @@ bool IsPort(std::string_view port) {
   return number.has_value() && *number <= 65535;
 }
 
+// Credentials in a target are nothing for a log.
+std::string_view WithoutUser(std::string_view authority) {
+  return authority.substr(authority.rfind('@') + 1);
+}
+
 }  // namespace
 
 bool IsAuthority(std::string_view text, bool port_required) {
@@ -333,17 +338,19 @@ HeadError FrameRequest(const HeadScan& scan, const HeadLimits& limits, RequestHe
 void DescribeRefused(const HeadScan& scan, RequestHead* head) {
   head->method = scan.method();
   head->version = VersionOf(scan);
-  head->authority = scan.host();
+  head->authority = WithoutUser(scan.host());
   head->path = {};
   const std::string_view target = scan.target();
   const size_t scheme = target.find("://");
   if (head->is_connect()) {
-    head->authority = target;
-  } else if (target.starts_with('/') || target == "*" || scheme == std::string_view::npos) {
+    head->authority = WithoutUser(target);
+  } else if (target.starts_with('/')) {
     head->path = target;
+  } else if (scheme == std::string_view::npos) {
+    head->path = WithoutUser(target);
   } else {
     const size_t end = std::min(target.find_first_of("/?", scheme + 3), target.size());
-    head->authority = target.substr(scheme + 3, end - scheme - 3);
+    head->authority = WithoutUser(target.substr(scheme + 3, end - scheme - 3));
     head->path = target.substr(end);
   }
 }

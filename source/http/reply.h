@@ -36,7 +36,7 @@ Response ErrorReply(const absl::Status& error, Exchange& exchange);
 int GrpcStatusFor(int http_status);
 
 /// Makes a local reply one that a gRPC client understands: 200 without a body, with what its status
-/// means to gRPC in grpc-status (DEADLINE_EXCEEDED after max_stream_duration, by the details of
+/// means to gRPC in grpc-status (DEADLINE_EXCEEDED after max_stream_duration, by the failure of
 /// `exchange`), and `message`, which was the body, percent-encoded in grpc-message.
 void MakeGrpc(Response& response, std::string_view message, const Exchange& exchange);
 

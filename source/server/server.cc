@@ -339,6 +339,7 @@ Task<> Server::BecomeLive(Server& server) {
   std::vector<Worker*> workers;
   for (const auto& worker : server.workers_) workers.push_back(worker.get());
   for (const auto& listener : server.listeners_) {
+    if (listener->stopped()) continue;  // By /drain_listeners, before it had begun.
     listener->Start(workers);
     for (const Address& address : listener->addresses()) {
       SLUICE_LOG(kInfo, kMain, "listener '", listener->name(), "' on ", address.ToString());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_set.h"
 #include "source/base/reason.h"
 #include "source/upstream/conn_pool.h"
 
@@ -304,9 +305,9 @@ void EndpointCluster::Replace(Slot& slot, const EndpointList& endpoints, const S
                               Worker& worker) {
   const EndpointList old = std::exchange(slot.endpoints, endpoints);
   SetState(slot, sets, worker.index(), worker.rng());
+  const absl::flat_hash_set<EndpointPtr> kept(endpoints.begin(), endpoints.end());
   for (const EndpointPtr& endpoint : old) {
-    if (std::find(endpoints.begin(), endpoints.end(), endpoint) == endpoints.end())
-      DropPool(*endpoint, worker.index());
+    if (!kept.contains(endpoint)) DropPool(*endpoint, worker.index());
   }
 }
 

@@ -87,7 +87,10 @@ Task<absl::StatusOr<EndpointPtr>> OriginalDstCluster::Pick(const SendOptions&,
 EndpointPtr OriginalDstCluster::Make(const Address& address) const {
   const std::string text = address.ToString();
   std::lock_guard lock(mutex_);
-  absl::erase_if(shown_, [](const auto& entry) { return entry.second.expired(); });
+  if (shown_.size() >= sweep_shown_at_) {
+    absl::erase_if(shown_, [](const auto& entry) { return entry.second.expired(); });
+    sweep_shown_at_ = 2 * shown_.size() + 64;
+  }
   std::weak_ptr<const Endpoint>& shown = shown_[text];
   Endpoint::Settings settings;
   settings.addresses = {address};

@@ -52,6 +52,7 @@ class OriginalDstCluster final : public Cluster {
   mutable std::vector<Local> locals_;
   mutable std::mutex mutex_;
   mutable StringMap<std::weak_ptr<const Endpoint>> shown_;  // guarded by mutex_; by address
+  mutable size_t sweep_shown_at_ = 64;                      // guarded by mutex_; its size then
 };
 
 }  // namespace sluice

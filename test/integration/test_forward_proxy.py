@@ -36,6 +36,13 @@ class ForwardProxy(ProxyTest):
         self.assertEqual((503, "DF"), (entry["code"], entry["flags"]))
         self.assertEqual("dns_resolution_failure{%s}" % details, entry["details"])
 
+    def test_regression_a_name_that_does_not_resolve_keeps_the_connection_of_a_whole_body(self):
+        self.egress()
+        with self.client() as client:
+            for _ in range(2):
+                answer = client.ask("POST", "/", "nowhere.t", body=b"four")
+                self.assertEqual((503, None), (answer.status, answer.header("connection")))
+
     def test_a_name_that_does_not_resolve_is_no_attempt(self):
         self.server = self.names({"nodata.t": names.NO_DATA})
         cache = config.dns_cache(self.server)

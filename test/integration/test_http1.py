@@ -12,6 +12,20 @@ from test.support.wait import wait_for
 class Http1(ProxyTest):
     """A gateway in front of one origin."""
 
+    @unittest.skipIf(IS_ENVOY, "Envoy waits for ever")
+    def test_regression_an_answer_of_our_own_is_to_be_taken_in_its_time(self):
+        """More than any socket buffer holds, for a client that reads nothing."""
+        text = {"text_format_source": {"inline_string": "x" * (14 << 20)}}
+        silent = self.raw_origin(lambda wire: wire.rest())
+        manager = config.http([config.forward("silent")], stream_idle_timeout="0.3s", delayed_close_timeout="0.1s",
+                              local_reply_config={"body_format": text})
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("silent", silent.port)]))
+        for count, head in enumerate(("GET / HTTP/1.1\r\nhost: h\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"), 1):
+            client = self.client()
+            client.send(head)
+            self.proxy.wait_stat("http.ingress.downstream_cx_total", count)
+            self.proxy.wait_stat("http.ingress.downstream_cx_active", 0)
+
     def gateway(self, answer=None, cluster_fields=None, **fields):
         self.upstream = self.origin(answer)
         manager = config.http([config.forward("origin")], log=self.log_path, **fields)

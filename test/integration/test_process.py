@@ -168,6 +168,17 @@ class Validate(ProxyTest):
         self.refused(GOOD.replace("    type: STATIC", "    type: STATIC\n    lb_policy: CLUSTER_PROVIDED"), "CLUSTER_PROVIDED",
                      "static_resources.clusters[0].lb_policy", "goes with a cluster_type only")
 
+    def test_regression_the_bucket_of_connections_is_filled_as_slowly_as_that_of_requests(self):
+        bucket = {"max_tokens": 1, "fill_interval": "0.001s"}
+        limit = config.typed("envoy.filters.network.local_ratelimit",
+                             "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
+                             stat_prefix="x", token_bucket=bucket)
+        front = config.listener(limit)
+        front["filter_chains"][0]["filters"].append(config.tcp("c"))
+        _, result = self.validate(json.dumps(config.bootstrap(front, [config.cluster("c", 1)])), "envoy.json")
+        self.assertEqual(1, result.returncode)
+        self.assertIn("local rate limit token bucket fill timer must be >= 50ms", result.stderr)
+
     def test_settings_of_clusters_that_contradict_each_other(self):
         times = "timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1"
         for fields, path, what in (
@@ -347,6 +358,21 @@ class Signals(ProxyTest):
             return self.proxy.admin("/ready").status == 503
         except OSError:
             return True
+
+    @unittest.skipIf(IS_ENVOY, "Envoy cuts them")
+    def test_regression_a_drain_waits_for_listener_filters(self):
+        front = config.listener(config.http([config.direct(200)]), stat_prefix="main")
+        front["listener_filters"] = [config.typed(
+            "envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol")]
+        self.start(config.bootstrap(front))
+        client = self.client()
+        client.send("PROXY TCP4")
+        self.proxy.wait_stat("listener.main.downstream_pre_cx_active", 1)
+        self.proxy.signal(signal.SIGTERM)
+        wait_for(self.draining, 5 * SLOW, "draining")
+        client.send(" 10.1.2.3 10.0.0.1 7 80\r\n")
+        self.assertEqual(200, client.ask("GET", "/", "h").status)
+        self.assertEqual(0, self.proxy.wait_exit())
 
     @unittest.skipIf(IS_ENVOY, "Envoy ends at once")
     def test_drain_time_is_a_limit(self):

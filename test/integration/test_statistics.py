@@ -429,6 +429,11 @@ class Statistics(ProxyTest):
 class PrometheusNames(ProxyTest):
     """/stats/prometheus?names=prometheus: the names that Prometheus's conventions ask for."""
 
+    def test_regression_a_tag_takes_a_word_of_a_name(self):
+        tag = {"tag_name": "x", "regex": "^server(\\.days_until_first_cert_expiring)$"}
+        self.start(config.bootstrap(config.listener(config.http([config.direct(200)])), stats_config={"stats_tags": [tag]}))
+        self.assertEqual(200, self.proxy.admin("/stats/prometheus?names=prometheus").status)
+
     def busy(self):
         """A configuration with something of everything that counts, and names that look like units and types."""
         names = self.names({"*.t": names_of_tests.address("127.0.0.1")})

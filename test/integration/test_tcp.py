@@ -413,6 +413,22 @@ class ProxyProtocol(ProxyTest):
         self.start(config.bootstrap(content, [config.cluster("origin", origin.port)]))
         return origin
 
+    def test_regression_who_is_refused_at_once_is_logged_by_the_address_of_the_header(self):
+        log = config.file_log(self.log_path, log_format={"json_format": {
+            "start": "%START_TIME(%s.%6f)%", "remote": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}})
+        content = config.listener(config.http([config.direct(200)], log=[log]))
+        content["listener_filters"] = [proxy_protocol()]
+        self.start(config.bootstrap(content))
+        header = b"PROXY TCP4 10.1.2.3 10.0.0.1 7 80\r\n"
+        for head in (b"OPTIONS * HTTP/1.1\r\nhost: h\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"):
+            with self.client() as connection:
+                connection.send(header + head)
+                self.assertIn(connection.response().status, (400, 404))
+        with self.client() as connection:
+            connection.send(header + b"GET / HT")
+            self.proxy.wait_stat("http.ingress.downstream_cx_active", 1)
+        self.assertEqual(["10.1.2.3"] * 3, [entry["remote"] for entry in self.logs(3)])
+
     def test_versions(self):
         origin = self.listen()
         v2 = V2 + b"\x21\x11" + struct.pack("!H4s4sHH", 12, b"\x0a\x01\x02\x03", b"\x0a\x00\x00\x01", 7, 80)

@@ -107,8 +107,10 @@ TEST_CASE("what is known of a request that is refused") {
   for (const Row& row : std::vector<Row>{
            {"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "h", "/a#b"},
            {"GET http://h/a#b HTTP/1.1\r\n\r\n", "GET", "h", "/a#b"},
-           {"GET http://u@h?x HTTP/1.1\r\n\r\n", "GET", "u@h", "?x"},
+           {"GET http://u:p@h?x HTTP/1.1\r\n\r\n", "GET", "h", "?x"},
            {"GET /x HTTP/1.1\r\n\r\n", "GET", "", "/x"},
+           {"GET u:p@h HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "h", "h"},
+           {"GET / HTTP/1.1\r\nHost: u:p@h\r\n\r\n", "GET", "h", "/"},
            {"GET /x HTTP/1.0\r\nHost: h\r\n\r\n", "GET", "", "/x"},
            {"GET /x HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", "GET", "h", "/x"},
            {"CONNECT h HTTP/1.1\r\nHost: x\r\n\r\n", "CONNECT", "h", ""},

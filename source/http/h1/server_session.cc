@@ -11,6 +11,13 @@
 #include "source/http/reply.h"
 
 namespace sluice {
+namespace {
+
+// How long a client may be silent while it is to take the answer to what ran out of time, or to a
+// bad head, where nothing else limits that.
+constexpr Duration kAnswerPatience = std::chrono::minutes(1);
+
+}  // namespace
 
 // Ends the wait for a request when the connection has been idle, or has lived, for too long: as
 // long as overload allows at the time. One timer, for every idle connection has it; it stays armed
@@ -200,7 +207,7 @@ Task<ServerSession::After> ServerSession::ServeOne() {
     handler_.OnComplete(exchange);
     co_return After::kClose;
   }
-  if (bad) Refuse(exchange, std::move(head));
+  if (bad) KeepRefused(exchange, std::move(head));
 
   After after = After::kClose;
   {
@@ -241,9 +248,16 @@ Task<ServerSession::After> ServerSession::ServeOne() {
   co_return bad ? After::kLinger : after;
 }
 
+// An answer that no limit of the request covers any more, or yet.
+void ServerSession::LimitAnswer(H1Exchange& exchange) const {
+  const Duration idle = settings_.stream_idle_timeout;
+  exchange.LimitIdle(idle > Duration::zero() ? idle : kAnswerPatience);
+}
+
 // The log shows what is known of a head that is no request.
-void ServerSession::Refuse(H1Exchange& exchange, RequestHeadPtr head) {
+void ServerSession::KeepRefused(H1Exchange& exchange, RequestHeadPtr head) {
   exchange.framing.keep_alive = false;
+  LimitAnswer(exchange);
   if (head->method.empty()) return;
   head->arena.Keep(buffer_.buffer());
   exchange.head_refused = true;
@@ -337,11 +351,13 @@ bool ServerSession::BeginAnswer(H1Exchange& exchange, Response& response,
     }
     // A time limit passed: say so, unless the filters already had another answer ready.
     canceller().Reset();
+    LimitAnswer(exchange);
     response.body = response.body == nullptr ? StaticBody("") : std::move(response.body);
   }
   ResponseHead& head = *response.head;
   if (limited || head.is_local) {
-    if (head.is_local && (limited || exchange.upstream.attempts > 0)) exchange.SkipWholeBody();
+    if (head.is_local && (limited || exchange.upstream.cluster != nullptr))
+      exchange.SkipWholeBody();
     if (!exchange.request_done) {
       exchange.framing.keep_alive = false;  // What is left of it would look like the next request.
       exchange.time.request_received = TimePoint{};

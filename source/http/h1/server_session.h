@@ -111,7 +111,8 @@ class ServerSession : public Drainable {
                                          RequestHead& head, Framing* framing);
   static void Shed(HeadResult* result);
   void Received(H1Exchange& exchange, size_t bytes);
-  void Refuse(H1Exchange& exchange, RequestHeadPtr head);
+  void LimitAnswer(H1Exchange& exchange) const;
+  void KeepRefused(H1Exchange& exchange, RequestHeadPtr head);
   Request BeginRequest(H1Exchange& exchange, RequestHeadPtr head, size_t consumed);
   bool BeginAnswer(H1Exchange& exchange, Response& response, ResponseFraming* framing);
   Task<> Tunnel(H1Exchange& exchange, Stream& upstream);

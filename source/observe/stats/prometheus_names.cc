@@ -78,7 +78,7 @@ ConventionalName ConventionalNameOf(const Metric& metric, std::string_view name)
   }
   if (in_seconds) result.over = 1000;
   if (metric.name == "server.days_until_first_cert_expiring") {
-    words[1] = "seconds";
+    std::replace(words.begin(), words.end(), std::string("days"), std::string("seconds"));
     result.times = 86400;
   }
   while (ends("total")) words.pop_back();

@@ -47,6 +47,12 @@ Task<> HttpConnectionManager::Handle(Connection& connection, NetworkNext) const 
   return ServeHttp(connection, *this, settings_.session, stats_);
 }
 
+// In Envoy a connection is the manager's from the start.
+void HttpConnectionManager::OnRefused(Connection&, const ConnectionRefusal&) const {
+  stats_.downstream_cx_total.Add();
+  stats_.downstream_cx_destroy.Add();
+}
+
 void HttpConnectionManager::OnBound(const stats::Scope& listener) const {
   on_listener_ = CompletedRequests(
       listener.Sub("http").Sub(settings_.stat_prefix, stats::tag::kHttpConnManagerPrefix));
@@ -262,7 +268,6 @@ void HttpConnectionManager::CountFault(HeadFault fault) const {
 Response HttpConnectionManager::OnBadRequest(const HeadResult& result, Exchange& exchange) const {
   stats_.downstream_rq_total.Add();
   stats_.downstream_rq_http1_total.Add();
-  exchange.set_remote_address(OriginOf(exchange).remote);
   CountFault(result.fault);
   // A whole head without a usable path or host is not against the protocol, nor is a late one.
   if (result.fault == HeadFault::kProtocol || result.fault == HeadFault::kUnderscore ||

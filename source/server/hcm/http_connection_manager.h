@@ -50,6 +50,7 @@ class HttpConnectionManager final : public NetworkFilter, public ExchangeHandler
                         std::vector<AccessLoggerPtr> access_logs);
 
   Task<> Handle(Connection& connection, NetworkNext next) const override;
+  void OnRefused(Connection& connection, const ConnectionRefusal& why) const override;
   void OnBound(const stats::Scope& listener) const override;
 
   Task<Response> OnRequest(Request request, Exchange& exchange) const override;

@@ -81,7 +81,8 @@ void LocalReplies::Rewrite(Response& response, std::string_view body, Exchange& 
   exchange.set_response_head(nullptr);
   // The body that was is read already.
   const RequestHead* request = exchange.request_head();
-  if (request != nullptr && request->is_grpc()) return MakeGrpc(response, text, exchange);
+  if (request != nullptr && !exchange.head_refused && request->is_grpc())
+    return MakeGrpc(response, text, exchange);
   response.body = TextBody(std::move(text));
 }
 

@@ -72,6 +72,8 @@ class Listener {
   /// Main thread: closes the sockets, on every worker; nothing before Start. Leaves the connections
   /// alone. False when it was called before.
   bool StopAccepting();
+  /// Main thread.
+  bool stopped() const { return stopped_; }
   /// Main thread: tells every connection, also those to come, to end when it can; nothing before
   /// Start. Leaves the sockets alone.
   void Drain();
@@ -80,8 +82,8 @@ class Listener {
   /// After Bind: with real ports.
   const std::vector<Address>& addresses() const { return settings_.addresses; }
   const envoy::config::listener::v3::Listener& config() const { return config_; }
-  /// Connections that are open now. Any thread.
-  int64_t open() const { return Read(stats_->cx_active); }
+  /// Connections that are open now, also those that no filter chain has yet. Any thread.
+  int64_t open() const { return open_.load(std::memory_order_relaxed); }
 
  private:
   struct Stats {

@@ -29,6 +29,9 @@ std::shared_ptr<TokenBucket> BucketFor(const Proto& config) {
 }
 
 absl::StatusOr<NetworkFilterPtr> Create(const Proto& config, FactoryContext& context) {
+  if (config::ToDuration(config.token_bucket().fill_interval()) < std::chrono::milliseconds(50))
+    context.Error("token_bucket.fill_interval",
+                  "local rate limit token bucket fill timer must be >= 50ms");
   const stats::Scope scope =
       context.server.stats.Root()
           .Sub("local_rate_limit")

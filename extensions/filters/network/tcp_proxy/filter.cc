@@ -19,7 +19,6 @@ class TcpExchange final : public Exchange {
  public:
   explicit TcpExchange(Connection& connection)
       : Exchange(connection.worker, connection.scope, connection.canceller, connection.facts) {
-    set_remote_address(connection.facts.remote);
     time.start = Now();
     time.wall_start = WallNow();
   }
@@ -235,6 +234,7 @@ void TcpProxy::OnRefused(Connection& connection, const ConnectionRefusal& why) c
   TcpExchange exchange(connection);
   exchange.time.start = connection.facts.opened;
   exchange.time.connection_closed = Now();
+  exchange.time.wall_start = WallNow() - (exchange.time.connection_closed - exchange.time.start);
   exchange.Identify();
   why.NoteOn(exchange);
   Log(exchange, "TcpConnectionEnd");
