@@ -3,10 +3,14 @@
 
 #include "source/base/reason.h"
 #include "source/base/strings.h"
+#include "source/http/time_limits.h"
 #include "source/router/routed_body.h"
 
 namespace sluice {
 namespace {
+
+// Of a copy whose route has no timeout.
+constexpr Duration kLongestSilence = std::chrono::minutes(5);
 
 class CopyExchange;
 void GiveUp(const std::weak_ptr<CopyExchange>& copy);
@@ -94,14 +98,15 @@ class TeeBody final : public WrappedBody {
 // The body of a copy. `time` is that of its exchange, which outlives it.
 class PipeBody final : public Body {
  public:
-  PipeBody(BodyPipePtr pipe, std::optional<uint64_t> length, TimeMeter& time)
-      : pipe_(std::move(pipe)), left_(length), time_(time) {}
+  PipeBody(BodyPipePtr pipe, std::optional<uint64_t> length, Exchange& copy)
+      : pipe_(std::move(pipe)), left_(length), copy_(copy) {}
 
   Task<absl::StatusOr<Chunk>> Read() override {
     auto chunk = co_await pipe_->Take();
     if (chunk.ok() && left_.has_value()) *left_ -= std::min<uint64_t>(*left_, chunk->data.size());
     if (chunk.ok() && (left_.has_value() ? *left_ == 0 : chunk->empty()))
-      time_.request_received = Now();
+      copy_.time.request_received = Now();
+    copy_.Touch();
     co_return chunk;
   }
   bool Ready() const override { return pipe_->Ready(); }
@@ -110,7 +115,7 @@ class PipeBody final : public Body {
  private:
   const BodyPipePtr pipe_;
   std::optional<uint64_t> left_;
-  TimeMeter& time_;
+  Exchange& copy_;
 };
 
 struct CopyParts {
@@ -131,9 +136,12 @@ class CopyExchange final : private CopyParts, public Exchange {
     egress_guard = original.egress_guard;
   }
   Task<absl::Status> SendInterim(ResponseHeadPtr) override { co_return absl::OkStatus(); }
-  void LimitIdle(Duration) override {}
-  void LimitDuration(Duration) override {}
-  void Touch() override {}
+  void LimitIdle(Duration limit) override { limits_.LimitIdle(limit); }
+  void LimitDuration(Duration limit) override { limits_.LimitDuration(limit); }
+  void Touch() override { limits_.Touch(); }
+
+ private:
+  TimeLimits limits_{*this};
 };
 
 void GiveUp(const std::weak_ptr<CopyExchange>& copy) {
@@ -170,6 +178,7 @@ Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
   while (response->body != nullptr) {
     auto chunk = co_await response->body->Read();
     if (!chunk.ok() || chunk->empty()) break;
+    exchange.Touch();
   }
   RecordTime(exchange, cluster, {}, exchange.time.start);
 }
@@ -177,6 +186,7 @@ Task<> Receive(Exchange& exchange, const Cluster& cluster, BodyPtr body) {
 Task<> RunCopy(std::shared_ptr<CopyExchange> exchange, const Cluster& cluster, BodyPtr body,
                Duration timeout) {
   Worker& worker = exchange->worker();
+  if (timeout <= Duration::zero()) exchange->LimitIdle(kLongestSilence);
   {
     Deadline deadline(worker.wheel(), exchange->canceller(), timeout);
     co_await Receive(*exchange, cluster, std::move(body));
@@ -219,7 +229,7 @@ BodyPtr SendCopies(
     if (body != nullptr) {
       pipes.push_back(
           std::make_shared<BodyPipe>(cluster->settings().buffer_limit, body->Length(), copy));
-      copied_body = std::make_unique<PipeBody>(pipes.back(), body->Length(), copy->time);
+      copied_body = std::make_unique<PipeBody>(pipes.back(), body->Length(), *copy);
     }
     Canceller& canceller = copy->canceller();
     worker.scope().Spawn(RunCopy(std::move(copy), *cluster, std::move(copied_body), timeout),
