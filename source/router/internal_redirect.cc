@@ -38,7 +38,7 @@ std::string InternalRedirects::ToString() const {
 }
 
 RedirectVerdict FollowRedirect(const InternalRedirectPolicy& policy, ResponseHead& response,
-                               uint32_t count, bool body_complete, RequestHead& head) {
+                               uint32_t count, bool body_complete, bool is_tls, RequestHead& head) {
   if (std::find(policy.codes.begin(), policy.codes.end(), static_cast<uint32_t>(response.status)) ==
       policy.codes.end())
     return RedirectVerdict::kNone;
@@ -47,21 +47,21 @@ RedirectVerdict FollowRedirect(const InternalRedirectPolicy& policy, ResponseHea
   const auto target = ParseLocation(location.value_or(""));
   if (!target.has_value()) return RedirectVerdict::kBadLocation;
   // From https to http or back is for the client to decide.
-  if (target->scheme != head.scheme) return RedirectVerdict::kUnsafeScheme;
+  const std::string_view scheme = is_tls ? "https" : "http";
+  if (target->scheme != scheme) return RedirectVerdict::kUnsafeScheme;
   if (count >= policy.max_redirects) return RedirectVerdict::kTooMany;
   for (const std::string& name : policy.copied_headers) {
     head.headers.Remove(name);
     if (const auto value = response.headers.GetJoined(name)) head.headers.AddCopy(name, *value);
   }
   if (!head.headers.Get("x-envoy-original-url").has_value()) {
-    head.headers.AddCopy("x-envoy-original-url",
-                         Cat(head.scheme, "://", head.authority, head.path));
+    head.headers.AddCopy("x-envoy-original-url", Cat(scheme, "://", head.authority, head.path));
   }
   if (response.status == 303 && !head.is_head()) {
     head.method = "GET";
     head.headers.Remove(HeaderId::kContentLength);
   }
-  head.scheme = target->scheme == "https" ? "https" : "http";
+  head.scheme = scheme;
   head.authority = head.arena.Copy(target->authority);
   head.path = head.arena.Copy(target->path.starts_with('/') ? std::string(target->path)
                                                             : Cat("/", target->path));

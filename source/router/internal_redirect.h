@@ -44,9 +44,10 @@ enum class RedirectVerdict : uint8_t {
 };
 
 /// Decides what becomes of `response`; rewrites `head` for kFollow: target, method (303), the
-/// copied headers, x-envoy-original-url. `count`: redirects that were followed already.
+/// copied headers, x-envoy-original-url. `count`: redirects that were followed already. `is_tls`:
+/// of the client's connection, which alone says what is safe, whatever x-forwarded-proto claims.
 RedirectVerdict FollowRedirect(const InternalRedirectPolicy& policy, ResponseHead& response,
-                               uint32_t count, bool body_complete, RequestHead& head);
+                               uint32_t count, bool body_complete, bool is_tls, RequestHead& head);
 
 /// The exchange's memory of redirects; made when first asked for.
 InternalRedirects& RedirectsOf(Exchange& exchange);

@@ -47,7 +47,7 @@ TEST_CASE("redirects that are followed, and those that are not", "[internal_redi
     Fill(head);
     ResponseHead response(row.status);
     if (row.location != nullptr) response.headers.AddCopy("location", row.location);
-    CHECK(FollowRedirect(policy, response, row.count, row.complete, head) == row.verdict);
+    CHECK(FollowRedirect(policy, response, row.count, row.complete, false, head) == row.verdict);
     CHECK((head.authority == "a.t") == (row.verdict == V::kFollow));
     CHECK(head.headers.Get("x-envoy-original-url").has_value() == (row.verdict == V::kFollow));
   }
@@ -63,7 +63,7 @@ TEST_CASE("the request that follows a redirect", "[internal_redirect]") {
     response.headers.AddCopy("x-copied", "new");
     const InternalRedirectPolicy policy{.codes = {302, 303},
                                         .copied_headers = {"x-copied", "x-no"}};
-    REQUIRE(FollowRedirect(policy, response, 0, true, head) == RedirectVerdict::kFollow);
+    REQUIRE(FollowRedirect(policy, response, 0, true, false, head) == RedirectVerdict::kFollow);
     CHECK(head.method == (status == 303 ? "GET" : "POST"));
     CHECK(head.authority == "a.t:81");
     CHECK(head.path == "/?r");

@@ -325,9 +325,9 @@ bool Router::Redirects(ResponseHead& response, const std::shared_ptr<RequestReco
   const bool complete = recording == nullptr || recording->IsComplete();
   const std::string_view method = head.method, scheme = head.scheme, authority = head.authority,
                          path = head.path;
-  const RedirectVerdict verdict =
-      FollowRedirect(*forwarding.route.internal_redirects, response,
-                     before == nullptr ? 0 : before->count, complete, head);
+  const RedirectVerdict verdict = FollowRedirect(*forwarding.route.internal_redirects, response,
+                                                 before == nullptr ? 0 : before->count, complete,
+                                                 forwarding.exchange.connection().is_tls, head);
   const ClusterStats& stats = forwarding.cluster.stats();
   switch (verdict) {
     case RedirectVerdict::kNone:

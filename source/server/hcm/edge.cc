@@ -61,6 +61,18 @@ std::string_view LastElement(std::string_view list, size_t n) {
   return Trim(list.substr(list.rfind(',') + 1));
 }
 
+// How the client came, which a proxy in front knows better than the connection: redirects go there.
+void ApplyForwardedProto(bool is_tls, RequestHead& head) {
+  const auto proto = head.headers.GetJoined(HeaderId::kXForwardedProto);
+  if (!proto.has_value()) {
+    head.headers.AddSafe(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+  } else if (EqualsIgnoreCase(*proto, "https")) {
+    head.scheme = "https";
+  } else if (EqualsIgnoreCase(*proto, "http")) {
+    head.scheme = "http";
+  }
+}
+
 bool IsInternal(const EdgeSettings& settings, const Address& address) {
   if (!address.is_ip()) return settings.unix_sockets_are_internal;
   return settings.internal_ranges.Matches(address);
@@ -114,8 +126,7 @@ Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Addre
   // Nobody has shown a certificate here: forward_client_cert_details is SANITIZE.
   headers.Remove(HeaderId::kXForwardedClientCert);
   if (internal) headers.AddSafe(HeaderId::kXEnvoyInternal, "true");
-  if (!headers.Has(HeaderId::kXForwardedProto))
-    headers.AddSafe(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+  ApplyForwardedProto(is_tls, head);
   if (settings.append_x_forwarded_port && !headers.Has(HeaderId::kXForwardedPort)) {
     headers.AddCopy(HeaderId::kXForwardedPort, Cat(local.port()));
   }
