@@ -434,6 +434,13 @@ class PrometheusNames(ProxyTest):
         self.start(config.bootstrap(config.listener(config.http([config.direct(200)])), stats_config={"stats_tags": [tag]}))
         self.assertEqual(200, self.proxy.admin("/stats/prometheus?names=prometheus").status)
 
+    @unittest.skipIf(IS_ENVOY, "Envoy writes the label twice")
+    def test_regression_two_tags_become_one_name(self):
+        tags = [{"tag_name": "my.tag", "fixed_value": "a"}, {"tag_name": "my_tag", "fixed_value": "b"}]
+        self.start(config.bootstrap(config.listener(config.http([config.direct(200)])), stats_config={"stats_tags": tags}))
+        for page in ("/stats/prometheus", "/stats/prometheus?names=prometheus"):
+            self.assertIn('{my_tag="a",my_tag_2="b"}', self.proxy.admin(page).text)
+
     def busy(self):
         """A configuration with something of everything that counts, and names that look like units and types."""
         names = self.names({"*.t": names_of_tests.address("127.0.0.1")})

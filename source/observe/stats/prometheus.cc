@@ -121,6 +121,10 @@ class Families {
     for (const auto& [tag, value] : metric.tags)
       series.label.push_back({conventional_ ? SnakeCase(Sanitized(tag)) : Sanitized(tag), value});
     std::sort(series.label.begin(), series.label.end());
+    // Two tags may become one name, which a series has once.
+    for (size_t i = 1; i < series.label.size(); ++i) {
+      if (series.label[i].name == series.label[i - 1].name) series.label[i].name += "_2";
+    }
     family.content.metric.push_back(std::move(series));
   }
 
