@@ -15,6 +15,10 @@ bool IsUnreserved(char c) {
          c == '.' || c == '_' || c == '~';
 }
 
+// Bytes that a URI has only escaped (RFC 3986 2); some origins refuse them bare.
+template <char... kMore>
+using Odd = AnyOf<'"', '<', '>', '^', '`', '{', '|', '}', kMore...>;
+
 // Splits off the query, with its '?'.
 std::string_view CutQuery(std::string_view* path) {
   const size_t mark = path->find('?');
@@ -39,12 +43,22 @@ std::string KeepBare(std::string_view path, const std::vector<size_t>& bare) {
   return out;
 }
 
-// Decodes what RFC 3986 6.2.2.2 calls unreserved; nullopt for "%00".
+void PutEscaped(char c, std::string* out) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  *out += {'%', kDigits[static_cast<uint8_t>(c) >> 4], kDigits[c & 15]};
+}
+
+// Decodes what RFC 3986 6.2.2.2 calls unreserved, and escapes what a URI may not have bare; nullopt
+// for "%00".
 std::optional<std::string> DecodeUnreserved(std::string_view path) {
   std::string out;
   std::vector<size_t> bare;  // where '%' begins no escape
   out.reserve(path.size());
   for (size_t i = 0; i < path.size(); ++i) {
+    if (Odd<>::Is(path[i])) {
+      PutEscaped(path[i], &out);
+      continue;
+    }
     if (path[i] != '%') {
       out += path[i] == '\\' ? '/' : path[i];
       continue;
@@ -97,7 +111,7 @@ std::optional<std::string> RemoveDotSegments(std::string_view path) {
 bool IsNormal(std::string_view path) {
   const char* const end = path.data() + path.size();
   const char* odd = path.data();
-  while ((odd = FindFirst<AnyOf<'%', '\\', '.'>>(odd, end)) != end) {
+  while ((odd = FindFirst<Odd<'%', '\\', '.'>>(odd, end)) != end) {
     if (*odd != '.' || odd[-1] == '/') return false;
     ++odd;
   }

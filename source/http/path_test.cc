@@ -58,6 +58,10 @@ TEST_CASE("paths are normalised as RFC 3986 says", "[path]") {
       {"/%0%30", "/%2500"},
       {"/%%36%31dmin", "/%2561dmin"},
       {"/%%%32e", "/%%252e"},
+      // What a URI does not have bare.
+      {"/a\"<>^`{|}b?\"<>^`{|}", "/a%22%3C%3E%5E%60%7B%7C%7Db?\"<>^`{|}"},
+      {"/%{id}/../%4|", "/%4%7C"},
+      {"/!$&'()*+,;=:@[]~", "/!$&'()*+,;=:@[]~"},
       {"a", nullptr},
   };
   for (const Row& row : rows) {

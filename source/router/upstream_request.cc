@@ -159,6 +159,15 @@ Duration GrpcUnit(char letter) {
   }
 }
 
+// An origin of gRPC shall know what it really has, not what the client would have given it.
+void ShortenGrpcTimeout(const Route& route, int64_t milliseconds, RequestHead& head) {
+  if (!route.max_grpc_timeout.has_value() || !head.is_grpc()) return;
+  constexpr int64_t kMost = 99'999'999;  // eight digits
+  head.headers.Set("grpc-timeout", milliseconds <= kMost
+                                       ? Cat(milliseconds, "m")
+                                       : Cat(std::min(milliseconds / 1000, kMost), "S"));
+}
+
 bool IsTrusted(const RequestHead& head) {
   return head.headers.Get(HeaderId::kXEnvoyInternal) == "true";
 }
@@ -247,6 +256,7 @@ void PrepareRequest(const Route& route, const RequestTimeouts& timeouts,
       head.headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, Cat(Milliseconds(expected)));
     }
   }
+  if (expected > Duration::zero()) ShortenGrpcTimeout(route, Milliseconds(expected), head);
   if (route.request_attempt_count) head.headers.SetSafe(HeaderId::kXEnvoyAttemptCount, "1");
   for (const auto& edits : route.request_edits) edits->Apply(head.headers, exchange);
   RewriteHost(route, suppress_envoy_headers, head, exchange);
@@ -261,10 +271,11 @@ void PrepareRetry(const Route& route, const RequestTimeouts& timeouts, Duration 
   if (route.timeout_retry_header)
     head.headers.Set("x-envoy-is-timeout-retry", after_timeout ? "true" : "false");
   const Duration expected = ExpectedTime(timeouts, elapsed);
-  if (!suppress_envoy_headers && expected > Duration::zero()) {
-    const int64_t milliseconds = std::max<int64_t>(Milliseconds(expected), 1);
+  if (expected <= Duration::zero()) return;
+  const int64_t milliseconds = std::max<int64_t>(Milliseconds(expected), 1);
+  if (!suppress_envoy_headers)
     head.headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, Cat(milliseconds));
-  }
+  ShortenGrpcTimeout(route, milliseconds, head);
 }
 
 }  // namespace sluice

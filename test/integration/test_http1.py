@@ -194,6 +194,18 @@ class Http1(ProxyTest):
             client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart")
             self.assertEqual(413, client.response().status)
 
+    def test_regression_an_answer_instead_of_100_says_that_the_connection_ends(self):
+        def serve(wire):
+            wire.head()
+            wire.send("HTTP/1.1 401 Who\r\ncontent-length: 2\r\n\r\nno")
+        origin = self.raw_origin(serve)
+        manager = config.http([config.forward("origin")], proxy_100_continue=True)
+        self.start(config.bootstrap(config.listener(manager), [config.cluster("origin", origin.port)]))
+        with self.client() as client:
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            answer = client.response("POST")
+            self.assertEqual((401, b"no", "close"), (answer.status, answer.body, answer.header("connection")))
+
     def test_smuggling_forms(self):
         self.gateway()
         for head, status in (

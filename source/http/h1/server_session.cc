@@ -322,7 +322,10 @@ ResponseFraming ServerSession::FramingFor(const H1Exchange& exchange,
   } else {
     framing.kind = old ? ResponseFraming::kUntilClose : ResponseFraming::kChunked;
   }
-  if (framing.kind == ResponseFraming::kUntilClose || !MayStay(exchange)) {
+  // A short answer is over before the rest of its request has come: what follows would be lost
+  // unless the client knows. A stream may well last longer.
+  const bool early = !exchange.request_done && framing.kind != ResponseFraming::kChunked;
+  if (framing.kind == ResponseFraming::kUntilClose || early || !MayStay(exchange)) {
     framing.connection = ResponseFraming::kClose;
   } else if (settings_.overload->Applies(OverloadState::kDisableKeepalive, worker().rng())) {
     settings_.overload_closes.Add();
