@@ -33,8 +33,8 @@ Address ForwardedAddress(std::string_view forwarded_for, size_t n);
 
 /// Decides who the client is, cleans the headers that only this proxy may set, and adds ours:
 /// x-forwarded-for, x-forwarded-proto, x-forwarded-port, x-envoy-external-address or
-/// x-envoy-internal, x-request-id, via. The scheme is that of an x-forwarded-proto that is believed.
-/// Returns the client's address.
+/// x-envoy-internal, x-request-id, via. The scheme is that of an x-forwarded-proto that is
+/// believed. Returns the client's address.
 Address ApplyEdge(const EdgeSettings& settings, const Address& peer, const Address& local,
                   bool is_tls, Rng& rng, RequestHead& head);
 
