@@ -109,8 +109,11 @@ std::optional<Response> HttpConnectionManager::Prepare(RequestHead& head,
     return Refusal(exchange, 503, "envoy overloaded", kShedDetails);
   }
   if (auto refused = CheckTarget(head, exchange)) return refused;
-  if (head.version == HttpVersion::kHttp10 && head.authority.empty())
+  if (head.version == HttpVersion::kHttp10 && head.authority.empty()) {
+    if (settings_.default_host_http_10.empty())
+      return Refusal(exchange, 400, "", "missing_host_header");
     head.authority = settings_.default_host_http_10;
+  }
   StripHost(head, connection.local.port());
   if (!settings_.early_edits.empty()) settings_.early_edits.Apply(head.headers, exchange);
   exchange.set_remote_address(ApplyEdge(settings_.edge, connection.remote, connection.local,
