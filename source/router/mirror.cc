@@ -95,7 +95,7 @@ class TeeBody final : public WrappedBody {
   const std::vector<BodyPipePtr> pipes_;
 };
 
-// The body of a copy. `time` is that of its exchange, which outlives it.
+// The body of a copy, whose exchange outlives it.
 class PipeBody final : public Body {
  public:
   PipeBody(BodyPipePtr pipe, std::optional<uint64_t> length, Exchange& copy)

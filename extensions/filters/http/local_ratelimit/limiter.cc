@@ -3,25 +3,12 @@
 
 #include <algorithm>
 
-#include "source/config/durations.h"
+#include "source/extension/rate_limit/token_rate.h"
 
 namespace sluice {
 namespace {
 
 namespace v3 = envoy::extensions::filters::http::local_ratelimit::v3;
-constexpr Duration kShortestFill = std::chrono::milliseconds(50);
-
-TokenRate BuildRate(const envoy::type::v3::TokenBucket& config, const std::string& path,
-                    config::Diagnostics& diagnostics) {
-  const Duration interval = config::ToDuration(config.fill_interval());
-  if (interval < kShortestFill) {
-    diagnostics.Error(path + ".fill_interval",
-                      "local rate limit token bucket fill timer must be >= 50ms");
-    return {};
-  }
-  const double tokens = config.has_tokens_per_fill() ? config.tokens_per_fill().value() : 1;
-  return TokenRate::Of(config.max_tokens(), tokens, interval);
-}
 
 template <class Entries>
 uint64_t HashOf(const Entries& entries) {
@@ -54,7 +41,8 @@ LimiterSettings LimiterSettings::Build(const v3::LocalRateLimit& config, const s
                                        config::Diagnostics& diagnostics) {
   LimiterSettings settings;
   if (config.has_token_bucket())
-    settings.default_rate = BuildRate(config.token_bucket(), path + ".token_bucket", diagnostics);
+    settings.default_rate =
+        BuildTokenRate(config.token_bucket(), path + ".token_bucket", diagnostics);
   settings.always_ask_default = !config.has_always_consume_default_token_bucket() ||
                                 config.always_consume_default_token_bucket().value();
   if (config.has_max_dynamic_descriptors())
@@ -67,7 +55,7 @@ LimiterSettings LimiterSettings::Build(const v3::LocalRateLimit& config, const s
       descriptor.open |= entry.value().empty();
       descriptor.entries.emplace_back(entry.key(), entry.value());
     }
-    descriptor.rate = BuildRate(from.token_bucket(), element + ".token_bucket", diagnostics);
+    descriptor.rate = BuildTokenRate(from.token_bucket(), element + ".token_bucket", diagnostics);
     descriptor.shadow = from.shadow_mode();
     for (const Descriptor& other : settings.descriptors) {
       if (other.entries == descriptor.entries)
